@@ -1,0 +1,45 @@
+"""The one seam through which a faster implementation may enter.
+
+`@replaceable` marks a function whose body is its *definition*. Inside `with replacing({...})` a call goes to the
+replacement instead; outside, to the body. The table of replacements is a context variable: a switch made in one thread or
+task is not seen in another, and nothing is ever patched. The reference knows nothing of who replaces it.
+"""
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import ParamSpec, TypeVar
+
+from evenflow.reference.checks import unknown
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Table = Mapping[str, Callable[..., object]]
+
+definitions: dict[str, Callable[..., object]] = {}  # every replaceable function, by "module.name" below evenflow.reference
+_replacements: ContextVar[Table] = ContextVar("replacements", default={})  # noqa: B039, the default is never written to
+
+
+def replaceable(definition: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function that a backend may do faster: same name, same arguments, same meaning."""
+    name = f"{definition.__module__.removeprefix('evenflow.reference.')}.{definition.__qualname__}"
+    definitions[name] = definition
+
+    @functools.wraps(definition)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return _replacements.get().get(name, definition)(*args, **kwargs)  # type: ignore[return-value]
+
+    return call
+
+
+@contextmanager
+def replacing(table: Table) -> Iterator[None]:
+    """Use these replacements until the block ends. Raises ValueError for a name that no function is defined under."""
+    for name in table:
+        if name not in definitions:
+            raise ValueError(unknown("replaceable function", name, definitions))
+    token = _replacements.set({**_replacements.get(), **table})
+    try:
+        yield
+    finally:
+        _replacements.reset(token)
