@@ -1,6 +1,8 @@
 """What every public function says about bad input: the argument's name, what came, what was expected."""
 import difflib
+import math
 import operator
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -32,10 +34,13 @@ def check_context(context: Array | None, n: int, context_dim: int) -> None:
 
 def check_finite(name: str, array: Array) -> None:
     """Raise ValueError if an array holds NaN or infinity, and say where."""
-    bad = ~np.isfinite(value(array))
+    try:
+        bad = ~np.isfinite(value(array))
+    except TypeError as error:
+        raise ValueError(f"{name} must hold numbers, got {reprlib.repr(array)}") from error
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite values, the first at index {first}")
+        raise ValueError(f"{name} must be finite, got {bad.sum()} NaN or infinite values, the first at index {first}")
 
 
 def check_count(name: str, number: Any, least: int = 1) -> None:
@@ -50,7 +55,11 @@ def check_count(name: str, number: Any, least: int = 1) -> None:
 
 def check_positive(name: str, number: float) -> None:
     """Raise ValueError unless number is finite and > 0."""
-    if not (np.isfinite(number) and number > 0):
+    try:
+        good = np.ndim(value(number)) == 0 and math.isfinite(value(number)) and value(number) > 0
+    except TypeError:
+        good = False
+    if not good:
         raise ValueError(f"{name} must be positive and finite, got {number!r}")
 
 

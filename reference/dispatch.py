@@ -1,8 +1,8 @@
 """The one seam through which a faster implementation may enter.
 
 `@replaceable` marks a function whose body is its *definition*. Inside `with replacing({...})` a call goes to the
-replacement instead; outside, to the body. The table of replacements is a context variable: a switch made in one thread or
-task is not seen in another, and nothing is ever patched. The reference knows nothing of who replaces it.
+replacement instead; outside, to the body. The table of replacements is a context variable: a switch made in one thread
+or task is not seen in another, and nothing is ever patched. The reference knows nothing of who replaces it.
 """
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Table = Mapping[str, Callable[..., object]]
 
-definitions: dict[str, Callable[..., object]] = {}  # every replaceable function, by "module.name" below evenflow.reference
+definitions: dict[str, Callable[..., object]] = {}  # all of them, by "module.name" below evenflow.reference
 _replacements: ContextVar[Table] = ContextVar("replacements", default={})  # noqa: B039, the default is never written to
 
 

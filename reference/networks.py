@@ -21,15 +21,16 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.checks import check_context, check_count, check_shape, lookup
+from evenflow.reference.special import tanh
 from evenflow.reference.trees import Array, Tree
 
 # Products with a boolean keep float32 and give the gradient 0 at the kink.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": np.tanh,
+    "tanh": tanh,
     "relu": lambda x: x * (x > 0),
     "leaky_relu": lambda x: 0.05 * x + 0.95 * x * (x > 0),
     "softplus": lambda x: np.logaddexp(x, 0.0),
-    "silu": lambda x: x * 0.5 * (1.0 + np.tanh(0.5 * x)),
+    "silu": lambda x: x * 0.5 * (1.0 + tanh(0.5 * x)),
     "elu": lambda x: x * (x > 0) + (np.exp(x * (x < 0)) - 1.0) * (x < 0),
 }
 

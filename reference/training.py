@@ -1,0 +1,248 @@
+"""One training loop for every model, with checkpoints that continue bit for bit.
+
+    args = draw(rng)                            # a minibatch and all the noise of this step
+    value, grads = value_and_grad(loss)(params, *args)
+    grads, norm = clip_by_global_norm(grads, clip)
+    params, optimiser_state = optimiser.update(params, grads, optimiser_state, schedule(step))
+    average = moving_average(average, params, average_decay, step + 1)
+
+A step makes a new State out of the old one and changes nothing in it; even the generator is copied before it is drawn
+from. So at every instant the loop holds one whole State, that of the last completed step; whatever ends the loop
+(Ctrl-C, a loss that is not finite, an error in a callback), this State is written to the checkpoint. Training 20 steps
+is the same as training 12, stopping and resuming to 20: every number is equal. (`draw` must not call `rng.spawn`: how
+many children a generator has is no part of its state.)
+
+What must agree between a checkpoint and the run that resumes it is for the caller to put into `identity`. The number of
+steps and the schedule are not looked at: a resumed run goes on along the schedule it is given, for as long as it is
+told. With a constant rate a run may so be lengthened; with a rate that decays over a given number of steps, name the
+schedule and the number in `identity`, and another one is refused.
+"""
+import copy
+import errno
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from autograd import value_and_grad
+from numpy.random import MT19937, PCG64, PCG64DXSM, SFC64, Philox
+
+from evenflow.reference import optim
+from evenflow.reference.checks import check_count, check_positive, lookup
+from evenflow.reference.trees import Array, CorruptFileError, Tree, load, named_leaves, save, tree_map
+
+Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
+Draw: TypeAlias = Callable[[np.random.Generator], tuple[Any, ...]]  # the only place where randomness is made
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train: everything but the model, the data and the seed."""
+    steps: int
+    optimiser: optim.Adam | optim.SGD = field(default_factory=optim.Adam)
+    schedule: optim.Schedule = field(default_factory=lambda: optim.constant(1e-3))
+    clip: float | None = None           # the largest norm of a gradient
+    average_decay: float | None = None  # of the weight average, 0.999 say
+    evaluate_every: int = 100
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "evaluate_every", "checkpoint_every"):
+            check_count(name, getattr(self, name))
+        if self.clip is not None:
+            check_positive("clip", self.clip)
+        if self.average_decay is not None:
+            optim.check_fraction("average_decay", self.average_decay)
+
+
+class State(NamedTuple):
+    """Training after `step` completed steps. Never changed, only replaced."""
+    step: int
+    params: Tree
+    optimiser_state: Tree
+    average: Tree | None      # of the parameters, None unless asked for
+    rng: np.random.Generator  # as the last step left it
+
+
+class Progress(NamedTuple):
+    """What the callback gets after every step."""
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float               # before clipping
+    held_out: dict[str, float] | None  # what `evaluate` gave, at the steps when it was asked
+    seconds: float                     # since this call of `train` began
+
+
+class TrainingStopped(RuntimeError):
+    """A loss, a gradient or a parameter is not finite. The state before the step is in `checkpoint`, if one is kept."""
+
+    def __init__(self, step: int, what: str, checkpoint: PathLike | None) -> None:
+        good = f"The last good state, step {step - 1}, is in {checkpoint}" if checkpoint else "There is no checkpoint"
+        super().__init__(f"training stopped at step {step}: {what}. {good}.")
+        self.step, self.what, self.checkpoint = step, what, checkpoint
+
+
+def train(
+    loss: Loss, draw: Draw, params: Tree, settings: Settings, rng: np.random.Generator, *,
+    evaluate: Callable[[Tree], dict[str, float]] | None = None, callback: Callable[[Progress], None] | None = None,
+    checkpoint: PathLike | None = None, resume: bool = False, identity: Mapping[str, Any] | None = None,
+) -> State:
+    """Minimise loss(params, *draw(rng)) and return the last State.
+
+    evaluate gets the averaged parameters where there are any, every `evaluate_every` steps and after the last. The
+    checkpoint is written at the start (a folder that refuses it is found out at once), every `checkpoint_every` steps
+    and at the end. rng is left as it is; on resuming it is not used. Raises TrainingStopped; ValueError or OSError for
+    a checkpoint that does not fit or cannot be read or written.
+    """
+    state = resumed(checkpoint, identity, params, settings) if resume else begin(params, settings, rng)
+    began = time.perf_counter()
+    try:
+        keep(checkpoint, state, identity)
+        while state.step < settings.steps:
+            try:
+                state, value, rate, norm = advance(state, loss, draw, settings)
+            except FloatingPointError as error:
+                raise TrainingStopped(state.step + 1, str(error), checkpoint) from error
+            last = state.step == settings.steps
+            due = evaluate is not None and (last or state.step % settings.evaluate_every == 0)
+            held_out = evaluate(weights(state)) if evaluate is not None and due else None
+            if last or state.step % settings.checkpoint_every == 0:
+                keep(checkpoint, state, identity)
+            if callback is not None:
+                seconds = time.perf_counter() - began
+                callback(Progress(state.step, settings.steps, value, rate, norm, held_out, seconds))
+    except BaseException:
+        keep(checkpoint, state, identity)
+        raise
+    return state
+
+
+def begin(params: Tree, settings: Settings, rng: np.random.Generator) -> State:
+    params = as_arrays(params)
+    for path, leaf in named_leaves(params):
+        if leaf.dtype.kind != "f":
+            raise ValueError(f"parameters must be arrays of floats, got dtype {leaf.dtype} in {path or 'params'}")
+    average = None if settings.average_decay is None else params
+    return State(0, params, settings.optimiser.init(params), average, copy.deepcopy(rng))
+
+
+def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[State, float, float, float]:
+    """The next State, the loss, the learning rate, the gradient's norm. FloatingPointError says what is not finite."""
+    rng = copy.deepcopy(state.rng)
+    args = draw(rng)
+    if not isinstance(args, tuple):
+        raise TypeError(f"draw must return the tuple of the loss's further arguments, got {type(args).__name__}")
+    value, grads = value_and_grad(loss)(state.params, *args)
+    value, norm, rate = float(value), optim.global_norm(grads), float(settings.schedule(state.step))
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the loss is {value}")
+    check_all_finite("the gradient of", grads)
+    if not math.isfinite(norm):
+        raise FloatingPointError("the norm of the gradient overflows")
+    if settings.clip is not None:
+        grads, _ = optim.clip_by_global_norm(grads, settings.clip)
+    with np.errstate(all="ignore"):  # the next lines look for what a warning would say
+        params, optimiser_state = settings.optimiser.update(state.params, grads, state.optimiser_state, rate)
+    check_all_finite("after the update, the parameter", params)
+    check_all_finite("after the update, the optimiser's state", optimiser_state)
+    average = state.average
+    if settings.average_decay is not None:
+        average = optim.moving_average(average, params, settings.average_decay, state.step + 1)
+    after = State(state.step + 1, as_arrays(params), as_arrays(optimiser_state), as_arrays(average), rng)
+    return after, value, rate, norm
+
+
+def as_arrays(tree: Tree | None) -> Tree | None:
+    """NumPy turns arrays without axes into scalars, whose powers it rounds otherwise, and a checkpoint turns them back:
+    so let them always be arrays."""
+    return None if tree is None else tree_map(lambda leaf: np.asarray(leaf) if np.isscalar(leaf) else leaf, tree)
+
+
+def check_all_finite(what: str, tree: Tree) -> None:
+    for path, leaf in named_leaves(tree):
+        if not np.all(np.isfinite(leaf)):
+            raise FloatingPointError(f"{what} {path or 'params'} is not finite")
+
+
+def weights(state: State) -> Tree:
+    """The parameters to use: the average where there is one."""
+    return state.params if state.average is None else state.average
+
+
+def keep(checkpoint: PathLike | None, state: State, identity: Mapping[str, Any] | None) -> None:
+    if checkpoint is not None:
+        save_checkpoint(checkpoint, state, identity)
+
+
+def save_checkpoint(path: PathLike, state: State, identity: Mapping[str, Any] | None) -> None:
+    """Write a State and the identity (anything JSON can hold) of the run it belongs to. Errors as in trees.save."""
+    rng = json.dumps(state.rng.bit_generator.state, default=lambda array: array.tolist())
+    average = [] if state.average is None else [state.average]
+    save(path, {
+        "identity": np.array(json.dumps(identity or {})), "rng": np.array(rng), "step": np.array(state.step),
+        "params": state.params, "optimiser_state": state.optimiser_state, "average": average,
+    })
+
+
+def load_checkpoint(path: PathLike, identity: Mapping[str, Any] | None, like: Tree) -> State:
+    """Read what `save_checkpoint` wrote.  like: parameters of the model that is to be filled.
+
+    Raises CorruptFileError for a file that is no whole checkpoint; ValueError, naming what differs, where the identity
+    or the parameters' shapes or dtypes are others.
+    """
+    tree = load(path)
+    try:
+        there, rng = json.loads(str(tree["identity"])), generator(json.loads(str(tree["rng"])))
+        (average,) = tree["average"] or [None]
+        state = State(int(tree["step"]), tree["params"], tree["optimiser_state"], average, rng)
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"{path} is not a checkpoint of a training run: {error!r}") from error
+    check_same(path, there, json.loads(json.dumps(identity or {})))
+    for found in [state.params, *tree["average"]]:
+        check_same(path, shapes(found), shapes(like))
+    return state
+
+
+def resumed(checkpoint: PathLike | None, identity: Mapping[str, Any] | None, params: Tree, settings: Settings) -> State:
+    """The State to go on from. Raises where there is none, or none of this model, optimiser and average."""
+    if checkpoint is None:
+        raise ValueError("resume needs the path of a checkpoint, got None")
+    if not Path(checkpoint).exists():
+        raise FileNotFoundError(errno.ENOENT, "no checkpoint to resume from", os.fspath(checkpoint))
+    state = load_checkpoint(checkpoint, identity, params)
+    start = begin(params, settings, state.rng)
+    for name in ("optimiser_state", "average"):
+        there, here = getattr(state, name), getattr(start, name)
+        check_same(checkpoint, {name: shapes(there)}, {name: shapes(here)})
+    if state.step > settings.steps:
+        raise ValueError(f"{checkpoint} has {state.step} steps behind it, more than the {settings.steps} to be made")
+    return state
+
+
+def generator(state: Any) -> np.random.Generator:
+    """A NumPy generator in the given state of its bit generator."""
+    kinds = {kind.__name__: kind for kind in (PCG64, PCG64DXSM, MT19937, Philox, SFC64)}
+    bits = lookup("bit generator", state["bit_generator"], kinds)(0)
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+def shapes(tree: Tree) -> Tree:
+    """The tree with each leaf's dtype and shape in its place."""
+    return tree_map(lambda leaf: None if leaf is None else f"{np.asarray(leaf).dtype} {np.shape(leaf)}", tree)
+
+
+def check_same(path: PathLike, there: Tree, here: Tree) -> None:
+    if there != here:
+        a, b = dict(named_leaves(there)), dict(named_leaves(here))
+        differ = [k for k in a | b if a.get(k) != b.get(k)]
+        listed = "; ".join(f"{k or 'params'} is {a.get(k, 'absent')} there, {b.get(k, 'absent')} here" for k in differ)
+        raise ValueError(f"{path} is a checkpoint of another model: {listed}")

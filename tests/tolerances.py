@@ -1,0 +1,28 @@
+"""Every tolerance of the suite, in one place, derived from the dtype and the conditioning.
+
+A map whose derivative lies within e^-L and e^L turns one rounding of its output, eps |x|, into an error of e^L eps |x| on the
+way back; a composition of such maps multiplies. So a round trip is compared with `ROUNDINGS * eps * steepness * size`.
+"""
+import numpy as np
+
+ROUNDINGS = 256  # how many roundings of the worst size a test may see; a wrong formula is off by 1e8 times more in float64
+
+
+def eps(dtype: np.typing.DTypeLike) -> float:
+    return float(np.finfo(np.dtype(dtype)).eps)
+
+
+def round_trip(dtype: np.typing.DTypeLike, steepness: float, size: float) -> float:
+    """The error allowed in inverse(forward(z)) where |z| <= size and the inverse's slopes are <= steepness."""
+    return ROUNDINGS * eps(dtype) * max(1.0, steepness) * max(1.0, float(size))
+
+
+def value(dtype: np.typing.DTypeLike, size: float) -> float:
+    """The error allowed in a sum of numbers up to `size`."""
+    return ROUNDINGS * eps(dtype) * max(1.0, size)
+
+
+GRADIENT_RTOL = 1e-5     # central difference with step 1e-6 in float64: truncation 1e-12, rounding eps/step = 2e-10, times growth
+GRADIENT_ATOL = 1e-6
+JACOBIAN_RTOL = 1e-8     # log|det| of autograd's Jacobian (exact rules) against log_det, float64
+QUADRATURE = 2e-3        # a density summed over a grid; the grid's own error at the chosen spacing
