@@ -56,7 +56,7 @@ def check_count(name: str, number: Any, least: int = 1) -> None:
 def check_positive(name: str, number: float) -> None:
     """Raise ValueError unless number is finite and > 0."""
     try:
-        good = np.ndim(value(number)) == 0 and math.isfinite(value(number)) and value(number) > 0
+        good = math.isfinite(value(number)) and value(number) > 0
     except TypeError:
         good = False
     if not good:
@@ -80,6 +80,4 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def value(array: Array) -> Any:
     """The plain array inside autograd's boxes, for a look that must not be differentiated."""
-    while (inner := getval(array)) is not array:
-        array = inner
-    return array
+    return getval(array)

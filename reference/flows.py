@@ -72,10 +72,10 @@ class Flow:
         z, log_det = self.bijection.inverse(params["bijection"], x, context)
         return self.base.log_prob(params["base"], z) + log_det
 
-    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> Array:
-        """x (n, d) -> z (n, d)."""
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        """x (n, d) -> z (n, d), log_det (n,): the bijection's."""
         check_finite("x", x)
-        return self.bijection.inverse(params["bijection"], x, context)[0]
+        return self.bijection.inverse(params["bijection"], x, context)
 
     def loss(self, params: Tree, x: Array, noise: Tree, score: Score, context: Array | None = None) -> Array:
         """Mean score of the flow as a forecast of x (n, d); noise for m n samples.

@@ -131,7 +131,7 @@ def begin(params: Tree, settings: Settings, rng: np.random.Generator) -> State:
         if leaf.dtype.kind != "f":
             raise ValueError(f"parameters must be arrays of floats, got dtype {leaf.dtype} in {path or 'params'}")
     average = None if settings.average_decay is None else params
-    return State(0, params, settings.optimiser.init(params), average, copy.deepcopy(rng))
+    return State(0, params, settings.optimiser.init(params), average, rng)
 
 
 def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[State, float, float, float]:

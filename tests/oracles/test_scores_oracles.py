@@ -1,4 +1,4 @@
-"""The scores against other people's libraries. Ours are smoothed by EPS = 1e-6, hence the tolerance (sorting is not)."""
+"""The scores against other people's libraries. Ours are smoothed by EPS = 1e-6, hence the tolerance; sorting is not."""
 from typing import Any
 
 import numpy as np
@@ -15,31 +15,35 @@ def sample(*shapes: tuple[int, ...]) -> list[Any]:
     return [rng.standard_normal(shape) for shape in shapes]
 
 
+@pytest.mark.slow  # the first import compiles for seconds where numba is installed, and dcor needs it
 @pytest.mark.parametrize(("estimator", "theirs"), [("U", "fair"), ("V", "nrg")])
 def test_scoringrules(estimator: str, theirs: str) -> None:
     sr = pytest.importorskip("scoringrules", reason="the oracle for ensemble scores")
     draws, y = sample((7, 12, 3), (12, 3))
-    expected = sr.es_ensemble(y, np.moveaxis(draws, 0, 1), estimator=theirs)
+    expected = sr.es_ensemble(y, np.moveaxis(draws, 0, 1), estimator=theirs, backend="numpy")
     np.testing.assert_allclose(energy_score(draws, y, 1.0, estimator), expected, atol=SMOOTHING)
-    expected = sr.es_ensemble(y, np.broadcast_to(draws[:, 0], (12, 7, 3)), estimator=theirs)
+    expected = sr.es_ensemble(y, np.broadcast_to(draws[:, 0], (12, 7, 3)), estimator=theirs, backend="numpy")
     np.testing.assert_allclose(energy_score(draws[:, 0], y, 1.0, estimator), expected, atol=SMOOTHING)
-    expected = sr.crps_ensemble(y[:, 0], draws[..., 0].T, estimator=theirs)
+    expected = sr.crps_ensemble(y[:, 0], draws[..., 0].T, estimator=theirs, backend="numpy")
     np.testing.assert_allclose(crps(draws[..., 0], y[:, 0], estimator), expected, rtol=1e-12)
 
 
 def test_scoringrules_closed_forms() -> None:
     sr = pytest.importorskip("scoringrules", reason="the oracle for closed forms")
     mean, y, log_sd = sample((20,), (20,), (20,))
-    np.testing.assert_allclose(crps_normal(mean, np.exp(log_sd), y), sr.crps_normal(y, mean, np.exp(log_sd)), rtol=1e-10)
-    np.testing.assert_allclose(quantile_score(mean, y, 0.3), sr.quantile_score(y, mean, 0.3), rtol=1e-12)
+    sd = np.exp(log_sd)
+    np.testing.assert_allclose(crps_normal(mean, sd, y), sr.crps_normal(y, mean, sd, backend="numpy"), rtol=1e-10)
+    expected = sr.quantile_score(y, mean, 0.3, backend="numpy")
+    np.testing.assert_allclose(quantile_score(mean, y, 0.3), expected, rtol=1e-12)
 
 
+@pytest.mark.slow  # the first import compiles for seconds
 @pytest.mark.parametrize("estimator", ["U", "V"])
 @pytest.mark.parametrize("beta", [0.5, 1.0, 1.5])
 def test_dcor(beta: float, estimator: str) -> None:
     dcor = pytest.importorskip("dcor", reason="the oracle for the energy distance at any beta")
     x, y = sample((15, 4), (11, 4))
-    expected = dcor.energy_distance(x, y + 0.3, exponent=beta, estimation_stat=f"{estimator.lower()}-statistic")
+    expected = dcor.energy_distance(x, y + 0.3, exponent=beta, estimation_stat=f"{estimator}_statistic")
     np.testing.assert_allclose(energy_distance(x, y + 0.3, beta, estimator), expected, atol=SMOOTHING)
 
 

@@ -167,8 +167,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, block: int, name
     draws, y, x = sample(7, (9, 3), (7, 3), (5, 3))
 
     def everything() -> list[Any]:
-        total = lambda x, y: anp.sum(SCORES[name](x, y, 1.5, "U") ** 2)
-        apart = lambda x, y: DISTANCES[name](x, y, 1.5, "V")
+        total: Score = lambda x, y: anp.sum(SCORES[name](x, y, 1.5, "U") ** 2)
+        apart: Score = lambda x, y: DISTANCES[name](x, y, 1.5, "V")
         return [total(draws, y), grad(total, 0)(draws, y), grad(total, 1)(draws, y),
                 apart(x, y), grad(apart, 0)(x, y), grad(apart, 1)(x, y), grad(total)(np.stack([y, 2 * y, -y]), y)]
 
@@ -252,7 +252,7 @@ def test_gradients_are_finite_where_points_coincide(name: str, beta: float, dtyp
         y = y.astype(dtype)
         for draws in (np.stack([y, y, y]), y):
             for estimator in ("U", "V"):
-                total = lambda x, y, e=estimator: anp.sum(SCORES[name](x, y, beta, e))
+                total: Score = lambda x, y, e=estimator: anp.sum(SCORES[name](x, y, beta, e))
                 for value in (total(draws, y), grad(total, 0)(draws, y), grad(total, 1)(draws, y)):
                     assert np.all(np.isfinite(value))
         assert np.all(np.isfinite(grad(DISTANCES[name])(y, y, beta, "U")))

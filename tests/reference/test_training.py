@@ -146,6 +146,13 @@ def test_float32_stays_float32() -> None:
     assert dtypes == {onp.dtype(onp.float32), onp.dtype(onp.int64)}
 
 
+def test_leaves_without_axes_are_arrays_always(tmp_path: Path) -> None:
+    """NumPy cubes its scalars and its arrays with another last bit for one number in twenty."""
+    state = go(3, tmp_path / "c.npz", params={**start(), "s": onp.float64(0.7)})
+    for found in (state, load_checkpoint(tmp_path / "c.npz", IDENTITY, start())):
+        assert {type(a) for a in trees.leaves([found.params, found.average, found.optimiser_state])} == {onp.ndarray}
+
+
 @pytest.mark.parametrize(("kwargs", "message"), [
     ({"steps": 0}, "steps must be an integer >= 1, got 0"), ({"steps": 2.5}, "steps must be an integer"),
     ({"evaluate_every": 0}, "evaluate_every must be"), ({"checkpoint_every": -1}, "checkpoint_every must be"),
@@ -240,7 +247,8 @@ def test_another_identity_is_refused_and_named(tmp_path: Path, other: Any, diffe
     with pytest.raises(ValueError, match=r"c\.npz is a checkpoint of another model: ") as error:
         train(loss, draw, start(), how(5), onp.random.default_rng(3), checkpoint=tmp_path / "c.npz", resume=True,
               identity=other)
-    assert differs in str(error.value)
+    listed = str(error.value).split("another model: ")[1].split("; ")
+    assert listed == [differs] or (other is None and differs in listed)
     assert (tmp_path / "c.npz").read_bytes() == before
 
 
