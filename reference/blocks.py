@@ -12,7 +12,6 @@ All are bijections of bijections/. The free-form head is not: any network of noi
 """
 from dataclasses import dataclass
 
-import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.bijections import (
@@ -55,7 +54,7 @@ def block_map_of(
 
 @dataclass(frozen=True)
 class FreeFormHead:
-    """x = z + net([z, h]): a residual perceptron (after the head of Si et al. 2023). Not invertible, and nothing here claims it is."""
+    """x = z + net([z, h]): a residual perceptron (after the head of Si et al. 2023). There is no way back."""
     d: int
     context_dim: int
     hidden: tuple[int, ...] = (64, 64)
@@ -69,5 +68,5 @@ class FreeFormHead:
 
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, None]:
         """z (n, d), context (n, context_dim) -> x (n, d), and no log_det."""
-        check_input(self, "z", z, context)  # type: ignore[arg-type]
+        check_input(self, "z", z, context)
         return z + self.net(params, z, context), None

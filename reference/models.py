@@ -74,7 +74,8 @@ class Config:
         for name in tree:
             if name not in names:
                 raise ValueError(unknown("choice", name, sorted(names)))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()})
+        choices: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()}
+        return cls(**choices)
 
     def settings(self) -> Settings:
         schedule = optim.SCHEDULES[self.schedule](self.learning_rate, self.steps)

@@ -17,8 +17,10 @@ import numpy as np
 
 from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.data import Dataset, Units, one_hot, patch_order
+from evenflow.reference.flows import Flow
 from evenflow.reference.models import Config, build
 from evenflow.reference.objectives import Model
+from evenflow.reference.saef import SAEF
 from evenflow.reference.training import Progress, load_checkpoint, train, weights
 from evenflow.reference.trees import Array, CorruptFileError, Tree, cast, write_aside
 
@@ -44,7 +46,7 @@ class Trained:
     @property
     def invertible(self) -> bool:
         """Whether there are an inverse and a density."""
-        return hasattr(self.model, "inverse")
+        return isinstance(self.model, Flow | SAEF)
 
     def sample(self, n: int, rng: np.random.Generator, labels: Array | None = None) -> Array:
         """n samples (n, d) in the user's units; labels (n,) for a class-conditional model, else drawn as in the data."""
@@ -56,24 +58,23 @@ class Trained:
 
     def log_prob(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n,) nats in those units. Whole-number data need uniforms (n, d) in [0, 1)."""
-        u = self.to_model(x, uniforms)
-        self.check_invertible()
-        return self.model.log_prob(self.params, u, self.context(labels, len(u))) + self.units.log_det()
+        u, model = self.to_model(x, uniforms), self.invertible_model()
+        return model.log_prob(self.params, u, self.context(labels, len(u))) + self.units.log_det()
 
     def encode(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> z (n, d), standard normal if the model is right."""
-        u = self.to_model(x, uniforms)
-        self.check_invertible()
-        return self.model.inverse(self.params, u, self.context(labels, len(u)))[0]
+        u, model = self.to_model(x, uniforms), self.invertible_model()
+        return model.inverse(self.params, u, self.context(labels, len(u)))[0]
 
     def decode(self, z: Array, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d) in the user's units."""
         check_shape("z", z, "n", self.d)
         return self.units.to_user(self.model.sample(self.params, z, self.context(labels, len(z))))
 
-    def check_invertible(self) -> None:
-        if not self.invertible:
-            raise ValueError("a model with a free-form head has no inverse and no density, only samples")
+    def invertible_model(self) -> Flow | SAEF:
+        if isinstance(self.model, Flow | SAEF):
+            return self.model
+        raise ValueError("a model with a free-form head has no inverse and no density, only samples")
 
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         check_shape("x", x, "n", self.d)
@@ -145,7 +146,7 @@ def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
     if config.class_conditional and dataset.train_labels is None:
         raise ValueError(f"class_conditional needs labels, and {dataset.name} has none")
     shares: list[float] = []
-    if config.class_conditional:
+    if config.class_conditional and dataset.train_labels is not None:
         shares = (np.bincount(dataset.train_labels) / len(dataset.train_labels)).tolist()
     units = {"shift": dataset.units.shift.tolist(), "scale": dataset.units.scale.tolist(), "levels": dataset.units.levels}
     return {

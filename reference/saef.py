@@ -18,8 +18,8 @@ determinant. With invertible $T_b$ the whole is a bijection all the same:
     log_det                    the sum over the blocks
 
 Blocks of one size share one map T; what differs from block to block comes through $h_b$ (so do the authors: one head).
-With a free-form head in place of T there is no inverse: that is the `SemiAutoregressiveGenerator`, a type without `inverse`
-and `log_prob`. The published image models end in such heads.
+With a free-form head in place of T there is no inverse: that is a `SemiAutoregressive`, the type without `inverse` and
+`log_prob`. The published image models end in such heads.
 """
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ from evenflow.reference.trees import Array, Tree
 
 @dataclass(frozen=True)
 class SemiAutoregressive:
-    """What both types share. params = {"contexts": ..., "maps": [...]}.
+    """The type that trains and samples; with invertible maps it is a SAEF. params = {"contexts": ..., "maps": [...]}.
 
     blocks: the coordinates of each block, in the order of generation; maps: one T for each distinct block size, in the
     order in which the sizes first appear; context_width: the length of h_b; hidden: the widths of the context network;
@@ -113,6 +113,14 @@ class SemiAutoregressive:
             total = total + np.sum(score(np.reshape(draws, (m, rows, k)), y))
         return total / n
 
+    def noise(self, rng: onp.random.Generator, n: int) -> Array:
+        """What n samples consume: (n, d) standard normal."""
+        return rng.standard_normal((n, self.d))
+
+    def sample(self, params: Tree, noise: Array, context: Array | None = None) -> Array:
+        """noise (n, d) standard normal -> x (n, d), in B steps."""
+        return self.generate(params, noise, context)[0]
+
     def generate(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, list[Array | None]]:
         """B steps from noise to data: x (n, d) and what each block's map said of its log_det."""
         check_input(self, "z", z, context)
@@ -136,6 +144,11 @@ class SemiAutoregressive:
 class SAEF(SemiAutoregressive):
     """The invertible type: every T_b is a bijection, and so is the whole."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(isinstance(T, FreeFormHead) for T in self.maps):
+            raise ValueError("maps must be bijections, got a free-form head: that makes a SemiAutoregressive, not a SAEF")
+
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         """z (n, d) -> x (n, d), log_det (n,), in B steps."""
         x, log_dets = self.generate(params, z, context)
@@ -149,18 +162,11 @@ class SAEF(SemiAutoregressive):
         for T, p, members, h in self.groups(params, self.contexts(params, x, context)):
             rows, k = n * len(members), T.d
             x_b = np.reshape(x[:, members], (rows, k))
-            z_b, change = T.inverse(p, x_b, np.reshape(h, (rows, self.context_width)))
+            z_b, change = T.inverse(p, x_b, np.reshape(h, (rows, self.context_width)))  # type: ignore[union-attr]
             parts.append(np.reshape(z_b, (n, members.size)))
             coordinates += members.ravel().tolist()
             log_det = log_det + np.sum(np.reshape(change, (n, len(members))), axis=1)
         return np.concatenate(parts, axis=1)[:, onp.argsort(coordinates)], log_det
-
-    def noise(self, rng: onp.random.Generator, n: int) -> Array:
-        return rng.standard_normal((n, self.d))
-
-    def sample(self, params: Tree, noise: Array, context: Array | None = None) -> Array:
-        """noise (n, d) standard normal -> x (n, d)."""
-        return self.forward(params, noise, context)[0]
 
     def log_prob(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, d) -> (n,), in nats: the base is standard normal."""
@@ -169,23 +175,11 @@ class SAEF(SemiAutoregressive):
         return StandardNormal(self.d).log_prob({}, z) + log_det
 
 
-@dataclass(frozen=True)
-class SemiAutoregressiveGenerator(SemiAutoregressive):
-    """The type with a free-form head: samples, and nothing to invert."""
-
-    def noise(self, rng: onp.random.Generator, n: int) -> Array:
-        return rng.standard_normal((n, self.d))
-
-    def sample(self, params: Tree, noise: Array, context: Array | None = None) -> Array:
-        """noise (n, d) standard normal -> x (n, d), in B steps."""
-        return self.generate(params, noise, context)[0]
-
-
 def saef(
     d: int, blocks: int | Sequence[int], order: Sequence[int] | None = None, block_map: str = "coupling",
     hidden: tuple[int, ...] = (256, 256), context_width: int = 64, map_hidden: tuple[int, ...] = (64, 64),
     map_layers: int = 4, context_dim: int = 0,
-) -> SAEF | SemiAutoregressiveGenerator:
+) -> SAEF | SemiAutoregressive:
     """Build one. blocks: how many equal ones, or the list of their sizes; order: of the d coordinates (as they come).
 
     block_map: affine, dense, coupling or spline (invertible), or free_form (a generator, no inverse).
@@ -195,7 +189,7 @@ def saef(
     maps = tuple(
         block_map_of(block_map, k, context_width, map_hidden, map_layers) for k in dict.fromkeys(map(len, parts))
     )
-    kind = SemiAutoregressiveGenerator if block_map == "free_form" else SAEF
+    kind = SemiAutoregressive if block_map == "free_form" else SAEF
     return kind(parts, maps, context_width, hidden, context_dim)
 
 

@@ -1,5 +1,4 @@
 """Special functions that NumPy or autograd lack, or differentiate badly."""
-import math
 from statistics import NormalDist
 
 import autograd.numpy as np

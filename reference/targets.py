@@ -5,8 +5,8 @@ Moons and spirals are a curve $c(u)$, u uniform on [0, 1], drawn with Gaussian n
 $$x = c(u) + s\,\xi, \qquad p(x) = \int_0^1 N(x;\, c(u), s^2 I)\, du \approx \sum_k w_k\, N(x;\, c(u_k), s^2 I).$$
 
 The sum is Gauss-Legendre quadrature with nodes about $s/2$ apart along the curve; log p is then right to 1e-9 where the
-data lie and to 1e-7 where it has fallen to -1,000 (tested against four times as many nodes). With finitely many centres,
-as for the Gaussians and the rings, the sum is exact.
+data lie and to 1e-7 where it has fallen to -1,000 (tested against four times as many nodes). With finitely many
+centres, as for the Gaussians and the rings, the sum is exact.
 
 `noise(rng, n)` draws what `sample(noise)` turns into points, so that all randomness is an argument. Shapes and defaults
 follow scikit-learn (moons), Grathwohl et al. 2019 (checkerboard, spirals, and the pinwheel of Johnson et al. 2016) and
@@ -147,7 +147,7 @@ class Spirals(Curve):
         """x (n, 2) -> (n,), by quadrature over t = sqrt(u), in which the curve is smooth: du = 2t dt."""
         check_shape("x", x, "n", 2)
         a = 2 * math.pi * self.turns
-        # The speed grows with t, but the nodes lie closer towards the end: farthest apart at t = 3/4, by 0.65 of the most.
+        # Fastest at t = 1, where the nodes are dense; they lie farthest apart at t = 3/4: 0.65 of that speed counts
         t, weights = gauss_legendre(0.65 * a * math.hypot(1.0, a) / 3 / self.sd)
         return mixture_log_prob(x, *two_arms(self.curve, t**2, 2 * t * weights), self.sd)
 

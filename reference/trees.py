@@ -102,7 +102,7 @@ def check_nesting(tree: Tree) -> None:
             check_nesting(branch)
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write in the same folder, flush to the disk, rename over `path`; on any error remove the part file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -37,7 +37,16 @@ class Transformer(Protocol):
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]: ...
 
 
-def check_input(bijection: Bijection, name: str, array: Array, context: Array | None) -> None:
+class Shaped(Protocol):
+    """What a check needs to know."""
+
+    @property
+    def d(self) -> int: ...
+    @property
+    def context_dim(self) -> int: ...
+
+
+def check_input(bijection: Shaped, name: str, array: Array, context: Array | None) -> None:
     """Raise ValueError unless array is (n, d) and context is (n, context_dim), or None where context_dim is 0."""
     check_shape(name, array, "n", bijection.d)
     check_context(context, array.shape[0], bijection.context_dim)

@@ -1,0 +1,265 @@
+r"""Data sets, and the units in which a model sees them.
+
+A user's x and a model's u are related column by column by
+
+$$u = (x - \mathrm{shift}) / \mathrm{scale}, \qquad \log|\det du/dx| = -\sum_j \log \mathrm{scale}_j,$$
+
+for real numbers. Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the place
+of x. On average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al. 2016,
+section 3.1). Whole numbers, real and generated, are compared dequantised alike or not at all: `Units.comparable` brings
+a model's draws there. Raw draws would give themselves away by what they hold between and beyond the levels.
+"""
+import csv
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from evenflow.reference.checks import check_count, check_finite, check_shape, unknown
+from evenflow.reference.targets import TARGETS
+from evenflow.reference.trees import Array, Tree
+
+DIGITS_TRAIN = 1500
+TOY_TRAIN, TOY_HELD_OUT = 10_000, 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """How a user's numbers become a model's. levels = 0: real numbers; levels = L: whole numbers 0 ... L - 1."""
+    shift: Array  # (d,)
+    scale: Array  # (d,), positive
+    levels: int = 0
+
+    def __post_init__(self) -> None:
+        check_shape("shift", self.shift, "d")
+        check_shape("scale", self.scale, len(self.shift))
+        check_finite("shift", self.shift)
+        if not (np.isfinite(self.scale) & (self.scale > 0)).all():
+            raise ValueError(f"scale must be positive and finite, got {self.scale}")
+        check_count("levels", self.levels, least=0)
+
+    @classmethod
+    def standardised(cls, x: Array, columns: tuple[str, ...] | None = None) -> "Units":
+        """Units in which each column of x (n, d) has mean 0 and standard deviation 1. Refuses constant columns."""
+        x = as_table("x", x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, sd = x.mean(axis=0), x.std(axis=0)
+        check_finite("the columns' standard deviations", sd)  # beyond 1e154 the squares overflow
+        constant = np.flatnonzero((x.min(axis=0) == x.max(axis=0)) | (sd == 0))
+        if len(constant):
+            names = ", ".join(repr(columns[j]) if columns else str(j) for j in constant)
+            raise ValueError(f"columns must vary, got constant ones (leave them out): {names}")
+        return cls(mean, sd)
+
+    def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
+        """x (n, d) in the user's units -> (n, d); uniforms (n, d) in [0, 1) for whole numbers, and only for them."""
+        check_shape("x", x, "n", len(self.shift))
+        check_finite("x", x)
+        if (uniforms is not None) != (self.levels > 0):
+            wanted = "an array of x's shape, to dequantise with" if self.levels else "None: the data are real numbers"
+            raise ValueError(f"uniforms must be {wanted}, got {'None' if uniforms is None else 'an array'}")
+        if uniforms is not None:
+            check_shape("uniforms", uniforms, *x.shape)
+            check_whole("x", x, self.levels)
+            if not ((uniforms >= 0) & (uniforms < 1)).all():
+                raise ValueError(f"uniforms must lie in [0, 1), got {uniforms.min()} to {uniforms.max()}")
+            x = x + uniforms
+        x = 1.0 * x  # whole numbers become floats
+        return (x - self.shift.astype(x.dtype)) / self.scale.astype(x.dtype)
+
+    def to_user(self, u: Array) -> Array:
+        """u (n, d) in the model's units -> x (n, d), the inverse; whole numbers by rounding down, then clipping."""
+        check_shape("u", u, "n", len(self.shift))
+        check_finite("u", u)
+        x = u * self.scale.astype(u.dtype) + self.shift.astype(u.dtype)
+        return np.clip(np.floor(x), 0, self.levels - 1) if self.levels else x
+
+    def comparable(self, u: Array, uniforms: Array | None = None) -> Array:
+        """A model's draws u (n, d) on the same footing as `to_model(data, uniforms)`: made whole first."""
+        return self.to_model(self.to_user(u), uniforms)
+
+    def log_det(self) -> float:
+        """log |det du/dx|: add it to log p(u) for the log density in the user's units."""
+        return -float(np.sum(np.log(self.scale)))
+
+    def bits_per_dim(self, log_prob: Array) -> Array:
+        """log p(u) (n,), in nats and the model's units -> (n,) bits per dimension in the user's; smaller is better."""
+        return -(log_prob + self.log_det()) / (len(self.shift) * math.log(2))
+
+    def tree(self) -> Tree:
+        """What `trees.save` can write, and `from_tree` turns back."""
+        return {"shift": self.shift, "scale": self.scale, "levels": np.array(self.levels)}
+
+    @classmethod
+    def from_tree(cls, tree: Tree) -> "Units":
+        return cls(tree["shift"], tree["scale"], int(tree["levels"]))
+
+
+class Dataset(NamedTuple):
+    """A data set in the user's units, in two parts: one to train on, one held out."""
+    name: str
+    train: Array                      # (n, d)
+    held_out: Array                   # (k, d)
+    train_labels: Array | None        # (n,) whole numbers
+    held_out_labels: Array | None     # (k,)
+    units: Units                      # from the training part alone
+    columns: tuple[str, ...] | None   # their names, where the file gives them
+
+
+def load(source: str | os.PathLike[str], seed: int = 0, held_out: float = 0.2) -> Dataset:
+    """A data set by name ("digits", or one of TARGETS) or from a file that ends in .npy, .npz or .csv.
+
+    seed shuffles before the split and draws the toy sets; held_out is the share of a file's rows that is held out (the
+    digits are split 1,500 to 297, the toys 10,000 to 2,000). Files hold tables (n, d); a vector is a column (n, 1).
+    .npy  one array        .npz  the array "x" and, where there are labels, whole numbers "y"
+    .csv  a first line without any number is a header, and a column that it calls "label" holds the labels
+    """
+    rng, name = np.random.default_rng(seed), os.fspath(source)
+    if name == "digits":
+        return digits(rng)
+    if name in TARGETS:
+        target = TARGETS[name]()
+        return split(name, target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT)), None, None, TOY_TRAIN)
+    suffix = Path(name).suffix
+    if suffix.lower() not in READERS:
+        raise ValueError(unknown("file ending", suffix, READERS) if suffix else
+                         unknown("data set", name, ["digits", *TARGETS, "or a file: .npy, .npz, .csv"]))
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"no such file: {name}")
+    x, labels, columns = READERS[suffix.lower()](Path(name))
+    train = len(x) - round(held_out * len(x))
+    if not 2 <= train < len(x):
+        raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
+    order = rng.permutation(len(x))
+    return split(name, x[order], None if labels is None else labels[order], columns, train)
+
+
+def split(name: str, x: Array, labels: Array | None, columns: tuple[str, ...] | None, train: int) -> Dataset:
+    """The first `train` rows to train on and to take the units from, the others held out."""
+    y, k = (None, None) if labels is None else (labels[:train], labels[train:])
+    return Dataset(name, x[:train], x[train:], y, k, Units.standardised(x[:train], columns), columns)
+
+
+def digits(rng: np.random.Generator) -> Dataset:
+    """scikit-learn's 8x8 digits: whole numbers 0 ... 16, labels 0 ... 9.
+
+    One shift and one scale for all pixels: mean and standard deviation of the dequantised training pixels (those of the
+    whole numbers, + 1/2 and + 1/12 in the variance). Pixel by pixel, corners that are always empty would be blown up.
+    """
+    from sklearn.datasets import load_digits
+    x, labels = load_digits(return_X_y=True)
+    order, n = rng.permutation(len(x)), DIGITS_TRAIN
+    x, labels = x[order].astype(np.float64), labels[order].astype(np.int64)
+    shift, scale = x[:n].mean() + 0.5, math.sqrt(x[:n].var() + 1 / 12)
+    units = Units(np.full(64, shift), np.full(64, scale), levels=17)
+    return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, None)
+
+
+Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
+
+
+def read_numpy(path: Path) -> Table:
+    """An .npy or .npz file. Nothing is read that would have to be unpickled."""
+    try:
+        with open(path, "rb") as file:
+            content = np.load(file, allow_pickle=False)
+            arrays = {"x": content} if isinstance(content, np.ndarray) else dict(content)
+    except Exception as error:  # numpy, zip and zlib each have their own for a damaged file
+        message = f"{path} must be a whole NumPy file without Python objects (pickles): {error}"
+        raise ValueError(message) from error
+    if "x" not in arrays:
+        raise ValueError(f"{path} must hold an array 'x', got {sorted(arrays)}")
+    x = as_table(f"x in {path}", arrays["x"])
+    return x, as_labels(f"y in {path}", arrays["y"], len(x)) if "y" in arrays else None, None
+
+
+def read_csv(path: Path) -> Table:
+    """A .csv file, UTF-8, comma separated."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} must be comma-separated text in UTF-8: {error}") from error
+    first = lines[0][1] if lines else []
+    header = None if any(is_number(cell) for cell in first) else tuple(cell.strip() for cell in first)
+    rows = [csv_row(path, *line, len(first), header) for line in (lines if header is None else lines[1:])]
+    table = np.array(rows).reshape(len(rows), len(first))
+    if header is None or "label" not in header:
+        return as_table(str(path), table), None, header
+    at = header.index("label")
+    x = as_table(str(path), np.delete(table, at, axis=1))
+    return x, as_labels(f"label in {path}", table[:, at], len(x)), header[:at] + header[at + 1 :]
+
+
+def csv_row(path: Path, line: int, cells: list[str], width: int, header: tuple[str, ...] | None) -> list[float]:
+    if len(cells) != width:
+        raise ValueError(f"{path}, line {line}: expected {width} cells as in the first line, got {len(cells)}")
+    for j, cell in enumerate(cells):
+        if not (is_number(cell) and math.isfinite(float(cell))):
+            column = f"column {j + 1}" + (f" ({header[j]!r})" if header else "")
+            raise ValueError(f"{path}, line {line}, {column}: expected a finite number, got {cell!r}")
+    return [float(cell) for cell in cells]
+
+
+def is_number(cell: str) -> bool:
+    try:
+        return float(cell) is not None
+    except ValueError:
+        return False
+
+
+READERS: dict[str, Callable[[Path], Table]] = {".npy": read_numpy, ".npz": read_numpy, ".csv": read_csv}
+
+
+def as_table(name: str, x: Array) -> Array:
+    """x as a float64 table (n, d), a vector as one column. Refuses what is empty, not finite or not numbers."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    x = x.reshape(-1, 1) if x.ndim == 1 else x
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(f"{name} must be a table (n >= 1, d >= 1), got shape {x.shape}")
+    check_finite(name, x)
+    return x.astype(np.float64)
+
+
+def as_labels(name: str, y: Array, n: int) -> Array:
+    """y (n,) as int64. Refuses all but whole numbers >= 0."""
+    check_shape(name, y, n)
+    check_whole(name, y)
+    return y.astype(np.int64)
+
+
+def check_whole(name: str, x: Array, levels: float = math.inf) -> None:
+    """Raise ValueError unless x holds whole numbers 0 ... levels - 1."""
+    if np.asarray(x).dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold whole numbers, got dtype {np.asarray(x).dtype}")
+    bad = ~((np.floor(x) == x) & (x >= 0) & (x < levels))
+    if bad.any():
+        raise ValueError(f"{name} must hold whole numbers from 0 to {levels - 1}, got {x[bad][0]}")
+
+
+def one_hot(labels: Array, classes: int) -> Array:
+    """labels (n,), whole numbers 0 ... classes - 1 -> (n, classes), row i with its 1 at labels[i]."""
+    check_shape("labels", labels, "n")
+    check_whole("labels", labels, classes)
+    return (labels[:, None] == np.arange(classes)).astype(np.float64)
+
+
+def patch_order(side: int, patch: int) -> tuple[int, ...]:
+    """The pixels of a side x side image, numbered line by line, so ordered that each patch x patch square is one run.
+
+    Blocks of patch^2 numbers are then squares, as in the paper's MNIST model. Squares come line by line, and so do the
+    pixels of a square. x[:, order] takes an image there.
+    """
+    check_count("side", side)
+    check_count("patch", patch)
+    if side % patch:
+        raise ValueError(f"patch must divide side = {side}, got {patch}")
+    squares = np.arange(side * side).reshape(side // patch, patch, side // patch, patch)
+    return tuple(squares.transpose(0, 2, 1, 3).ravel().tolist())
