@@ -4,7 +4,8 @@ $$x_j = Q_j(\alpha_j;\, x_{<j}), \qquad \alpha_j \sim U(0, 1), \qquad Q_j \text{
 
 Each conditional quantile function is learned with the quantile (pinball) score, by teacher forcing,
 
-$$\text{loss} = \sum_j E_\alpha\, \rho_\alpha\big(x_j - Q_j(\alpha; x_{<j})\big), \qquad \rho_\alpha(u) = \max(\alpha u, (\alpha - 1) u)$$
+$$\text{loss} = \sum_j E_\alpha\, \rho_\alpha\big(x_j - Q_j(\alpha; x_{<j})\big), \qquad
+  \rho_\alpha(u) = \max(\alpha u, (\alpha - 1) u)$$
 
 which is half the sum of the CRPS of the conditionals: the energy score of one coordinate at beta = 1. Here
 $Q_j(\alpha) = \tau(\Phi^{-1}(\alpha))$ with an increasing transformer $\tau$ of normal noise: affine (normal conditionals) or

@@ -1,30 +1,26 @@
-r"""Data sets, and the units in which a model sees them.
-
-A user's x and a model's u are related column by column by
+r"""Data sets, and the units in which a model sees them: column by column, the user's x becomes the model's u,
 
 $$u = (x - \mathrm{shift}) / \mathrm{scale}, \qquad \log|\det du/dx| = -\sum_j \log \mathrm{scale}_j,$$
 
 for real numbers. Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the place
-of x. On average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al. 2016,
-section 3.1). Whole numbers, real and generated, are compared dequantised alike or not at all: `Units.comparable` brings
-a model's draws there. Raw draws would give themselves away by what they hold between and beyond the levels.
+of x; on average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al. 2016,
+section 3.1). Real and generated whole numbers are compared dequantised alike (`Units.comparable`) or not at all: raw
+draws would give themselves away by what they hold between and beyond the levels.
 """
 import csv
 import math
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, check_finite, check_shape, unknown
+from evenflow.reference.checks import check_count, check_finite, check_shape, lookup, unknown
 from evenflow.reference.targets import TARGETS
 from evenflow.reference.trees import Array, Tree
 
-DIGITS_TRAIN = 1500
-TOY_TRAIN, TOY_HELD_OUT = 10_000, 2_000
+Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
+DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +55,8 @@ class Units:
         """x (n, d) in the user's units -> (n, d); uniforms (n, d) in [0, 1) for whole numbers, and only for them."""
         check_shape("x", x, "n", len(self.shift))
         check_finite("x", x)
-        if (uniforms is not None) != (self.levels > 0):
-            wanted = "an array of x's shape, to dequantise with" if self.levels else "None: the data are real numbers"
-            raise ValueError(f"uniforms must be {wanted}, got {'None' if uniforms is None else 'an array'}")
+        if (uniforms is None) == (self.levels > 0):
+            raise ValueError(f"uniforms must be {'an array' if self.levels else 'None'} where levels is {self.levels}")
         if uniforms is not None:
             check_shape("uniforms", uniforms, *x.shape)
             check_whole("x", x, self.levels)
@@ -110,7 +105,7 @@ class Dataset(NamedTuple):
     columns: tuple[str, ...] | None   # their names, where the file gives them
 
 
-def load(source: str | os.PathLike[str], seed: int = 0, held_out: float = 0.2) -> Dataset:
+def load(source: str | Path, seed: int = 0, held_out: float = 0.2) -> Dataset:
     """A data set by name ("digits", or one of TARGETS) or from a file that ends in .npy, .npz or .csv.
 
     seed shuffles before the split and draws the toy sets; held_out is the share of a file's rows that is held out (the
@@ -118,30 +113,21 @@ def load(source: str | os.PathLike[str], seed: int = 0, held_out: float = 0.2) -
     .npy  one array        .npz  the array "x" and, where there are labels, whole numbers "y"
     .csv  a first line without any number is a header, and a column that it calls "label" holds the labels
     """
-    rng, name = np.random.default_rng(seed), os.fspath(source)
+    rng, name = np.random.default_rng(seed), str(source)
     if name == "digits":
         return digits(rng)
     if name in TARGETS:
         target = TARGETS[name]()
-        return split(name, target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT)), None, None, TOY_TRAIN)
-    suffix = Path(name).suffix
-    if suffix.lower() not in READERS:
-        raise ValueError(unknown("file ending", suffix, READERS) if suffix else
-                         unknown("data set", name, ["digits", *TARGETS, "or a file: .npy, .npz, .csv"]))
-    if not Path(name).is_file():
-        raise FileNotFoundError(f"no such file: {name}")
-    x, labels, columns = READERS[suffix.lower()](Path(name))
-    train = len(x) - round(held_out * len(x))
-    if not 2 <= train < len(x):
-        raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
-    order = rng.permutation(len(x))
-    return split(name, x[order], None if labels is None else labels[order], columns, train)
-
-
-def split(name: str, x: Array, labels: Array | None, columns: tuple[str, ...] | None, train: int) -> Dataset:
-    """The first `train` rows to train on and to take the units from, the others held out."""
-    y, k = (None, None) if labels is None else (labels[:train], labels[train:])
-    return Dataset(name, x[:train], x[train:], y, k, Units.standardised(x[:train], columns), columns)
+        x, labels, columns, n = target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT)), None, None, TOY_TRAIN
+    else:
+        x, labels, columns = read(Path(name))
+        n = len(x) - round(held_out * len(x))
+        if not 2 <= n < len(x):
+            raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
+        order = rng.permutation(len(x))
+        x, labels = x[order], None if labels is None else labels[order]
+    y, k = (None, None) if labels is None else (labels[:n], labels[n:])
+    return Dataset(name, x[:n], x[n:], y, k, Units.standardised(x[:n], columns), columns)
 
 
 def digits(rng: np.random.Generator) -> Dataset:
@@ -156,21 +142,24 @@ def digits(rng: np.random.Generator) -> Dataset:
     x, labels = x[order].astype(np.float64), labels[order].astype(np.int64)
     shift, scale = x[:n].mean() + 0.5, math.sqrt(x[:n].var() + 1 / 12)
     units = Units(np.full(64, shift), np.full(64, scale), levels=17)
-    return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, None)
+    return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None)
 
 
-Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
+def read(path: Path) -> Table:
+    """A file by its ending. Raises FileNotFoundError, or ValueError where it does not hold what it should."""
+    if not path.suffix:
+        raise ValueError(unknown("data set", str(path), ["digits", *TARGETS, "or a file: .npy, .npz, .csv"]))
+    return lookup("file ending", path.suffix.lower(), {".npy": read_numpy, ".npz": read_numpy, ".csv": read_csv})(path)
 
 
 def read_numpy(path: Path) -> Table:
     """An .npy or .npz file. Nothing is read that would have to be unpickled."""
-    try:
-        with open(path, "rb") as file:
+    with open(path, "rb") as file:
+        try:
             content = np.load(file, allow_pickle=False)
             arrays = {"x": content} if isinstance(content, np.ndarray) else dict(content)
-    except Exception as error:  # numpy, zip and zlib each have their own for a damaged file
-        message = f"{path} must be a whole NumPy file without Python objects (pickles): {error}"
-        raise ValueError(message) from error
+        except Exception as error:  # numpy, zip and zlib each have their own for a damaged file
+            raise ValueError(f"{path} must be a whole NumPy file without Python objects (pickles): {error}") from error
     if "x" not in arrays:
         raise ValueError(f"{path} must hold an array 'x', got {sorted(arrays)}")
     x = as_table(f"x in {path}", arrays["x"])
@@ -186,7 +175,7 @@ def read_csv(path: Path) -> Table:
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} must be comma-separated text in UTF-8: {error}") from error
     first = lines[0][1] if lines else []
-    header = None if any(is_number(cell) for cell in first) else tuple(cell.strip() for cell in first)
+    header = None if np.isfinite([number(cell) for cell in first]).any() else tuple(cell.strip() for cell in first)
     rows = [csv_row(path, *line, len(first), header) for line in (lines if header is None else lines[1:])]
     table = np.array(rows).reshape(len(rows), len(first))
     if header is None or "label" not in header:
@@ -199,21 +188,18 @@ def read_csv(path: Path) -> Table:
 def csv_row(path: Path, line: int, cells: list[str], width: int, header: tuple[str, ...] | None) -> list[float]:
     if len(cells) != width:
         raise ValueError(f"{path}, line {line}: expected {width} cells as in the first line, got {len(cells)}")
-    for j, cell in enumerate(cells):
-        if not (is_number(cell) and math.isfinite(float(cell))):
-            column = f"column {j + 1}" + (f" ({header[j]!r})" if header else "")
-            raise ValueError(f"{path}, line {line}, {column}: expected a finite number, got {cell!r}")
-    return [float(cell) for cell in cells]
+    row = [number(cell) for cell in cells]
+    for j in np.flatnonzero(~np.isfinite(row)):
+        column = f"column {j + 1}" + (f" ({header[j]!r})" if header else "")
+        raise ValueError(f"{path}, line {line}, {column}: expected a finite number, got {cells[j]!r}")
+    return row
 
 
-def is_number(cell: str) -> bool:
+def number(cell: str) -> float:
     try:
-        return float(cell) is not None
+        return float(cell)
     except ValueError:
-        return False
-
-
-READERS: dict[str, Callable[[Path], Table]] = {".npy": read_numpy, ".npz": read_numpy, ".csv": read_csv}
+        return math.nan
 
 
 def as_table(name: str, x: Array) -> Array:
@@ -254,8 +240,7 @@ def one_hot(labels: Array, classes: int) -> Array:
 def patch_order(side: int, patch: int) -> tuple[int, ...]:
     """The pixels of a side x side image, numbered line by line, so ordered that each patch x patch square is one run.
 
-    Blocks of patch^2 numbers are then squares, as in the paper's MNIST model. Squares come line by line, and so do the
-    pixels of a square. x[:, order] takes an image there.
+    Blocks of patch^2 are then squares, as in the paper's MNIST model; line by line within and between. Use: x[:, order].
     """
     check_count("side", side)
     check_count("patch", patch)

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import autograd.numpy as np
 import numpy as onp
@@ -24,14 +25,14 @@ from evenflow.reference.checks import check_context, check_count, check_shape, l
 from evenflow.reference.special import tanh
 from evenflow.reference.trees import Array, Tree
 
-# Products with a boolean keep float32 and give the gradient 0 at the kink.
+# Products with a boolean keep float32; at the kink of relu and leaky_relu the gradient is that of the left side.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": tanh,
     "relu": lambda x: x * (x > 0),
     "leaky_relu": lambda x: 0.05 * x + 0.95 * x * (x > 0),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "silu": lambda x: x * 0.5 * (1.0 + tanh(0.5 * x)),
-    "elu": lambda x: x * (x > 0) + (np.exp(x * (x < 0)) - 1.0) * (x < 0),
+    "elu": lambda x: x * (x >= 0) + (np.exp(x * (x < 0)) - 1.0) * (x < 0),
 }
 
 
@@ -115,7 +116,7 @@ def made_masks(
 def init_layers(rng: onp.random.Generator, sizes: tuple[int, ...], context_dim: int, final_scale: float) -> Tree:
     """Weights N(0, 1/fan_in), biases 0; the last layer's weights times final_scale."""
     layers = []
-    for depth, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for depth, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         scale = (final_scale if depth == len(sizes) - 2 else 1.0) / math.sqrt(max(fan_in + context_dim, 1))
         layer = {"W": scale * rng.standard_normal((fan_in, fan_out)), "b": onp.zeros(fan_out)}
         if context_dim:

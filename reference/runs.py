@@ -19,7 +19,7 @@ from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.data import Dataset, Units, one_hot, patch_order
 from evenflow.reference.flows import Flow
 from evenflow.reference.models import Config, build
-from evenflow.reference.objectives import Model
+from evenflow.reference.objectives import Model, Objective
 from evenflow.reference.saef import SAEF
 from evenflow.reference.training import Progress, load_checkpoint, train, weights
 from evenflow.reference.trees import Array, CorruptFileError, Tree, cast, write_aside
@@ -99,46 +99,50 @@ def train_on(
 ) -> Trained:
     """Train on a data set; with a folder, keep the run there, and with resume go on with the run that it holds.
 
-    Raises ValueError for choices that do not fit the data, or a folder that holds another run; and what `train` raises.
+    Raises ValueError for choices that do not fit the data, FileExistsError for a folder that holds a run already, and
+    what `train` raises.
     """
     described = describe(config, dataset)
     trained = assemble(described)
+    objective = build(config, trained.d, len(trained.class_shares))[1]
     n = len(dataset.train)
-    batch = min(config.batch, n)
-    model, objective, dtype = trained.model, build(config, trained.d, len(trained.class_shares))[1], config.dtype
-
-    def arguments(rng: np.random.Generator, rows: Array, labels: Array | None) -> tuple[Array, Tree, Array | None]:
-        uniforms = rng.random(rows.shape) if dataset.units.levels else None
-        u = dataset.units.to_model(rows, uniforms).astype(dtype)
-        context = trained.context(labels, len(rows)) if config.class_conditional else None
-        return u, cast(objective.noise(rng, model, len(rows)), dtype), context
 
     def draw(rng: np.random.Generator) -> tuple[Any, ...]:
-        rows = rng.choice(n, size=batch, replace=False)
-        return arguments(rng, dataset.train[rows], None if dataset.train_labels is None else dataset.train_labels[rows])
+        chosen = rng.choice(n, size=min(config.batch, n), replace=False)
+        return arguments(trained, objective, rng, *rows(dataset.train, dataset.train_labels, chosen))
 
     def loss(params: Tree, u: Array, noise: Tree, context: Array | None) -> Array:
-        return objective(params, model, u, noise, context)
+        return objective(params, trained.model, u, noise, context)
 
-    judged = min(HELD_OUT, len(dataset.held_out))
-    labels = None if dataset.held_out_labels is None else dataset.held_out_labels[:judged]
-    fixed = arguments(np.random.default_rng(config.seed), dataset.held_out[:judged], labels)
-
-    rng = np.random.default_rng(config.seed)
-    params = cast(model.init(rng), dtype)
+    judged = rows(dataset.held_out, dataset.held_out_labels, np.arange(min(HELD_OUT, len(dataset.held_out))))
+    fixed = arguments(trained, objective, np.random.default_rng(config.seed), *judged)
     log = None if folder is None else Log(open_run(folder, described, resume) / "log.jsonl")
 
     def report(progress: Progress) -> None:
-        if log is not None:
-            log(progress)
-        if callback is not None:
-            callback(progress)
+        for tell in (log, callback):
+            if tell is not None:
+                tell(progress)
 
+    rng = np.random.default_rng(config.seed)
     state = train(
-        loss, draw, params, config.settings(), rng, evaluate=lambda p: {"loss": float(loss(p, *fixed))}, callback=report,
-        checkpoint=None if folder is None else Path(folder) / "checkpoint.npz", resume=resume, identity=described,
+        loss, draw, cast(trained.model.init(rng), config.dtype), config.settings(), rng, callback=report, resume=resume,
+        evaluate=lambda params: {"loss": float(loss(params, *fixed))}, identity=described,
+        checkpoint=None if folder is None else Path(folder) / "checkpoint.npz",
     )
     return replace(trained, params=weights(state))
+
+
+def rows(x: Array, labels: Array | None, chosen: Array) -> tuple[Array, Array | None]:
+    return x[chosen], None if labels is None else labels[chosen]
+
+
+def arguments(
+    trained: Trained, objective: Objective, rng: np.random.Generator, x: Array, labels: Array | None
+) -> tuple[Array, Tree, Array | None]:
+    """What the loss takes: x in the model's units, freshly dequantised; the objective's noise; the one-hot labels."""
+    u = trained.to_model(x, rng.random(x.shape) if trained.units.levels else None)
+    context = trained.context(labels, len(x)) if trained.config.class_conditional else None
+    return u, cast(objective.noise(rng, trained.model, len(x)), trained.config.dtype), context
 
 
 def describe(config: Config, dataset: Dataset) -> dict[str, Any]:

@@ -26,3 +26,4 @@ GRADIENT_RTOL = 1e-5     # central difference with step 1e-6 in float64: truncat
 GRADIENT_ATOL = 1e-6
 JACOBIAN_RTOL = 1e-8     # log|det| of autograd's Jacobian (exact rules) against log_det, float64
 QUADRATURE = 2e-3        # a density summed over a grid; the grid's own error at the chosen spacing
+MASS = 1e-6              # smooth bases, deviations >= 0.3, midpoint rule with step 0.05: beyond all orders; tails outside the box

@@ -1,7 +1,7 @@
 r"""Invertible activations: what makes a stack of dense layers more than one dense layer.
 
 Leaky    $x = z$ for $z \ge 0$, $x = a z$ below
-Smooth   $x = p z + q (\sqrt{z^2 + 1} - 1)$ with $p = (1 + a)/2$, $q = (1 - a)/2$: a hyperbola with slopes $a$ and $1$ at its ends
+Smooth   $x = p z + q (\sqrt{z^2 + 1} - 1)$ with $p = (1 + a)/2$, $q = (1 - a)/2$: a hyperbola, slopes $a$ and $1$ at its ends
 
 both for one fixed slope $0 < a < 1$, increasing and unbounded both ways, so that every x has a z. The smooth one has a
 closed-form inverse: squaring $q \sqrt{z^2 + 1} = x + q - p z$ and using $p^2 - q^2 = a$,

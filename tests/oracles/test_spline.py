@@ -37,14 +37,13 @@ def test_spline_and_inverse_agree_with_tfp(seed: int, K: int) -> None:
     z = rng.uniform(-1.3 * BOUND, 1.3 * BOUND, n)
     z[: K + 1] = shape[0][range(K + 1), range(K + 1)]  # row k at its own knot k
     x, log_slope = rational_quadratic_spline(z, *shape)
-    np.testing.assert_allclose(x, theirs.forward(z[:, None])[:, 0], rtol=0, atol=tolerances.value(np.float64, BOUND))
-    expected = theirs.forward_log_det_jacobian(z[:, None], event_ndims=0)[:, 0]
-    np.testing.assert_allclose(log_slope, expected, rtol=0, atol=tolerances.value(np.float64, STEEP))
-
     back, log_slope_back = rational_quadratic_spline_inverse(x, *shape)
-    np.testing.assert_allclose(back, theirs.inverse(x[:, None])[:, 0], rtol=0, atol=tolerances.round_trip(np.float64, STEEP, BOUND))
-    expected = theirs.inverse_log_det_jacobian(x[:, None], event_ndims=0)[:, 0]
-    np.testing.assert_allclose(log_slope_back, expected, rtol=0, atol=tolerances.round_trip(np.float64, STEEP, BOUND))
-
-
-STEEP = 100.0
+    rounding = tolerances.value(np.float64, BOUND)
+    steep = np.exp(np.abs(log_slope)).max()  # a rounding of the place on the way back moves the slope there
+    for said, expected, allowed in (
+        (x, theirs.forward(z[:, None]), rounding),
+        (log_slope, theirs.forward_log_det_jacobian(z[:, None], event_ndims=0), rounding),
+        (back, theirs.inverse(x[:, None]), rounding),
+        (log_slope_back, theirs.inverse_log_det_jacobian(x[:, None], event_ndims=0), steep * rounding),
+    ):
+        np.testing.assert_allclose(said, expected[:, 0], rtol=0, atol=allowed)

@@ -306,11 +306,12 @@ def test_dtype_in_is_dtype_out(beta: float, estimator: str) -> None:
 
 
 def test_float32_keeps_its_digits_far_from_zero() -> None:
-    """Points around 1000: sorting sums numbers a thousand times larger than their differences."""
-    x, y = (1000 + s for s in sample(2, (2000, 3), (1000, 3)))
-    V = directions(3)
-    exact, single = (sliced_energy_distance(x.astype(t), y.astype(t), V) for t in (np.float64, np.float32))
-    np.testing.assert_allclose(single, exact, atol=3e-4)  # float32 rounds each point by up to 3e-5
+    """2000 points around 1000: running sums of 2e6, where float32 steps by 0.25, would put the mean off by 2e-3."""
+    x, y = ((1000 + s).astype(np.float32) for s in sample(2, (2000, 3), (1000, 3)))
+    exact = sorted_cross(x.astype(np.float64), y.astype(np.float64)) / 2000
+    np.testing.assert_allclose(sorted_cross(x, y) / 2000, exact, atol=1e-5)
+    exact = sorted_within(x.astype(np.float64)) / (2000 * 1999 / 2)
+    np.testing.assert_allclose(sorted_within(x) / (2000 * 1999 / 2), exact, atol=1e-4)
 
 
 def test_inputs_are_untouched() -> None:

@@ -1,0 +1,43 @@
+"""The house rules that can be checked: packaging, what an import costs, how long files and functions may be."""
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "reference").rglob("*.py"))
+
+
+def test_every_package_is_listed_in_pyproject() -> None:
+    """setuptools is told each sub-package by hand; one left out would be missing from a wheel but not from a checkout."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent.relative_to(ROOT) for top in ("reference", "docs/experiments") for path in (ROOT / top).rglob("__init__.py")}
+    assert {Path(folder) for folder in settings["package-dir"].values()} == folders
+    assert set(settings["packages"]) == set(settings["package-dir"])
+
+
+def test_import_needs_numpy_and_autograd_only() -> None:
+    code = "import sys, evenflow.reference; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert {"numpy", "autograd"} <= loaded
+    assert not loaded & {"scipy", "sklearn", "matplotlib", "typer", "rich", "pandas", "torch", "jax"}
+
+
+def test_import_takes_less_than_half_a_second() -> None:
+    """Best of five, processor time of the whole process: the machine may be busy."""
+    code = "import evenflow.reference, time; print(time.process_time())"
+    run = lambda: float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert min(run() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 250
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno + 1 <= 40, node.name
