@@ -17,7 +17,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.bijections import AffineTransformer, MaskedAutoregressive, Transformer
-from evenflow.reference.checks import check_shape
+from evenflow.reference.checks import check_finite, check_shape
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.flows import Flow
 from evenflow.reference.scores import quantile_score
@@ -32,6 +32,7 @@ class AQF(Flow):
 
     def quantiles(self, params: Tree, alpha: Array, x: Array, context: Array | None = None) -> Array:
         """Q_j(alpha_j; x_<j) for levels alpha (m, n, d) in (0, 1), given the true x (n, d): (m, n, d)."""
+        check_finite("x", x)
         check_shape("alpha", alpha, "m", *x.shape)
         raw = self.bijection.raw(params["bijection"], x, context)   # (n, d, width), the same for all m levels
         z = normal_quantile(alpha).astype(x.dtype)

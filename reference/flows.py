@@ -83,6 +83,7 @@ class Flow:
         Without context all m n samples are one forecast that every datum is scored against; with context each datum has
         m draws of its own (Si et al. 2023, section 4).
         """
+        check_finite("x", x)
         if context is None:
             return np.sum(score(self.sample(params, noise), x)) / x.shape[0]
         m = next(leaves(noise)).shape[0] // x.shape[0]

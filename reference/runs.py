@@ -89,8 +89,8 @@ class Trained:
             return None
         if labels is None:
             raise ValueError(f"labels must be given, one of 0, ..., {len(self.class_shares) - 1} for each of {n} rows")
-        check_shape("labels", np.asarray(labels), n)
-        return one_hot(labels, len(self.class_shares)).astype(self.config.dtype)
+        check_shape("labels", labels, n)
+        return one_hot(np.asarray(labels), len(self.class_shares)).astype(self.config.dtype)
 
 
 def train_on(

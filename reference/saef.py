@@ -54,6 +54,7 @@ class SemiAutoregressive:
 
     def __post_init__(self) -> None:
         check_order("blocks", self.order)
+        check_count("context_width", self.context_width)
         if tuple(T.d for T in self.maps) != self.sizes:
             raise ValueError(f"maps must be of the block sizes {self.sizes}, got {tuple(T.d for T in self.maps)}")
         if any(T.context_dim != self.context_width for T in self.maps):
@@ -101,6 +102,7 @@ class SemiAutoregressive:
         m draws a datum: the energy score for the paper's objective, the sliced one, a kernel score (MMD).
         """
         check_input(self, "x", x, context)
+        check_finite("x", x)
         check_shape("noise", noise, "m", *x.shape)
         m, n = noise.shape[:2]
         total = 0.0

@@ -29,7 +29,7 @@ from evenflow.reference.training import Progress
 from evenflow.reference.trees import Array, write_aside
 
 RUNS = ((1, "energy"), (4, "energy"), (16, "energy"), (16, "likelihood"))
-STEPS = 1000
+STEPS = 800
 SEED = 0
 
 OnStep = Callable[[str, Progress], None]

@@ -30,7 +30,7 @@ from evenflow.reference.bijections import (
 from evenflow.reference.bijections.spline import wrap
 from evenflow.reference.densities import StandardNormal, Uniform
 from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
-from evenflow.reference.saef import saef
+from evenflow.reference.saef import SAEF, saef
 from evenflow.reference.trees import Array, Tree, cast, leaves, tree_map
 from tests import tolerances
 from tests.strategies import generator, randomise, seeds
@@ -94,7 +94,7 @@ def random_saef(name: str, d: int, c: int, rng: np.random.Generator) -> Bijectio
     cuts = np.flatnonzero(rng.random(d - 1) < 0.5) + 1
     sizes = np.diff([0, *cuts, d]).tolist()
     flow = saef(d, sizes, order(d, rng), name, HIDDEN, 3, (5,), 2, c)
-    assert hasattr(flow, "inverse")
+    assert isinstance(flow, SAEF)
     return flow
 
 
@@ -107,8 +107,9 @@ class Case:
         self.bijection = ALL[name](d, c, rng)
         c = self.bijection.context_dim
         self.params: Tree = cast(randomise(self.bijection.init(rng), rng, 0.2), dtype)
-        self.context = rng.standard_normal((n, c)).astype(dtype) if c else None
-        self.z = (rng.uniform(-math.pi, math.pi, (n, d)) if self.circular else 2 * rng.standard_normal((n, d))).astype(dtype)
+        self.context: Array = rng.standard_normal((n, c)).astype(dtype) if c else None
+        z = rng.uniform(-math.pi, math.pi, (n, d)) if self.circular else 2 * rng.standard_normal((n, d))
+        self.z: Array = z.astype(dtype)
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         return self.bijection.forward(self.params, z, self.context)
@@ -358,7 +359,7 @@ def test_spline_is_continuous_and_smooth_across_knots_and_into_the_tails(seed: i
     transformer = SplineTransformer(5, 2.0)
     raw = rng.standard_normal((1, transformer.width))
     x_knots, y_knots, slopes = transformer.shape(raw)
-    at = lambda z: transformer.forward(np.repeat(raw, len(z), axis=0), z)
+    at: Callable[[Array], tuple[Array, Array]] = lambda z: transformer.forward(np.repeat(raw, len(z), axis=0), z)
     x, log_slope = at(x_knots[0])
     np.testing.assert_allclose(x, y_knots[0], rtol=0, atol=1e-13)
     np.testing.assert_allclose(np.exp(log_slope), slopes[0], rtol=1e-10)

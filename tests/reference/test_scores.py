@@ -188,6 +188,15 @@ def test_sorting_gives_the_sums_over_pairs_exactly(seed: int, estimator: str, m:
     np.testing.assert_array_equal(sorted_cross(x, y), np.sum(np.abs(x[:, None] - y), axis=0))
 
 
+@pytest.mark.parametrize("form", ["per datum", "shared"])
+def test_sliced_sorts_at_beta_1(form: str) -> None:
+    """Points as close as EPS: sorting scales with them, smoothed pairs would not."""
+    draws, y, x = sample(9, draws_shape(form, 5, 4, 3), (4, 3), (6, 3))
+    for score, forecast in ((SCORES["sliced"], draws), (DISTANCES["sliced"], x)):
+        small, large = score(EPS * forecast, EPS * y, 1, "U"), score(forecast, y, 1, "U")
+        np.testing.assert_allclose(small / EPS, large, rtol=1e-9, atol=1e-9)
+
+
 @given(seeds, estimators, st.integers(2, 8), st.integers(1, 5))
 def test_crps_is_the_energy_score_on_the_line(seed: int, estimator: str, m: int, n: int) -> None:
     draws, y = sample(seed, (m, n), (n,))

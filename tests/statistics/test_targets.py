@@ -1,6 +1,6 @@
 """Samplers against densities: Pearson's chi-square over cells, one test of level 0.1 % a target, fixed seed.
 
-The samplers are right with probability 0.999 each to pass; the seed is fixed, so they pass always or never.
+A right sampler fails with probability 0.001, five of them with 0.005; the seed is fixed, so each fails always or never.
 """
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from evenflow.reference.targets import TARGETS, Checkerboard, EightGaussians, Rings, Spirals, TwoMoons
 
-HALF_WIDTH, CELLS, FINER, N = 6.0, 30, 12, 20_000
+HALF_WIDTH, CELLS, N = 6.0, 30, 20_000
 WITH_DENSITY = [name for name in TARGETS if name != "pinwheel"]
 
 
@@ -26,17 +26,19 @@ def p_value(sampler: Any, density: Any) -> float:
     observed = np.append(counts[many], N - counts[many].sum())
     expected = np.append(expected[many], N - expected[many].sum())
     if expected[-1] < 1e-6 * N:  # the cells in use hold everything, up to the quadrature's error
-        assert observed[-1] == 0
+        if observed[-1]:
+            return 0.0
         observed, expected = observed[:-1], expected[:-1]
     return float(chi2.sf(np.sum((observed - expected) ** 2 / expected), len(observed) - 1))
 
 
 def cell_masses(density: Any) -> Any:
-    """The density's integral over each cell, by the midpoint rule on 12 x 12 points."""
-    fine = CELLS * FINER
-    middle = -HALF_WIDTH + 2 * HALF_WIDTH / fine * (np.arange(fine) + 0.5)
-    rows = [np.exp(density.log_prob(np.stack([np.full(fine, a), middle], axis=1))) for a in middle]
-    return np.array(rows).reshape(CELLS, FINER, CELLS, FINER).sum(axis=(1, 3)).ravel() * (2 * HALF_WIDTH / fine) ** 2
+    """The density's integral over each cell, by Gauss-Legendre on 6 x 6 points: no density jumps inside a cell."""
+    nodes, weights = np.polynomial.legendre.leggauss(6)
+    side = 2 * HALF_WIDTH / CELLS
+    along = (-HALF_WIDTH + side * (np.arange(CELLS)[:, None] + (nodes + 1) / 2)).ravel()
+    p = np.array([np.exp(density.log_prob(np.stack([np.full(len(along), a), along], axis=1))) for a in along])
+    return np.einsum("aibj,i,j->ab", p.reshape(CELLS, 6, CELLS, 6), weights, weights).ravel() * side**2 / 4
 
 
 @pytest.mark.slow
