@@ -2,10 +2,10 @@ r"""Data sets, and the units in which a model sees them: column by column, the u
 
 $$u = (x - \mathrm{shift}) / \mathrm{scale}, \qquad \log|\det du/dx| = -\sum_j \log \mathrm{scale}_j,$$
 
-for real numbers. Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the place
-of x; on average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al. 2016,
-section 3.1). Real and generated whole numbers are compared dequantised alike (`Units.comparable`) or not at all: raw
-draws would give themselves away by what they hold between and beyond the levels.
+for real numbers. Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the
+place of x; on average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al.
+2016, section 3.1). Real and generated whole numbers are compared dequantised alike (`Units.comparable`) or not at all:
+raw draws would give themselves away by what they hold between and beyond the levels.
 """
 import csv
 import math
@@ -240,7 +240,7 @@ def one_hot(labels: Array, classes: int) -> Array:
 def patch_order(side: int, patch: int) -> tuple[int, ...]:
     """The pixels of a side x side image, numbered line by line, so ordered that each patch x patch square is one run.
 
-    Blocks of patch^2 are then squares, as in the paper's MNIST model; line by line within and between. Use: x[:, order].
+    Blocks of patch^2 are then squares, as in the paper's MNIST model; line by line within and between: x[:, order].
     """
     check_count("side", side)
     check_count("patch", patch)

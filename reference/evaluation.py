@@ -1,17 +1,18 @@
 """How good is a trained model? One row of numbers, the same for every model, measured on held-out data.
 
-Real data and samples are compared on one footing. Whole-number data are dequantised with fresh uniforms; so are samples,
-after they have been rounded to whole numbers like the data. A class-conditional model is given the held-out labels.
+Real data and samples are compared on one footing, in the model's units. Whole-number data are dequantised with fresh
+uniforms; so are samples, after they have been made whole like the data. A class-conditional model is given the held-out
+labels.
 
-    held_out_energy_score   beta = 1, in the user's units: DRAWS draws for each held-out item where there are labels, else
-                            2,000 draws as one forecast for all
+    held_out_energy_score   beta = 1: DRAWS draws for each held-out item where the model takes labels, else SHARED draws as
+                            one forecast for all
     d_loss                  held-out cross-entropy of a classifier that tells held-out data from as many samples (metrics.py);
                             log 2 = 0.693 if it cannot
     frechet                 Frechet distance between features of held-out data and of as many samples: digits, the last hidden
-                            layer of a classifier trained on the training digits; else the standardised coordinates
+                            layer of a classifier trained on the training digits; else the coordinates
     nll_bits_per_dim        negative log2-likelihood of held-out data, in the user's units, per coordinate
     sampling_ms_per_1000    milliseconds for 1,000 samples, and inversion_ms_per_1000 for the way back; medians of 5
-    round_trip_error        the largest |x - T(T^-1(x))| over held-out data, in units of the standardised data
+    round_trip_error        the largest |x - T(T^-1(x))| over held-out data, in the model's units
 
 None where a model with a free-form head has no such number. Times depend on the machine: compare them within one run.
 """
@@ -54,23 +55,17 @@ def evaluate(trained: Trained, dataset: Dataset, seed: int = 0) -> dict[str, Any
 def compare(dataset: Dataset, samples: Array, rng: np.random.Generator, seed: int = 0) -> dict[str, float]:
     """d_loss and frechet of samples (user's units) against held-out data."""
     real, generated = (footing(dataset, x, rng) for x in (dataset.held_out, samples))
-    features = standardised(dataset)
+    told = d_loss(real, generated, seed)[0]
     if dataset.name == "digits" and dataset.train_labels is not None:
         features = digit_features(footing(dataset, dataset.train, rng), dataset.train_labels)
-    return {
-        "d_loss": d_loss(real, generated, seed)[0],
-        "frechet": frechet_distance(features(real), features(generated)),
-    }
-
-
-def standardised(dataset: Dataset) -> Callable[[Array], Array]:
-    units = dataset.units
-    return lambda x: (x - units.shift) / units.scale
+        real, generated = features(real), features(generated)
+    return {"d_loss": told, "frechet": frechet_distance(real, generated)}
 
 
 def footing(dataset: Dataset, x: Array, rng: np.random.Generator) -> Array:
-    """Whole numbers with fresh dequantisation noise, or real numbers as they are."""
-    return x + rng.random(x.shape) if dataset.units.levels else x
+    """x in the model's units, float64, whole numbers with fresh dequantisation noise."""
+    uniforms = rng.random(x.shape) if dataset.units.levels else None
+    return dataset.units.to_model(x.astype(np.float64), uniforms)
 
 
 def held_out_energy_score(trained: Trained, dataset: Dataset, labels: Array | None, rng: np.random.Generator) -> float:

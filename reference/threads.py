@@ -13,4 +13,4 @@ def single_blas_thread() -> AbstractContextManager[object]:
     """One BLAS thread until the block ends, unless OMP_NUM_THREADS is set. Needs threadpoolctl (it comes with the extras)."""
     if "OMP_NUM_THREADS" in os.environ:
         return nullcontext()
-    return threadpool_limits(limits=1, user_api="blas")
+    return threadpool_limits(limits=1, user_api="blas")  # type: ignore[no-any-return]

@@ -22,10 +22,10 @@ def value(dtype: np.typing.DTypeLike, size: float) -> float:
     return ROUNDINGS * eps(dtype) * max(1.0, size)
 
 
-GRADIENT_RTOL = 1e-5     # central difference with step 1e-6 in float64: truncation 1e-12, rounding eps/step = 2e-10, times growth
+GRADIENT_RTOL = 1e-5     # central difference, step 1e-6, float64: truncation 1e-12, rounding eps/step = 2e-10, times growth
 GRADIENT_ATOL = 1e-6
 JACOBIAN_RTOL = 1e-8     # log|det| of autograd's Jacobian (exact rules) against log_det, float64
 QUADRATURE = 2e-3        # a density summed over a grid; the grid's own error at the chosen spacing
-MASS = 1e-6              # smooth bases, deviations >= 0.3, midpoint rule with step 0.05: beyond all orders; tails outside the box
-SMOOTHING = 1e-9         # relative: EPS^2 = 1e-12 on |u|^2 in the energy score, none in the CRPS; draws further apart than 0.03
-LEVELS = 1e-5            # midpoint rule over 4,000 levels: the kink costs Q'/(8 * 4000^2), the tails Q'' / (24 * 4000^2) * 4000
+MASS = 1e-6              # midpoint rule, step 0.05, on normals with deviations >= 0.3: exact but for the tails outside the box
+SMOOTHING = 1e-9         # relative: the energy score has EPS^2 = 1e-12 added to |u|^2, the plain norm not; |u| above 0.03
+LEVELS = 1e-5            # midpoint rule over levels h = 1/4000 apart: the kink costs h^2 Q'/8, each tail about h^2 |Q(h)|

@@ -64,7 +64,7 @@ def run(out: Path, on_step: OnStep | None = None, on_stage: OnStage | None = Non
         rows.append(row)
     stage("drawing")
     write_results(out / "results.json", rows)
-    loss_picture(out / "loss.png", curves)
+    loss_picture(out / "loss.png", curves, {f"B = {blocks}, {objective}": objective for blocks, objective in RUNS})
     digit_grid(out / "samples.png", sample_rows(dataset, models))
     draw_posterior(out / "posterior.png", dataset, models["B = 16, energy"])
     return rows

@@ -70,7 +70,10 @@ def test_samples_follow_the_density_on_a_plane(name: str) -> None:
     n = 20_000
     z, cell = grid(2, 20)
     sides = int(BOX[1] - BOX[0])
-    number = lambda z: (np.floor(z - BOX[0]) @ [sides, 1]).astype(int)
+
+    def number(z: Array) -> Array:  # of the cell
+        return (np.floor(z - BOX[0]) @ [sides, 1]).astype(int)
+
     expected = n * np.bincount(number(z), np.exp(base.log_prob(params, z)) * cell, sides**2)
     found = np.bincount(number(base.sample(params, base.noise(generator(2), n))), minlength=sides**2)
     rare = expected < 10
@@ -84,8 +87,13 @@ def test_samples_follow_the_density_on_a_plane(name: str) -> None:
 def test_closed_forms(d: int) -> None:
     rng = generator(4)
     z = rng.standard_normal((7, d))
-    norm = lambda mean, sd: scipy.stats.norm.logpdf(z, mean, sd).sum(axis=1)
-    close = lambda said, truth: np.testing.assert_allclose(said, truth, rtol=0, atol=tolerances.value(np.float64, 30.0))
+
+    def norm(mean: Array, sd: Array) -> Array:
+        return scipy.stats.norm.logpdf(z, mean, sd).sum(axis=1)
+
+    def close(said: Array, truth: Array) -> None:
+        np.testing.assert_allclose(said, truth, rtol=0, atol=tolerances.value(np.float64, 30.0))
+
     close(StandardNormal(d).log_prob({}, z), norm(0.0, 1.0))
     close(Uniform(d, -9.0, 9.0).log_prob({}, z), np.full(7, -d * math.log(18.0)))
     p = {"mean": rng.standard_normal(d), "log_sd": 0.3 * rng.standard_normal(d)}
@@ -159,7 +167,7 @@ def test_gradients_of_samples(name: str, seed: int, d: int) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_uniform_outside_its_cube(dtype: type) -> None:
     below = np.nextafter(dtype(3), dtype(0))
-    z = np.array([[-1, 0], [below, -1], [3, 0], [0, -1.001], [math.inf, 0], [math.nan, 0], [9, math.nan]], dtype)
+    z: Array = np.array([[-1, 0], [below, -1], [3, 0], [0, -1.001], [math.inf, 0], [math.nan, 0], [9, math.nan]], dtype)
     with np.errstate(all="raise"):
         log_p = Uniform(2, -1.0, 3.0).log_prob({}, z)
     inside = -2 * math.log(4.0)
@@ -181,7 +189,7 @@ def test_the_uniform_number_chooses_the_component(dtype: type) -> None:
         "logits": np.log([0.25, 0.5, 0.125, 0.125]), "means": np.array([[0.0], [10.0], [20.0], [30.0]]),
         "log_sds": np.log([[1.0], [0.5], [0.5], [0.5]]),
     }
-    u = np.array([0.0, 0.2499, 0.2501, 0.7499, 0.7501, 0.8749, 0.8751, 1 - 2**-24], dtype)
+    u: Array = np.array([0.0, 0.2499, 0.2501, 0.7499, 0.7501, 0.8749, 0.8751, 1 - 2**-24], dtype)
     noise = {"uniform": u, "normal": np.ones((8, 1), dtype)}
     x = Mixture(1, 4).sample(cast(params, dtype), noise)
     sd = math.exp(5 * math.tanh(math.log(0.5) / 5))
@@ -260,7 +268,7 @@ def test_normal_quantile_refuses(bad: float) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_bounded(dtype: type) -> None:
     """The identity near 0, never beyond the limit, increasing, with finite slopes everywhere."""
-    raw = np.array([-1e30, -20.0, -1e-4, 0.0, 1e-4, 20.0, 1e30], dtype)
+    raw: Array = np.array([-1e30, -20.0, -1e-4, 0.0, 1e-4, 20.0, 1e30], dtype)
     for limit in (5.0, 0.5):
         out = bounded(raw, limit)
         assert out.dtype == dtype

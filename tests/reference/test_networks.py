@@ -67,7 +67,7 @@ def test_every_masked_output_depends_on_the_context_in_every_layer(
     params = randomise(net.init(rng), rng)
     x, context = rng.standard_normal((1, len(ins))), rng.standard_normal(3)
     for depth in range(len(params)):
-        alone = [layer if l == depth else {**layer, "C": 0 * layer["C"]} for l, layer in enumerate(params)]
+        alone = [layer if k == depth else {**layer, "C": 0 * layer["C"]} for k, layer in enumerate(params)]
         J = jacobian(lambda c, alone=alone: net(alone, x, c[None])[0])(context)
         assert np.all(J != 0), depth
 
@@ -181,7 +181,7 @@ def test_activations_gradients_at_zero(name: str, slope: float) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_activations_far_out(name: str, dtype: type) -> None:
     """Finite, with finite gradients, in the given dtype, and without a warning."""
-    x = np.array([-1e4, -800.0, -100.0, 100.0, 800.0, 1e4], dtype)
+    x: Array = np.array([-1e4, -800.0, -100.0, 100.0, 800.0, 1e4], dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         out, slopes = ACTIVATIONS[name](x), elementwise_grad(ACTIVATIONS[name])(x)
