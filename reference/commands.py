@@ -44,7 +44,7 @@ FILES = "or a file: .npy, .npz (arrays x and y), .csv (labels in a column named 
 Data = Annotated[str | None, option(None, f"digits, {', '.join(TARGETS)}, {FILES}.", "digits")]
 Out = Annotated[Path | None, option(None, "The run's folder: config, checkpoint, log, pictures.", "runs/FAMILY-DATA-sSEED")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit.")]
-Blocks = Annotated[str | None, option(SAEF, "How many equal blocks, or their sizes: 2,3,5.", "4")]
+Blocks = Annotated[str | None, option(SAEF, "How many equal blocks, or their sizes: 2,3,5.", "4, as equal as may be")]
 BlockMap = Annotated[str | None, option(SAEF, f"One of {', '.join(BLOCK_MAPS)}.", "coupling")]
 ContextHidden = Annotated[str | None, option(SAEF, "Widths of the context network.", "256,256")]
 ContextWidth = Annotated[int | None, option(SAEF, "Numbers in a block's context.", "64")]

@@ -24,6 +24,7 @@ from evenflow.reference.bijections import (
     elementwise,
     reversal,
 )
+from evenflow.reference.bijections.contract import check_input
 from evenflow.reference.checks import check_count, check_finite
 from evenflow.reference.densities import Density, StandardNormal
 from evenflow.reference.trees import Array, Tree, leaves
@@ -83,6 +84,7 @@ class Flow:
         Without context all m n samples are one forecast that every datum is scored against; with context each datum has
         m draws of its own (Si et al. 2023, section 4).
         """
+        check_input(self, "x", x, context)
         check_finite("x", x)
         if context is None:
             return np.sum(score(self.sample(params, noise), x)) / x.shape[0]
@@ -96,6 +98,7 @@ def realnvp(
     transformer: Transformer = AffineTransformer(),
 ) -> Flow:
     """Affine couplings with alternating checkerboard masks (Dinh et al. 2017), after a learned scale and shift."""
+    check_count("d", d)
     check_count("layers", layers)
     masks = [tuple((i + k) % 2 == 1 for i in range(d)) if d > 1 else (False,) for k in range(layers)]
     couplings = [Coupling(mask, transformer, hidden, context_dim=context_dim) for mask in masks]
@@ -115,6 +118,7 @@ def maf(
     transformer: Transformer = AffineTransformer(),
 ) -> Flow:
     """Masked autoregressive layers, the order reversed after each (Papamakarios et al. 2017)."""
+    check_count("d", d)
     check_count("layers", layers)
     order = tuple(range(d))
     stack: list[Bijection] = []

@@ -31,7 +31,7 @@ class Config:
     objective: str = ""                      # "": the family's usual one
     beta: float = 1.0                        # of the energy score, in (0, 2)
     draws: int = 4                           # for each datum
-    blocks: int | tuple[int, ...] = 4        # SAEF: how many equal blocks, or their sizes
+    blocks: int | tuple[int, ...] = 0        # SAEF: how many equal blocks, or their sizes; 0: four, as equal as may be
     block_map: str = "coupling"              # SAEF: affine, dense, coupling, spline, free_form
     transformer: str = "affine"              # MAF, AQF: affine or spline
     layers: int = 0                          # 0: the family's usual number
@@ -94,7 +94,7 @@ def build(config: Config, d: int, classes: int = 0, order: tuple[int, ...] | Non
 def build_model(config: Config, d: int, context_dim: int, order: tuple[int, ...] | None) -> Model:
     hidden, transformer = config.hidden, TRANSFORMERS[config.transformer]
     if config.family == "saef":
-        return saef(d, config.blocks, order, config.block_map, config.context_hidden, config.context_width, hidden,
+        return saef(d, config.blocks or four_blocks(d), order, config.block_map, config.context_hidden, config.context_width, hidden,
                     config.layers or 2, context_dim)
     if config.family == "aqf":
         return aqf(d, order, hidden, context_dim, transformer)
@@ -105,3 +105,9 @@ def build_model(config: Config, d: int, context_dim: int, order: tuple[int, ...]
     if config.family == "spline":
         return spline_flow(d, config.layers or 4, hidden, context_dim)
     return realnvp(d, config.layers or 8, hidden, context_dim)
+
+
+def four_blocks(d: int) -> tuple[int, ...]:
+    """The sizes of four blocks that differ by one at most; d blocks where d < 4."""
+    B = min(4, d)
+    return tuple(d // B + (b < d % B) for b in range(B))

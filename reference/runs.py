@@ -171,7 +171,7 @@ def assemble(described: dict[str, Any]) -> Trained:
 
 def block_order(config: Config, data: str) -> tuple[int, ...] | None:
     """Digits in 1, 4, 16 or 64 blocks are cut into square patches; all other coordinates stay as they come."""
-    sides = {1: 8, 4: 4, 16: 2, 64: 1}
+    sides = {0: 4, 1: 8, 4: 4, 16: 2, 64: 1}
     return patch_order(8, sides[config.blocks]) if data == "digits" and config.blocks in sides else None
 
 

@@ -207,10 +207,13 @@ def test_nan_and_wrong_shapes_are_refused(name: str) -> None:
             f(case.params, np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"x must be finite, got 1 NaN .* at index \(2, 1\)"):
         case.flow.loss(case.params, x, case.noise, energy_score)
+    with pytest.raises(ValueError, match=r"x must have shape \(n, 2\), got \(4, 3\)"):
+        case.flow.loss(case.params, np.zeros((4, 3)), case.noise, energy_score)
 
 
 @pytest.mark.parametrize(("act", "message"), [
     (lambda: Flow(StandardNormal(2), dense_flow(3).bijection), "base and bijection must agree in d, got 2 and 3"),
+    *((lambda build=build: build(0), "d must be an integer >= 1, got 0") for build in (realnvp, maf, spline_flow, dense_flow)),
     (lambda: realnvp(2, 0), "layers must be an integer >= 1, got 0"),
     (lambda: maf(2, 0), "layers must be an integer >= 1, got 0"),
     (lambda: dense_flow(2, 0), "layers must be an integer >= 1, got 0"),
