@@ -140,7 +140,8 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
     args = draw(rng)
     if not isinstance(args, tuple):
         raise TypeError(f"draw must return the tuple of the loss's further arguments, got {type(args).__name__}")
-    value, grads = value_and_grad(loss)(state.params, *args)
+    with np.errstate(all="ignore"):  # what overflows is looked for below, and named
+        value, grads = value_and_grad(loss)(state.params, *args)
     value, norm, rate = float(value), optim.global_norm(grads), float(settings.schedule(state.step))
     if not math.isfinite(value):
         raise FloatingPointError(f"the loss is {value}")
@@ -149,7 +150,7 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
         raise FloatingPointError("the norm of the gradient overflows")
     if settings.clip is not None:
         grads, _ = optim.clip_by_global_norm(grads, settings.clip)
-    with np.errstate(all="ignore"):  # the next lines look for what a warning would say
+    with np.errstate(all="ignore"):
         params, optimiser_state = settings.optimiser.update(state.params, grads, state.optimiser_state, rate)
     check_all_finite("after the update, the parameter", params)
     check_all_finite("after the update, the optimiser's state", optimiser_state)

@@ -1,0 +1,99 @@
+"""The scikit-learn face: its conventions, and that it is the same model underneath."""
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+
+from evenflow.reference.estimators import FlowEstimator
+from evenflow.reference.models import Config
+
+QUICK: dict[str, Any] = {"steps": 5, "batch": 16, "context_hidden": (8,), "context_width": 4, "hidden": (8,)}
+X = 20 + 3 * np.random.default_rng(0).standard_normal((100, 3))
+Y = np.arange(100) % 2
+
+
+def test_the_readmes_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python block of the README, as it stands but for the number of steps."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    assert "steps=300" in code
+    exec(code.replace("steps=300", "steps=3"), {})
+    assert capsys.readouterr().out.count("[") == 7  # five samples in a table, five log densities in a row
+
+
+def test_parameters_are_those_of_config_and_survive_a_clone() -> None:
+    estimator = FlowEstimator("maf", steps=7, hidden=(9,))
+    parameters = estimator.get_params()
+    assert set(parameters) == {*Config.__dataclass_fields__, "levels", "held_out", "folder"}
+    defaults = FlowEstimator().get_params()
+    assert {k: v for k, v in defaults.items() if k in Config.__dataclass_fields__} == {**vars(Config()), "objective": ""}
+    assert clone(estimator).get_params() == parameters
+    assert estimator.set_params(steps=8).get_params()["steps"] == 8
+
+
+def test_fit_sample_and_score() -> None:
+    model = FlowEstimator("saef", dtype="float64", **QUICK)
+    with pytest.raises(NotFittedError):
+        model.sample(2)
+    assert model.fit(X) is model
+    assert model.n_features_in_ == 3
+    assert model.sample(7).shape == (7, 3)
+    assert np.array_equal(model.sample(7), model.sample(7))
+    assert abs(model.sample(200).mean() - 20) < 3
+    scores = model.score_samples(X)
+    assert scores.shape == (100,)
+    assert model.score(X) == pytest.approx(scores.mean())
+    np.testing.assert_allclose(model.inverse_transform(model.transform(X)), X, rtol=1e-10)
+
+
+def test_class_conditional() -> None:
+    model = FlowEstimator("saef", class_conditional=True, **QUICK).fit(X, Y)
+    assert model.classes_.tolist() == [0, 1]
+    assert model.sample(4, labels=[0, 1, 0, 1]).shape == (4, 3)
+    assert np.isfinite(model.score(X, Y))
+    with pytest.raises(ValueError, match="labels must be given"):
+        model.score_samples(X)
+    with pytest.raises(ValueError, match="class_conditional needs labels"):
+        FlowEstimator("saef", class_conditional=True, **QUICK).fit(X)
+
+
+def test_whole_numbers() -> None:
+    digits = np.random.default_rng(0).integers(4, size=(50, 3))
+    model = FlowEstimator("saef", levels=4, **QUICK).fit(digits)
+    assert set(np.unique(model.sample(50))) <= {0.0, 1.0, 2.0, 3.0}
+    assert np.isfinite(model.score_samples(digits)).all()
+
+
+def test_grid_search_picks_by_likelihood() -> None:
+    """Nearly collinear columns: a model that has hardly moved from its start (independent columns) is far off."""
+    collinear = X[:, :1] + 0.1 * np.random.default_rng(1).standard_normal((100, 2))
+    estimator = FlowEstimator("maf", **{**QUICK, "steps": 100})
+    search = GridSearchCV(estimator, {"learning_rate": [1e-7, 1e-2]}, cv=2).fit(collinear)
+    assert search.best_params_ == {"learning_rate": 1e-2}
+
+
+def test_a_run_can_be_kept_and_loaded(tmp_path: Path) -> None:
+    model = FlowEstimator("maf", folder=str(tmp_path / "run"), **QUICK).fit(X)
+    found = FlowEstimator.load(tmp_path / "run")
+    assert np.array_equal(found.score_samples(X), model.score_samples(X))
+    assert found.get_params()["hidden"] == (8,)
+
+
+@pytest.mark.parametrize(("x", "said"), [
+    (np.full((9, 2), np.nan), "X must be finite"), (np.zeros((0, 2)), "X must be a table"), (np.ones((9, 2)), "columns must vary"),
+    (X[:2], "X must have at least 3 rows, got 2"), (np.array([["a"]]), "X must hold real numbers"),
+])
+def test_bad_tables_are_refused(x: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        FlowEstimator("maf", **QUICK).fit(x)
+
+
+def test_bad_choices_are_refused_at_fit() -> None:
+    with pytest.raises(ValueError, match="unknown family 'mafs', did you mean 'maf'"):
+        FlowEstimator("mafs").fit(X)
+    with pytest.raises(ValueError, match="held_out must lie strictly between 0 and 1"):
+        FlowEstimator("maf", held_out=1.0).fit(X)
