@@ -16,13 +16,13 @@
 
     checks, dispatch   bad input gets a clear error; the one seam for faster implementations
 """
-from evenflow.reference.aqf import AQF, aqf
+from evenflow.reference.aqf import AQF
 from evenflow.reference.densities import DiagonalNormal, Mixture, StandardNormal, Uniform
 from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.networks import MLP, MaskedMLP
 from evenflow.reference.objectives import MMD, Energy, Likelihood, Quantile, Sliced
 from evenflow.reference.optim import SGD, Adam
-from evenflow.reference.saef import SAEF, SemiAutoregressive, saef
+from evenflow.reference.saef import SAEF, SemiAutoregressive
 from evenflow.reference.scores import (
     crps,
     crps_normal,
@@ -43,8 +43,8 @@ from evenflow.reference.training import Settings, train
 
 __all__ = [
     "AQF", "MLP", "MMD", "SAEF", "SGD", "Adam", "DiagonalNormal", "Energy", "Flow", "Likelihood", "MaskedMLP", "Mixture",
-    "Quantile", "SemiAutoregressive", "Settings", "Sliced", "StandardNormal", "Uniform", "aqf", "crps", "crps_normal",
+    "Quantile", "SemiAutoregressive", "Settings", "Sliced", "StandardNormal", "Uniform", "crps", "crps_normal",
     "dense_flow", "distance_kernel", "energy_distance", "energy_score", "kernel_score", "linear_kernel", "maf", "mmd",
-    "quantile_score", "random_directions", "rbf_kernel", "realnvp", "saef", "sliced_energy_distance",
+    "quantile_score", "random_directions", "rbf_kernel", "realnvp", "sliced_energy_distance",
     "sliced_energy_score", "slicing_constant", "spline_flow", "train",
 ]

@@ -28,6 +28,7 @@ from evenflow.reference.trees import Array, Tree
 @dataclass(frozen=True)
 class AQF(Flow):
     """A flow with one masked autoregressive layer, which can say its conditional quantiles."""
+    base: StandardNormal
     bijection: MaskedAutoregressive
 
     def quantiles(self, params: Tree, alpha: Array, x: Array, context: Array | None = None) -> Array:

@@ -30,31 +30,12 @@ from evenflow.reference.networks import MLP
 from evenflow.reference.trees import Array, Tree
 
 BLOCK_MAPS = ("affine", "dense", "coupling", "spline", "free_form")
-
-
-def block_map_of(
-    name: str, k: int, context_width: int, hidden: tuple[int, ...], layers: int
-) -> "Bijection | FreeFormHead":
-    """The map for blocks of k numbers and contexts of context_width numbers."""
-    check_count("map_layers", layers)
-    if name == "free_form":
-        return FreeFormHead(k, context_width, hidden)
-    stack: list[Bijection] = []
-    for i in range(layers):
-        if name == "dense":
-            stack += [Dense(k, context_width), SmoothLeakyReLU(k)]
-        elif name in ("coupling", "spline"):
-            transformer = AffineTransformer() if name == "coupling" else SplineTransformer()
-            mask = tuple((j + i) % 2 == 1 for j in range(k)) if k > 1 else (False,)
-            stack.append(Coupling(mask, transformer, hidden, context_dim=context_width))
-        elif name != "affine":
-            raise ValueError(unknown("block_map", name, BLOCK_MAPS))
-    return Chain((*stack, elementwise(k, AffineTransformer(5.0), context_width)))
+LAST_LIMIT = 5.0  # of the last log scale: dequantised empty pixels need scales far below e^-3
 
 
 @dataclass(frozen=True)
 class FreeFormHead:
-    """x = z + net([z, h]): a residual perceptron (after the head of Si et al. 2023). There is no way back."""
+    """x = z + net(z, h), h in every layer: a residual perceptron (after the head of Si et al. 2023). There is no way back."""
     d: int
     context_dim: int
     hidden: tuple[int, ...] = (64, 64)
@@ -70,3 +51,24 @@ class FreeFormHead:
         """z (n, d), context (n, context_dim) -> x (n, d), and no log_det."""
         check_input(self, "z", z, context)
         return z + self.net(params, z, context), None
+
+
+def block_map_of(name: str, k: int, context_width: int, hidden: tuple[int, ...], layers: int) -> Bijection | FreeFormHead:
+    """The map for blocks of k numbers and contexts of context_width numbers.
+
+    layers: of dense, coupling and spline maps; hidden: of the networks in couplings, splines and the free-form head.
+    """
+    if name not in BLOCK_MAPS:
+        raise ValueError(unknown("block_map", name, BLOCK_MAPS))
+    check_count("map_layers", layers)
+    if name == "free_form":
+        return FreeFormHead(k, context_width, hidden)
+    stack: list[Bijection] = []
+    for i in range(layers if name != "affine" else 0):
+        if name == "dense":
+            stack += [Dense(k, context_width), SmoothLeakyReLU(k)]
+        else:
+            transformer = AffineTransformer() if name == "coupling" else SplineTransformer()
+            mask = tuple((j + i) % 2 == 1 for j in range(k)) if k > 1 else (False,)
+            stack.append(Coupling(mask, transformer, hidden, context_dim=context_width))
+    return Chain((*stack, elementwise(k, AffineTransformer(LAST_LIMIT), context_width)))

@@ -44,7 +44,7 @@ FILES = "or a file: .npy, .npz (arrays x and y), .csv (labels in a column named 
 Data = Annotated[str | None, option(None, f"digits, {', '.join(TARGETS)}, {FILES}.", "digits")]
 Out = Annotated[Path | None, option(None, "The run's folder: config, checkpoint, log, pictures.", "runs/FAMILY-DATA-sSEED")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit.")]
-Blocks = Annotated[str | None, option(SAEF, "How many equal blocks, or their sizes: 2,3,5.", "4, as equal as may be")]
+Blocks = Annotated[str | None, option(SAEF, "How many equal blocks, or their sizes: 2,3,5.", "4, nearly equal")]
 BlockMap = Annotated[str | None, option(SAEF, f"One of {', '.join(BLOCK_MAPS)}.", "coupling")]
 ContextHidden = Annotated[str | None, option(SAEF, "Widths of the context network.", "256,256")]
 ContextWidth = Annotated[int | None, option(SAEF, "Numbers in a block's context.", "64")]
@@ -72,6 +72,7 @@ ONLY = {  # options that mean something for these families only
     "blocks": ("saef",), "block_map": ("saef",), "context_hidden": ("saef",), "context_width": ("saef",),
     "transformer": ("maf", "aqf"),
 }
+USES = {"beta": ("energy", "sliced"), "draws": ("energy", "sliced", "mmd", "quantile")}  # and these for these objectives
 CHOICES = {field.name for field in dataclasses.fields(Config)} - {"family"}
 EXAMPLES = """Examples:
 
@@ -140,7 +141,11 @@ def choose(family: str, given: dict[str, Any], data: str | None, out: Path | Non
             numbers = whole_numbers(name, given[name])
             given[name] = numbers[0] if name == "blocks" and len(numbers) == 1 else numbers
     if not resume:
-        return Config(family, **given), data or "digits"
+        config = Config(family, **given)
+        for name in set(given) & set(USES):
+            if config.objective not in USES[name]:
+                raise ValueError(f"--{name} means nothing for the objective {config.objective}, only for {', '.join(USES[name])}")
+        return config, data or "digits"
     if out is None:
         raise ValueError("--resume needs --out, the folder of the run")
     described = runs.load_description(out)

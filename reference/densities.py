@@ -66,8 +66,8 @@ class Uniform:
 
     def __post_init__(self) -> None:
         check_count("d", self.d)
-        if not self.low < self.high:
-            raise ValueError(f"low must be smaller than high, got low {self.low} and high {self.high}")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"low must be smaller than high and both finite, got low {self.low} and high {self.high}")
 
     def init(self, rng: onp.random.Generator) -> Tree:
         return {}

@@ -57,6 +57,10 @@ class Flow:
         """What n samples consume: the base's noise."""
         return self.base.noise(rng, n)
 
+    def loss_noise(self, rng: onp.random.Generator, m: int, n: int) -> Tree:
+        """What `loss` consumes for n data: the base's noise for m n samples."""
+        return self.base.noise(rng, m * n)
+
     def sample(self, params: Tree, noise: Tree, context: Array | None = None) -> Array:
         """noise for n samples, context (n, c) -> x (n, d)."""
         return self.bijection.forward(params["bijection"], self.base.sample(params["base"], noise), context)[0]
@@ -79,16 +83,18 @@ class Flow:
         return self.bijection.inverse(params["bijection"], x, context)
 
     def loss(self, params: Tree, x: Array, noise: Tree, score: Score, context: Array | None = None) -> Array:
-        """Mean score of the flow as a forecast of x (n, d); noise for m n samples.
+        """Mean score of the flow as a forecast of x (n, d): the training objective of energy flows (Si et al. 2023).
 
-        Without context all m n samples are one forecast that every datum is scored against; with context each datum has
-        m draws of its own (Si et al. 2023, section 4).
+        Without context all samples are one forecast that every datum is scored against, batch against batch; with context
+        each datum has m draws of its own, and the noise is for m n samples.
         """
         check_input(self, "x", x, context)
         check_finite("x", x)
         if context is None:
             return np.sum(score(self.sample(params, noise), x)) / x.shape[0]
-        m = next(leaves(noise)).shape[0] // x.shape[0]
+        m, rest = divmod(next(leaves(noise)).shape[0], x.shape[0])
+        if rest or m < 1:
+            raise ValueError(f"noise must be for m n samples, n = {x.shape[0]}, got noise for {m * x.shape[0] + rest}")
         samples = self.sample(params, noise, np.concatenate([context] * m))
         return np.sum(score(np.reshape(samples, (m, *x.shape)), x)) / x.shape[0]
 
@@ -97,7 +103,7 @@ def realnvp(
     d: int, layers: int = 8, hidden: tuple[int, ...] = (64, 64), context_dim: int = 0,
     transformer: Transformer = AffineTransformer(),
 ) -> Flow:
-    """Affine couplings with alternating checkerboard masks (Dinh et al. 2017), after a learned scale and shift."""
+    """Affine couplings with alternating checkerboard masks, then a learned scale and shift (Dinh et al. 2017)."""
     check_count("d", d)
     check_count("layers", layers)
     masks = [tuple((i + k) % 2 == 1 for i in range(d)) if d > 1 else (False,) for k in range(layers)]

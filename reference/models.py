@@ -31,7 +31,7 @@ class Config:
     objective: str = ""                      # "": the family's usual one
     beta: float = 1.0                        # of the energy score, in (0, 2)
     draws: int = 4                           # for each datum
-    blocks: int | tuple[int, ...] = 0        # SAEF: how many equal blocks, or their sizes; 0: four, as equal as may be
+    blocks: int | tuple[int, ...] = 0        # SAEF: how many equal blocks, or their sizes; 0: four, nearly equal
     block_map: str = "coupling"              # SAEF: affine, dense, coupling, spline, free_form
     transformer: str = "affine"              # MAF, AQF: affine or spline
     layers: int = 0                          # 0: the family's usual number
@@ -94,8 +94,8 @@ def build(config: Config, d: int, classes: int = 0, order: tuple[int, ...] | Non
 def build_model(config: Config, d: int, context_dim: int, order: tuple[int, ...] | None) -> Model:
     hidden, transformer = config.hidden, TRANSFORMERS[config.transformer]
     if config.family == "saef":
-        return saef(d, config.blocks or four_blocks(d), order, config.block_map, config.context_hidden, config.context_width, hidden,
-                    config.layers or 2, context_dim)
+        blocks, layers = config.blocks or four_blocks(d), config.layers or 2
+        return saef(d, blocks, order, config.block_map, config.context_hidden, config.context_width, hidden, layers, context_dim)
     if config.family == "aqf":
         return aqf(d, order, hidden, context_dim, transformer)
     if config.family == "dense":

@@ -37,6 +37,7 @@ def loss_picture(
         for colour, (name, lines) in zip(COLOURS * len(mine), mine.items(), strict=False):
             draw_curve(axes, name, lines, colour)
         axes.set_xlabel("step")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(f"loss ({panel})" if panel else "loss")
         axes.grid(alpha=0.3)
         axes.legend(title="line: training, smoothed; dot: held out", title_fontsize=9)
@@ -82,7 +83,7 @@ def in_lines(label: str, digits: Array, per_line: int) -> Array:
 def show(axes: Any, strip: Array, label: str, ink: float, least: float = 0.0) -> None:
     axes.imshow(strip, cmap="gray_r", vmin=least, vmax=ink, interpolation="nearest", aspect="equal")
     axes.set_ylabel(label, rotation=0, ha="right", va="center")
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], anchor="W")
     axes.spines[:].set_visible(False)
 
 
@@ -112,7 +113,7 @@ def scatter_picture(path: PathLike, sets: Mapping[str, Array]) -> None:
     panels = figure.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
     for axes, colour, (label, points) in zip(panels, COLOURS, sets.items(), strict=False):
         check_shape(label, points, "n", 2)
-        axes.plot(*np.asarray(points[:SHOWN]).T, ".", color=colour, markersize=3, alpha=0.5, markeredgewidth=0)
+        axes.plot(*np.asarray(points[:SHOWN]).T, ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
         axes.set_title(label)
         axes.set_aspect("equal", adjustable="box")
     middle = [window(np.asarray(next(iter(sets.values())))[:, j]) for j in range(2)]
@@ -157,4 +158,4 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def write(figure: Any, path: PathLike) -> None:
-    write_aside(Path(path), lambda file: figure.savefig(file, format="png", dpi=120))
+    write_aside(Path(path), lambda file: figure.savefig(file, format="png", dpi=120, bbox_inches="tight"))

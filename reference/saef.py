@@ -1,4 +1,4 @@
-r"""Semi-autoregressive energy flows (Si, Chen, Sahoo, Schiff & Kuleshov 2023, section 5).
+r"""Semi-autoregressive energy flows (Si, Chen, Sahoo, Schiff & Kuleshov 2023).
 
 The coordinates of x are split into B blocks, generated one after the other:
 
@@ -11,7 +11,9 @@ each block makes m draws, and a proper score compares them with the true block,
 $$\text{loss} = \sum_b S\big(T_b(\,\cdot\,; h_b),\, x_b\big), \qquad S = ES_\beta,$$
 
 a sum of strictly proper conditional scores, hence strictly proper for the joint law (chain rule). No likelihood, no
-determinant. With invertible $T_b$ the whole is a bijection all the same:
+determinant. Two things are called context in the code: $h_b$, made by the context network (`contexts`), and the argument
+`context`, a condition on everything such as a class label, which that network takes beside $x_{<b}$. At b = 1 it takes nothing
+else: without a condition $h_1$ is a learned constant. With invertible $T_b$ the whole is a bijection all the same:
 
     forward  (noise -> data)   B steps, each waits for the blocks before it
     inverse  (data -> noise)   one pass, $z_b = T_b^{-1}(x_b; h_b)$
@@ -21,6 +23,7 @@ Blocks of one size share one map T; what differs from block to block comes throu
 With a free-form head in place of T there is no inverse: that is a `SemiAutoregressive`, the type without `inverse` and
 `log_prob`. The published image models end in such heads.
 """
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +96,7 @@ class SemiAutoregressive:
         """For each block size k: the map, its parameters, the coordinates (B_k, k) and contexts (n, B_k, w) of its blocks."""
         for T, p in zip(self.maps, params["maps"], strict=True):
             which = [b for b, block in enumerate(self.blocks) if len(block) == T.d]
-            yield T, p, onp.array([self.blocks[b] for b in which]), h if len(self.maps) == 1 else h[:, which]
+            yield T, p, onp.array([self.blocks[b] for b in which]), h[:, which]
 
     def loss(self, params: Tree, x: Array, noise: Array, score: Score, context: Array | None = None) -> Array:
         """Teacher forcing: the sum over blocks of the score of m draws, averaged over the data.
@@ -119,12 +122,20 @@ class SemiAutoregressive:
         """What n samples consume: (n, d) standard normal."""
         return rng.standard_normal((n, self.d))
 
+    def loss_noise(self, rng: onp.random.Generator, m: int, n: int) -> Array:
+        """What `loss` consumes for n data: (m, n, d) standard normal."""
+        return rng.standard_normal((m, n, self.d))
+
     def sample(self, params: Tree, noise: Array, context: Array | None = None) -> Array:
         """noise (n, d) standard normal -> x (n, d), in B steps."""
         return self.generate(params, noise, context)[0]
 
     def generate(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, list[Array | None]]:
-        """B steps from noise to data: x (n, d) and what each block's map said of its log_det."""
+        """B steps from noise to data: x (n, d) and what each block's map said of its log_det.
+
+        Every step runs the whole context network on what is there so far and keeps the context of one block, so sampling
+        costs B passes where inversion costs one.
+        """
         check_input(self, "z", z, context)
         done: list[Array] = []
         log_dets = []
@@ -198,7 +209,7 @@ def saef(
 def split(d: int, blocks: int | Sequence[int], order: Sequence[int] | None = None) -> tuple[tuple[int, ...], ...]:
     """The coordinates of each block: B equal blocks, or blocks of the listed sizes, along `order`."""
     check_count("d", d)
-    if isinstance(blocks, int):
+    if isinstance(blocks, int | onp.integer):
         check_count("blocks", blocks)
         if d % blocks:
             raise ValueError(f"blocks must divide d = {d} or be a list of sizes that add up to it, got {blocks}")
@@ -207,7 +218,7 @@ def split(d: int, blocks: int | Sequence[int], order: Sequence[int] | None = Non
         check_count("blocks", size)
     if sum(blocks) != d:
         raise ValueError(f"blocks must add up to d = {d}, got {list(blocks)} with sum {sum(blocks)}")
-    order = tuple(range(d)) if order is None else tuple(int(i) for i in order)
+    order = tuple(range(d)) if order is None else tuple(map(operator.index, order))
     check_order("order", order)
     if len(order) != d:
         raise ValueError(f"order must hold d = {d} coordinates, got {len(order)}")

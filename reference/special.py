@@ -5,6 +5,7 @@ import autograd.numpy as np
 import numpy as onp
 from autograd.extend import defvjp, primitive
 
+from evenflow.reference.checks import value
 from evenflow.reference.trees import Array
 
 # autograd differentiates tanh as 1 / cosh^2, which overflows far out; 1 - tanh^2 is the same and cannot.
@@ -22,7 +23,8 @@ def bounded(raw: Array, limit: float = 5.0) -> Array:
 
 def logsumexp(a: Array, axis: int) -> Array:
     """log sum exp(a) along an axis, without overflow."""
-    top = np.max(a, axis=axis, keepdims=True)
+    top = np.max(value(a), axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # where all are -inf, so is the answer
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(a - top), axis=axis))
 
 

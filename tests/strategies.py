@@ -44,5 +44,5 @@ def gaussian_saef(mean: Array, cov: Array, order: tuple[int, ...]) -> tuple[SAEF
         slopes = np.linalg.solve(L[:k, :k].T, L[k, :k])  # of the regression of x_k on the coordinates before it
         W[place[:k], k, 1] = slopes
         b[k] = 5 * math.atanh(math.log(L[k, k]) / 5), mean[i] - slopes @ mean[place[:k]]
-    head = {"W": np.zeros((1, 2)), "b": np.zeros(2), "C": np.eye(2)}
+    head = {"W": np.zeros((0, 2)), "b": np.zeros(2), "C": np.eye(2)}
     return flow, {"contexts": [{"W": W.reshape(d, -1), "b": b.ravel()}], "maps": [[[head]]]}

@@ -1,12 +1,12 @@
-r"""Coupling layers (Dinh et al. 2017, eq. 9; Durkan et al. 2019 for splines).
+r"""Coupling layers (Dinh et al. 2017, section 3.2; Durkan et al. 2019 for splines).
 
-A mask $b \in \{0, 1\}^d$ says which coordinates pass unchanged. They condition the map of the others:
+A mask says which coordinates A pass unchanged. They condition the map of the others, B:
 
-$$x = b \odot z + (1 - b) \odot \tau(z;\, \mathrm{net}(b \odot z, c)), \qquad
-\log |\det dx/dz| = \sum_i (1 - b_i) \log \tau_i'(z_i)$$
+$$x_A = z_A, \qquad x_B = \tau(z_B;\, \mathrm{net}(z_A, c)), \qquad \log |\det dx/dz| = \sum_{i \in B} \log \tau'(z_i)$$
 
-with an elementwise transformer $\tau$ (affine or spline). With an empty mask nothing conditions but the context: that is the
-elementwise layer.
+with an elementwise transformer $\tau$ (affine or spline). With an empty A nothing conditions but the context: that is the
+elementwise layer. In the code A and B are 0/1 matrices: `z @ B` picks the coordinates B of each row, and `x_B @ B.T` puts them
+back in their places.
 """
 from dataclasses import dataclass
 
@@ -39,27 +39,32 @@ class Coupling:
     @property
     def net(self) -> MLP:
         """Starts near zero, where every transformer is the identity."""
-        outputs = self.d * self.transformer.width
-        return MLP(self.d, outputs, self.hidden, self.activation, self.context_dim, final_scale=0.01)
+        passing = sum(self.mask)
+        outputs = (self.d - passing) * self.transformer.width
+        return MLP(passing, outputs, self.hidden, self.activation, self.context_dim, final_scale=0.01)
 
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
 
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        return self.merge(z, *self.transformer.forward(self.raw(params, z, context), z))
+        A, B = self.select()
+        x_B, log_slope = self.transformer.forward(self.raw(params, z @ A, context), z @ B)
+        return z * onp.array(self.mask) + x_B @ B.T, np.sum(log_slope, axis=1)
 
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "x", x, context)  # b * x = b * z: the same network input both ways
-        return self.merge(x, *self.transformer.inverse(self.raw(params, x, context), x))
+        check_input(self, "x", x, context)
+        A, B = self.select()
+        z_B, log_slope = self.transformer.inverse(self.raw(params, x @ A, context), x @ B)
+        return x * onp.array(self.mask) + z_B @ B.T, np.sum(log_slope, axis=1)
 
-    def raw(self, params: Tree, v: Array, context: Array | None) -> Array:
-        raw = self.net(params, v * onp.array(self.mask), context)
-        return np.reshape(raw, (*v.shape, self.transformer.width))
+    def select(self) -> tuple[Array, Array]:
+        mask, one = onp.array(self.mask), onp.eye(self.d, dtype=bool)
+        return one[:, mask], one[:, ~mask]
 
-    def merge(self, kept: Array, moved: Array, log_slope: Array) -> tuple[Array, Array]:
-        b = onp.array(self.mask)
-        return b * kept + ~b * moved, np.sum(~b * log_slope, axis=1)
+    def raw(self, params: Tree, passing: Array, context: Array | None) -> Array:
+        shape = (passing.shape[0], self.d - sum(self.mask), self.transformer.width)
+        return np.reshape(self.net(params, passing, context), shape)
 
 
 def elementwise(

@@ -127,6 +127,8 @@ def test_a_users_csv_with_names_labels_and_units() -> None:
     ("train saef --blocks two", "--blocks must be whole numbers with commas between them, got 'two'"),
     ("train saef --block-map cupling", "unknown block_map 'cupling', did you mean 'coupling'"),
     ("train maf --blocks 2", "--blocks means nothing for maf, only for saef"),
+    ("train maf --beta 1", "--beta means nothing for the objective likelihood, only for energy, sliced"),
+    ("train aqf --objective likelihood --draws 3", "--draws means nothing for the objective likelihood"),
     ("train maf --resume", "--resume needs --out"),
     ("train maf --resume --out nowhere", "nowhere holds no run"),
     ("train maf --class-conditional --data rings", "class_conditional needs labels, and rings has none"),
@@ -139,7 +141,8 @@ def test_bad_input_is_one_line(arguments: str, said: str) -> None:
 
 def test_bad_tables_are_one_line() -> None:
     Path("cell.csv").write_text("a,b\n1,2\n3,x\n")
-    refused(evenflow("train", "maf", "--data", "cell.csv"), "cell.csv, line 3, column 2 ('b'): expected a finite number, got 'x'")
+    cell = "cell.csv, line 3, column 2 ('b'): expected a finite number, got 'x'"
+    refused(evenflow("train", "maf", "--data", "cell.csv"), cell)
     Path("constant.csv").write_text("a,b\n" + "1,2\n3,2\n5,2\n" * 5)
     refused(evenflow("train", "maf", "--data", "constant.csv"), "columns must vary")
     np.save("nan.npy", np.array([[1.0, 2.0], [np.nan, 3.0]]))
@@ -147,7 +150,7 @@ def test_bad_tables_are_one_line() -> None:
 
 
 def test_resume_takes_the_runs_choices_and_refuses_others() -> None:
-    assert evenflow("train", "maf", "--data", "rings", "--out", "a", "--beta", "0.5", *QUICK).exit_code == 0
+    assert evenflow("train", "maf", "--data", "rings", "--out", "a", "--batch", "17", *QUICK[:2], *QUICK[4:]).exit_code == 0
     refused(evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK), "a holds a run already")
     refused(evenflow("train", "maf", "--out", "a", "--resume", "--steps", "9"), "a was begun with steps 4, not 9")
     refused(evenflow("train", "saef", "--out", "a", "--resume"), "a was begun with family maf, not saef")
@@ -195,10 +198,13 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(number: signal.Signals
 
 
 def test_missing_packages_are_named_with_what_to_install(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['{}'] = None; sys.argv = ['evenflow', *{!r}]; from evenflow.reference.cli import main; main()"
-    for module, arguments, extra in [("typer", ["--help"], "cli"), ("matplotlib", ["train", "maf", "--data", "rings", *QUICK], "plots"),
-                                     ("sklearn", ["train", "maf"], "data")]:
-        script = code.format(module if module != "matplotlib" else "matplotlib.figure", arguments)
+    plots = ["train", "maf", "--data", "rings", *QUICK]
+    for hidden, arguments, module, extra in [
+        ("typer", ["--help"], "typer", "cli"), ("matplotlib.figure", plots, "matplotlib", "plots"),
+        ("sklearn", ["train", "maf"], "sklearn", "data"),
+    ]:
+        script = f"import sys; sys.modules[{hidden!r}] = None; sys.argv = ['evenflow', *{arguments!r}]\n"
+        script += "from evenflow.reference.cli import main; main()"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert f"error: this needs {module}, which is not installed: pip install 'evenflow[{extra}]'" in done.stderr

@@ -222,8 +222,9 @@ def test_deviations_stay_within_bounds(raw: float) -> None:
 @pytest.mark.parametrize(("act", "message"), [
     (lambda: StandardNormal(0), "d must be an integer >= 1, got 0"),
     (lambda: Uniform(1.5), "d must be an integer >= 1, got 1.5"),  # type: ignore[arg-type]
-    (lambda: Uniform(1, 2.0, 2.0), "low must be smaller than high, got low 2.0 and high 2.0"),
-    (lambda: Uniform(1, math.nan, 2.0), "low must be smaller than high, got low nan"),
+    (lambda: Uniform(1, 2.0, 2.0), "low must be smaller than high and both finite, got low 2.0 and high 2.0"),
+    (lambda: Uniform(1, math.nan, 2.0), "low must be smaller than high and both finite, got low nan"),
+    (lambda: Uniform(1, -math.inf, 2.0), "low must be smaller than high and both finite, got low -inf"),
     (lambda: DiagonalNormal(-1), "d must be an integer >= 1, got -1"),
     (lambda: Mixture(2, 0), "components must be an integer >= 1, got 0"),
     (lambda: Mixture(2, 3).sample(Mixture(2, 3).init(generator(0)), {"uniform": np.zeros(4), "normal": np.zeros((3, 2))}),
