@@ -144,7 +144,8 @@ def choose(family: str, given: dict[str, Any], data: str | None, out: Path | Non
         config = Config(family, **given)
         for name in set(given) & set(USES):
             if config.objective not in USES[name]:
-                raise ValueError(f"--{name} means nothing for the objective {config.objective}, only for {', '.join(USES[name])}")
+                known = ", ".join(USES[name])
+                raise ValueError(f"--{name} means nothing for the objective {config.objective}, only for {known}")
         return config, data or "digits"
     if out is None:
         raise ValueError("--resume needs --out, the folder of the run")

@@ -95,7 +95,8 @@ def build_model(config: Config, d: int, context_dim: int, order: tuple[int, ...]
     hidden, transformer = config.hidden, TRANSFORMERS[config.transformer]
     if config.family == "saef":
         blocks, layers = config.blocks or four_blocks(d), config.layers or 2
-        return saef(d, blocks, order, config.block_map, config.context_hidden, config.context_width, hidden, layers, context_dim)
+        contexts = config.context_hidden, config.context_width
+        return saef(d, blocks, order, config.block_map, *contexts, hidden, layers, context_dim)
     if config.family == "aqf":
         return aqf(d, order, hidden, context_dim, transformer)
     if config.family == "dense":
