@@ -94,12 +94,12 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 
 
 @app.command(epilog="[bold]evenflow demo --out demo[/bold]")
-def demo(out: Demo = Path("demo"), as_json: JSON = False) -> None:
+def demo(out: Demo = Path("demo"), seed: Seed = 0, as_json: JSON = False) -> None:
     """Train SAEF on 8x8 digits with 1, 4 and 16 blocks, compare, and draw. Takes minutes on two cores."""
     with reporting(as_json):
         from evenflow.experiments import digits
         with single_blas_thread(), console.bars() as bars:
-            rows = digits.run(out, bars)
+            rows = digits.run(out, bars, seed=seed)
         if as_json:
             console.print_json(rows)
         else:

@@ -78,16 +78,14 @@ def test_the_demo_writes_what_it_promises(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(digits, "DRAWS", 2)
     monkeypatch.setattr(evaluation, "DRAWS", 2)
     seen: list[tuple[str, int]] = []
-    stages: list[str] = []
 
     def watch(name: str, progress: Progress) -> None:
         seen.append((name, progress.step))
 
-    rows = digits.run(tmp_path, watch, stages.append)
+    rows = digits.run(tmp_path, watch)
     assert [list(row) for row in rows] == [ROW] * 3
     assert [(row["blocks"], row["objective"]) for row in rows] == [(None, "real digits"), *digits.RUNS]
     assert len(seen) == 2 * len(digits.RUNS)
-    assert stages[-1] == "drawing"
     written: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())
     assert written["rows"] == rows
     assert sorted(p.name for p in tmp_path.iterdir()) == ["loss.png", "posterior.png", "results.json", "samples.png"]
