@@ -50,7 +50,7 @@ ContextHidden = Annotated[str | None, option(SAEF, "Widths of the context networ
 ContextWidth = Annotated[int | None, option(SAEF, "Numbers in a block's context.", "64")]
 Transformer = Annotated[str | None, option(MODEL, "affine or spline; maf and aqf only.", "affine")]
 Layers = Annotated[int | None, option(MODEL, "Layers of the flow, or of SAEF's block maps.", "the family's")]
-Hidden = Annotated[str | None, option(MODEL, "Widths of the networks in the layers.", "64")]
+Hidden = Annotated[str | None, option(MODEL, "Widths of the networks in the layers.", "64 for saef, 64,64")]
 ClassConditional = Annotated[bool | None, typer.Option(
     "--class-conditional", help="Condition on the data's labels.", rich_help_panel=MODEL)]
 Objective = Annotated[str | None, option(TRAINING, f"One of {', '.join(OBJECTIVES)}.", "the family's")]

@@ -32,7 +32,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, family: str = "saef", *, objective: str = "", beta: float = 1.0, draws: int = 4,
         blocks: int | tuple[int, ...] = 0, block_map: str = "coupling", transformer: str = "affine", layers: int = 0,
-        hidden: tuple[int, ...] = (64,), context_hidden: tuple[int, ...] = (256, 256), context_width: int = 64,
+        hidden: tuple[int, ...] | None = None, context_hidden: tuple[int, ...] = (256, 256), context_width: int = 64,
         class_conditional: bool = False, steps: int = 3000, batch: int = 128, learning_rate: float = 1e-3,
         schedule: str = "linear", clip: float = 100.0, average_decay: float = 0.0, dtype: str = "float32", seed: int = 0,
         levels: int = 0, held_out: float = 0.1, folder: str | None = None,

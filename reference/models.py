@@ -35,7 +35,7 @@ class Config:
     block_map: str = "coupling"              # SAEF: affine, dense, coupling, spline, free_form
     transformer: str = "affine"              # MAF, AQF: affine or spline
     layers: int = 0                          # 0: the family's usual number
-    hidden: tuple[int, ...] = (64,)          # SAEF: of the block maps
+    hidden: tuple[int, ...] | None = None    # None: 64 for SAEF's block maps, 64, 64 for the flows
     context_hidden: tuple[int, ...] = (256, 256)  # SAEF: of the context network
     context_width: int = 64                  # SAEF: numbers in h_b
     class_conditional: bool = False
@@ -93,6 +93,8 @@ def build(config: Config, d: int, classes: int = 0, order: tuple[int, ...] | Non
 
 def build_model(config: Config, d: int, context_dim: int, order: tuple[int, ...] | None) -> Model:
     hidden, transformer = config.hidden, TRANSFORMERS[config.transformer]
+    if hidden is None:
+        hidden = (64,) if config.family == "saef" else (64, 64)
     if config.family == "saef":
         blocks, layers = config.blocks or four_blocks(d), config.layers or 2
         contexts = config.context_hidden, config.context_width
