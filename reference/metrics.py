@@ -4,8 +4,8 @@ D-loss. A classifier learns to tell real from generated; its cross-entropy on po
 
 $$-\tfrac{1}{2n} \sum_i \log q(\mathrm{label}_i \mid x_i),$$
 
-is log 2 = 0.693 where nothing tells them apart and falls to 0 where everything does (PAPERS.md 1.5; Si et al. 2023 do
-not say which classifier they use: ours is `discriminator`).
+is log 2 = 0.693 where nothing tells them apart and falls to 0 where everything does. Si et al. 2023 report one and do
+not say which classifier they use: ours is `discriminator`.
 
 Frechet distance of two samples, between the normal distributions with their means and covariances (Heusel et al. 2017):
 

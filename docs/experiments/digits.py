@@ -11,6 +11,7 @@ writes results.json, samples.png, loss.png and posterior.png.
 """
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -110,3 +111,29 @@ def write_results(path: Path, rows: list[dict[str, Any]], seed: int) -> None:
     }
     text = json.dumps(results, indent=2) + "\n"
     write_aside(path, lambda file: file.write(text.encode()))
+
+
+def table(runs: list[list[dict[str, Any]]]) -> str:
+    """Rows of several seeds -> a Markdown table of means and, in brackets, standard deviations over the seeds.
+
+    Times depend on the machine, so they are given as ratios to B = 1 within each run.
+    """
+    heads = ["blocks, objective", "energy score", "D-loss", "Frechet", "bits per dim", "sampling time", "inversion time"]
+    lines = [heads, ["---"] * len(heads)]
+    for rows in zip(*runs, strict=True):
+        name = rows[0]["objective"] if rows[0]["blocks"] is None else f"B = {rows[0]['blocks']}, {rows[0]['objective']}"
+        cells = [spread([row[field] for row in rows]) for field in FIELDS[:4]]
+        for field in ("sampling_ms_per_1000", "inversion_ms_per_1000"):
+            first = [run[1][field] for run in runs]
+            cells.append(spread([row[field] and row[field] / one for row, one in zip(rows, first, strict=True)]))
+        lines.append([name, *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{np.mean(known):.3g} ({np.std(known, ddof=1):.1g})" if known else "-"
+
+
+if __name__ == "__main__":
+    print(table([json.loads(Path(path).read_text())["rows"] for path in sys.argv[1:]]))

@@ -5,6 +5,7 @@ $$x = W z + b + C c, \qquad \log |\det dx/dz| = \log |\det W|$$
 `Dense` holds W itself: the determinant costs $O(d^3)$ (slogdet), the inverse a linear solve. `PLU` holds $W = P L U$ with a
 fixed permutation P, L unit lower and U upper triangular with a positive diagonal (Kingma & Dhariwal 2018, eq. 10-11):
 $\log |\det W| = \sum_i \log U_{ii}$ costs $O(d)$, and W cannot become singular. The context c moves the shift alone.
+Training by a score uses x alone: the determinant is then computed, but never differentiated.
 """
 from dataclasses import dataclass
 
