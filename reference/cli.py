@@ -25,6 +25,8 @@ def main() -> None:
         from evenflow.reference.commands import app
     except ModuleNotFoundError as error:
         leave(missing(error), 2)
+    except KeyboardInterrupt:
+        leave("interrupted", 130)
     app()
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from evenflow.reference import console, runs
+from evenflow.reference import console, pictures, runs
 from evenflow.reference.blocks import BLOCK_MAPS
 from evenflow.reference.checks import unknown
 from evenflow.reference.cli import reporting
@@ -36,7 +36,7 @@ def option(panel: str | None, text: str, default: str) -> Any:
 
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
-Seed = Annotated[int, typer.Option(help="Of all that is random.")]
+Seed = Annotated[int, typer.Option(help="Of all that is random.", min=0)]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, as `evenflow train --out` made it.", show_default=False)]
 Demo = Annotated[Path, typer.Option(help="The folder for results.json and the pictures.")]
 Family = Annotated[str, typer.Argument(help=f"One of {', '.join(FAMILIES)}.", show_default=False)]
@@ -70,7 +70,7 @@ Label = Annotated[int | None, option(None, "The class, for a class-conditional m
 OtherData = Annotated[str | None, option(None, "Another data set of the same columns.", "the run's own")]
 ONLY = {  # options that mean something for these families only
     "blocks": ("saef",), "block_map": ("saef",), "context_hidden": ("saef",), "context_width": ("saef",),
-    "transformer": ("maf", "aqf"),
+    "transformer": ("maf", "aqf"), "hidden": tuple(family for family in FAMILIES if family != "dense"),
 }
 USES = {"beta": ("energy", "sliced"), "draws": ("energy", "sliced", "mmd", "quantile")}  # and these for these objectives
 CHOICES = {field.name for field in dataclasses.fields(Config)} - {"family"}
@@ -98,6 +98,8 @@ def demo(out: Demo = Path("demo"), seed: Seed = 0, as_json: JSON = False) -> Non
     """Train SAEF on 8x8 digits with 1, 4 and 16 blocks, compare, and draw. Takes minutes on two cores."""
     with reporting(as_json):
         from evenflow.experiments import digits
+        pictures.new_figure(1, 1)  # what is missing is said before the training, not after
+        out.mkdir(parents=True, exist_ok=True)
         with single_blas_thread(), console.bars() as bars:
             rows = digits.run(out, bars, seed=seed)
         if as_json:
@@ -168,19 +170,18 @@ def whole_numbers(name: str, text: str) -> tuple[int, ...]:
 
 
 def train_and_draw(config: Config, source: str, out: Path, resume: bool) -> dict[str, Any]:
-    from evenflow.reference import pictures
+    pictures.new_figure(1, 1)
     dataset, family = load(source), config.family
     with single_blas_thread(), console.bars() as bars:
         trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(family, progress))
     lines = runs.read_log(out / "log.jsonl")
     pictures.loss_picture(out / "loss.png", {family: lines}, {family: config.objective})
     draw_samples(trained, dataset.train, out / "samples.png")
-    return {"out": str(out), **{name: lines[-1][name] for name in ("step", "loss", "held_out", "seconds")}}
+    return {"out": str(out), **{name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}}
 
 
 def draw_samples(trained: runs.Trained, data: Array, path: Path) -> None:
     """Digits as images, planes as points, all else as histograms of the columns; the data beside."""
-    from evenflow.reference import pictures
     rng = np.random.default_rng(trained.config.seed)
     if trained.data == "digits":
         labels = np.tile(np.arange(10), 6) if trained.config.class_conditional else None
@@ -193,16 +194,16 @@ def draw_samples(trained: runs.Trained, data: Array, path: Path) -> None:
         pictures.marginals_picture(path, sets, trained.columns)
 
 
-@app.command(epilog=(
-    "[bold]evenflow sample runs/a --n 1000 --out samples.csv[/bold]\n\n"
-    "[bold]evenflow sample runs/a --n 60 --out digits.png[/bold]"
-))
+@app.command(epilog="[bold]evenflow sample runs/a --n 1000 --out samples.csv[/bold]; a picture: [bold]--out digits.png[/bold]")
 def sample(run: Run, n: Count = 100, out: SampleOut = None, label: Label = None, seed: Seed = 0) -> None:
     """Draw samples from a trained model, in the units of its data."""
     with reporting():
         if out is not None and out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
         trained = runs.load_run(run)
+        seen = [k for k, share in enumerate(trained.class_shares) if share]
+        if label is not None and seen and label not in seen:
+            raise ValueError(f"--label must be one of those in the data, {', '.join(map(str, seen))}, got {label}")
         with single_blas_thread():
             x = trained.sample(n, np.random.default_rng(seed), None if label is None else np.full(n, label))
         write_samples(trained, x, out)
@@ -220,9 +221,7 @@ def write_samples(trained: runs.Trained, x: Array, out: Path | None) -> None:
         buffer = io.BytesIO()
         np.save(buffer, x) if ending == ".npy" else np.savez(buffer, x=x)
         content = buffer.getvalue()
-    elif ending == ".png":
-        assert out is not None
-        from evenflow.reference import pictures
+    elif ending == ".png" and out is not None:
         flat = pictures.scatter_picture if trained.d == 2 else pictures.marginals_picture
         draw = pictures.digit_grid if trained.data == "digits" else flat
         draw(out, {"samples": x})

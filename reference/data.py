@@ -4,7 +4,7 @@ $$u = (x - \mathrm{shift}) / \mathrm{scale}, \qquad \log|\det du/dx| = -\sum_j \
 
 for real numbers. Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the
 place of x; on average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al.
-2016, section 3.1). Real and generated whole numbers are compared dequantised alike (`Units.comparable`) or not at all:
+2016, section 3.1). Real and generated whole numbers are compared dequantised alike (evaluation.py) or not at all:
 raw draws would give themselves away by what they hold between and beyond the levels.
 """
 import csv
@@ -17,7 +17,7 @@ import numpy as np
 
 from evenflow.reference.checks import check_count, check_finite, check_shape, lookup, unknown
 from evenflow.reference.targets import TARGETS
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.trees import Array
 
 Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
 DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
@@ -51,6 +51,16 @@ class Units:
             raise ValueError(f"columns must vary, got constant ones (leave them out): {names}")
         return cls(mean, sd)
 
+    @classmethod
+    def whole_numbers(cls, x: Array, levels: int) -> "Units":
+        """One shift and one scale for all columns of whole numbers x (n, d): mean and deviation of the dequantised numbers.
+
+        Those are the mean + 1/2 and the variance + 1/12. Column by column, pixels that are always empty would be blown up.
+        """
+        check_whole("x", x, levels)
+        d = x.shape[1]
+        return cls(np.full(d, x.mean() + 0.5), np.full(d, math.sqrt(x.var() + 1 / 12)), levels)
+
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n, d); uniforms (n, d) in [0, 1) for whole numbers, and only for them."""
         check_shape("x", x, "n", len(self.shift))
@@ -73,25 +83,9 @@ class Units:
         x = u * self.scale.astype(u.dtype) + self.shift.astype(u.dtype)
         return np.clip(np.floor(x), 0, self.levels - 1) if self.levels else x
 
-    def comparable(self, u: Array, uniforms: Array | None = None) -> Array:
-        """A model's draws u (n, d) on the same footing as `to_model(data, uniforms)`: made whole first."""
-        return self.to_model(self.to_user(u), uniforms)
-
     def log_det(self) -> float:
         """log |det du/dx|: add it to log p(u) for the log density in the user's units."""
         return -float(np.sum(np.log(self.scale)))
-
-    def bits_per_dim(self, log_prob: Array) -> Array:
-        """log p(u) (n,), in nats and the model's units -> (n,) bits per dimension in the user's; smaller is better."""
-        return -(log_prob + self.log_det()) / (len(self.shift) * math.log(2))
-
-    def tree(self) -> Tree:
-        """What `trees.save` can write, and `from_tree` turns back."""
-        return {"shift": self.shift, "scale": self.scale, "levels": np.array(self.levels)}
-
-    @classmethod
-    def from_tree(cls, tree: Tree) -> "Units":
-        return cls(tree["shift"], tree["scale"], int(tree["levels"]))
 
 
 class Dataset(NamedTuple):
@@ -131,17 +125,12 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2) -> Dataset:
 
 
 def digits(rng: np.random.Generator) -> Dataset:
-    """scikit-learn's 8x8 digits: whole numbers 0 ... 16, labels 0 ... 9.
-
-    One shift and one scale for all pixels: mean and standard deviation of the dequantised training pixels (those of the
-    whole numbers, + 1/2 and + 1/12 in the variance). Pixel by pixel, corners that are always empty would be blown up.
-    """
+    """scikit-learn's 8x8 digits: whole numbers 0 ... 16, labels 0 ... 9."""
     from sklearn.datasets import load_digits
     x, labels = load_digits(return_X_y=True)
     order, n = rng.permutation(len(x)), DIGITS_TRAIN
     x, labels = x[order].astype(np.float64), labels[order].astype(np.int64)
-    shift, scale = x[:n].mean() + 0.5, math.sqrt(x[:n].var() + 1 / 12)
-    units = Units(np.full(64, shift), np.full(64, scale), levels=17)
+    units = Units.whole_numbers(x[:n], levels=17)
     return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None)
 
 

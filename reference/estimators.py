@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from evenflow.reference.data import Dataset, Units, as_labels, as_table
+from evenflow.reference.data import Dataset, Units, as_labels
 from evenflow.reference.models import Config
 from evenflow.reference.runs import Trained, load_run, train_on
 from evenflow.reference.threads import single_blas_thread
 from evenflow.reference.trees import Array
 
 
-class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A density and a sampler for tables. After fit: trained_ (runs.Trained), n_features_in_, and classes_ where y was given.
 
     levels: 0 for real numbers; L for whole numbers 0 ... L - 1, which are dequantised. held_out: the share of the rows that
-    judges the training instead of being trained on. folder: where to keep the run (runs.py), None for nowhere.
+    judges the training instead of being trained on. folder: where to keep the run (runs.py), a new one for each fit; None for
+    nowhere.
     """
 
     def __init__(
@@ -45,10 +46,9 @@ class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """X (n, d) finite numbers; y (n,) whole numbers 0, 1, ..., used by a class-conditional model. Raises ValueError."""
         choices = {field.name: getattr(self, field.name) for field in dataclasses.fields(Config)}
         choices |= {name: tuple(value) for name, value in choices.items() if isinstance(value, list)}
-        dataset = self.split(as_table("X", X), y)
+        dataset = self.split(validate_data(self, X, dtype=np.float64, ensure_min_samples=3), y)
         with single_blas_thread():
             self.trained_ = train_on(Config(**choices), dataset, self.folder)
-        self.n_features_in_ = self.trained_.d
         return self
 
     def split(self, x: Array, y: Array | None) -> Dataset:
@@ -58,13 +58,10 @@ class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"held_out must lie strictly between 0 and 1, got {held_out!r}")
         k = max(1, round(held_out * len(x)))
         if len(x) - k < 2:
-            raise ValueError(f"X must have at least 3 rows, got {len(x)}")
+            raise ValueError(f"held_out must leave at least 2 rows to train on, got {held_out} of {len(x)} rows")
         order = np.random.default_rng(self.seed).permutation(len(x))
         train, judge = x[order[k:]], x[order[:k]]
-        units = Units.standardised(train)
-        if levels:  # one mean and one deviation for all columns, as for the digits: empty pixels must not be blown up
-            d = x.shape[1]
-            units = Units(np.full(d, train.mean() + 0.5), np.full(d, (train.var() + 1 / 12) ** 0.5), levels)
+        units = Units.whole_numbers(train, levels) if levels else Units.standardised(train)
         if y is None or not self.class_conditional:
             return Dataset("X", train, judge, None, None, units, None)
         labels = as_labels("y", np.asarray(y), len(x))
@@ -77,7 +74,7 @@ class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def score_samples(self, X: Array, *, labels: Array | None = None) -> Array:
         """Log density in nats (n,). Whole-number data are dequantised with the estimator's seed."""
-        x = as_table("X", X)
+        x = self.table(X)
         return self.fitted().log_prob(x, labels, self.uniforms(x)).astype(np.float64)
 
     def score(self, X: Array, y: Array | None = None) -> float:
@@ -87,12 +84,17 @@ class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Array, *, labels: Array | None = None) -> Array:
         """X (n, d) -> z (n, d), standard normal if the model is right."""
-        x = as_table("X", X)
+        x = self.table(X)
         return self.fitted().encode(x, labels, self.uniforms(x))
 
     def inverse_transform(self, Z: Array, *, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d)."""
         return self.fitted().decode(np.asarray(Z, dtype=self.fitted().config.dtype), labels)
+
+    def table(self, X: Array) -> Array:
+        """X checked against the columns it was fitted on, as scikit-learn does."""
+        check_is_fitted(self, "trained_")
+        return validate_data(self, X, dtype=np.float64, reset=False)
 
     def uniforms(self, x: Array) -> Array | None:
         trained = self.fitted()
@@ -102,6 +104,11 @@ class FlowEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """The trained model. Raises sklearn.exceptions.NotFittedError before fit."""
         check_is_fitted(self, "trained_")
         return self.trained_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # z is of the model's dtype, whatever that of X
+        return tags
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "FlowEstimator":

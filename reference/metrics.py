@@ -15,7 +15,7 @@ It means nothing without the name of the features. Ours are those of `digit_feat
 labels the coordinates themselves, standardised. It is biased upwards, in proportion to 1/n: compare values at equal n
 only, or with the values of random splits of the pooled points. Energy distance and MMD are in scores/.
 
-Both take data and samples in the model's units and on one footing (`Units.comparable` in data.py).
+Both take data and samples in the model's units and on one footing (evaluation.py).
 """
 import math
 from collections.abc import Callable

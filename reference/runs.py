@@ -54,7 +54,7 @@ class Trained:
         if labels is None and self.config.class_conditional:
             labels = rng.choice(len(self.class_shares), size=n, p=self.class_shares)
         noise = cast(self.model.noise(rng, n), self.config.dtype)
-        return self.units.to_user(self.model.sample(self.params, noise, self.context(labels, n)))
+        return self.to_user(self.model.sample(self.params, noise, self.context(labels, n)))
 
     def log_prob(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n,) nats in those units. Whole-number data need uniforms (n, d) in [0, 1)."""
@@ -69,7 +69,7 @@ class Trained:
     def decode(self, z: Array, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d) in the user's units."""
         check_shape("z", z, "n", self.d)
-        return self.units.to_user(self.model.sample(self.params, z, self.context(labels, len(z))))
+        return self.to_user(self.model.sample(self.params, z, self.context(labels, len(z))))
 
     def invertible_model(self) -> Flow | SAEF:
         if isinstance(self.model, Flow | SAEF):
@@ -80,6 +80,10 @@ class Trained:
         check_shape("x", x, "n", self.d)
         check_finite("x", x)
         return self.units.to_model(x, uniforms).astype(self.config.dtype)
+
+    def to_user(self, u: Array) -> Array:
+        """In float64: in float32, data of 1.6e9 +- 10 would all come out as one number."""
+        return self.units.to_user(u.astype(np.float64))
 
     def context(self, labels: Array | None, n: int) -> Array | None:
         """The one-hot labels that a class-conditional model takes; None for any other."""
@@ -227,7 +231,10 @@ def load_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
         described = json.loads(path.read_text())
         if described["format"] != FORMAT:
             raise ValueError(f"format must be {FORMAT}, got {described['format']}")
-    except (ValueError, KeyError, TypeError) as error:
+        assemble(described)  # whatever is missing or out of place shows here
+    except KeyError as error:
+        raise CorruptFileError(f"{path} is not the description of a run: there is no {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path} is not the description of a run: {error}") from error
     return described  # type: ignore[no-any-return]
 

@@ -43,7 +43,7 @@ def refused(result: Result, said: str) -> None:
 
 @pytest.mark.parametrize(("family", "more"), [
     ("saef", ["--blocks", "2", "--block-map", "spline", *SMALL]), ("realnvp", ["--layers", "2", *QUICK]),
-    ("maf", ["--transformer", "spline", *QUICK]), ("spline", QUICK), ("dense", QUICK),
+    ("maf", ["--transformer", "spline", *QUICK]), ("spline", QUICK), ("dense", QUICK[:4]),
     ("aqf", ["--transformer", "spline", *QUICK]),
 ])
 def test_train_sample_and_evaluate_every_family(family: str, more: list[str]) -> None:
@@ -93,7 +93,16 @@ def test_class_conditional_digits_by_label() -> None:
     assert evenflow("train", "saef", "--class-conditional", "--out", "a", *SMALL).exit_code == 0
     assert evenflow("sample", "a", "--n", "5", "--label", "3", "--out", "threes.npy").exit_code == 0
     assert np.load("threes.npy").shape == (5, 64)
-    refused(evenflow("sample", "a", "--label", "10"), "labels must hold whole numbers from 0 to 9, got 10")
+    refused(evenflow("sample", "a", "--label", "10"), "--label must be one of those in the data, 0, 1, 2")
+
+
+def test_a_label_that_the_data_do_not_have_is_refused() -> None:
+    """Labels 5 and 7: nothing was learned of 6, nor of 0."""
+    np.savez("five.npz", x=np.random.default_rng(0).standard_normal((40, 2)), y=np.repeat([5, 7], 20))
+    assert evenflow("train", "maf", "--data", "five.npz", "--class-conditional", "--out", "a", *QUICK).exit_code == 0
+    assert evenflow("sample", "a", "--label", "7").exit_code == 0
+    for label in ("0", "6", "8", "-1"):
+        refused(evenflow("sample", "a", "--label", label), f"--label must be one of those in the data, 5, 7, got {label}")
 
 
 def test_a_users_csv_with_names_labels_and_units() -> None:
@@ -129,6 +138,7 @@ def test_a_users_csv_with_names_labels_and_units() -> None:
     ("train maf --blocks 2", "--blocks means nothing for maf, only for saef"),
     ("train maf --beta 1", "--beta means nothing for the objective likelihood, only for energy, sliced"),
     ("train aqf --objective likelihood --draws 3", "--draws means nothing for the objective likelihood"),
+    ("train dense --hidden 8", "--hidden means nothing for dense, only for saef, realnvp, maf, spline, aqf"),
     ("train maf --resume", "--resume needs --out"),
     ("train maf --resume --out nowhere", "nowhere holds no run"),
     ("train maf --class-conditional --data rings", "class_conditional needs labels, and rings has none"),
@@ -160,6 +170,27 @@ def test_resume_takes_the_runs_choices_and_refuses_others() -> None:
     Path("a/checkpoint.npz").write_bytes(whole[:-100])
     refused(evenflow("train", "maf", "--out", "a", "--resume"), "a/checkpoint.npz is not a whole evenflow file")
     refused(evenflow("sample", "a"), "a/checkpoint.npz is not a whole evenflow file")
+
+
+def test_a_finished_run_without_its_log_is_still_a_run() -> None:
+    assert evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK).exit_code == 0
+    Path("a/log.jsonl").unlink()
+    result = evenflow("train", "maf", "--out", "a", "--resume", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["step"] is None
+
+
+def test_a_damaged_description_is_one_line() -> None:
+    assert evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK).exit_code == 0
+    Path("a/config.json").write_text('{"format": 1, "config": {}, "data": "rings"}')
+    for command in (["sample", "a"], ["evaluate", "a"], ["train", "maf", "--out", "a", "--resume"]):
+        refused(evenflow(*command), "a/config.json is not the description of a run: there is no 'units'")
+
+
+def test_the_demo_finds_out_at_once_that_it_cannot_write() -> None:
+    """Before it trains for minutes."""
+    Path("taken").write_text("")
+    refused(evenflow("demo", "--out", "taken"), "File exists: taken")
 
 
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +240,7 @@ def test_missing_packages_are_named_with_what_to_install(tmp_path: Path) -> None
         assert done.returncode == 2, done.stderr
         assert f"error: this needs {module}, which is not installed: pip install 'evenflow[{extra}]'" in done.stderr
         assert "Traceback" not in done.stderr
+        assert list(tmp_path.rglob("*.npz")) == []  # it is said before the training, not after
 
 
 def test_a_closed_pipe_is_no_accident(tmp_path: Path) -> None:

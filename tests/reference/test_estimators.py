@@ -1,4 +1,5 @@
 """The scikit-learn face: its conventions, and that it is the same model underneath."""
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from evenflow.reference.estimators import FlowEstimator
 from evenflow.reference.models import Config
@@ -61,11 +63,26 @@ def test_class_conditional() -> None:
         FlowEstimator("saef", class_conditional=True, **QUICK).fit(X)
 
 
+def test_labels_stay_with_their_rows() -> None:
+    labels = np.repeat([0, 1], 50)
+    dataset = FlowEstimator("maf", class_conditional=True).split(X + 1000 * labels[:, None], labels)
+    for rows, told in ((dataset.train, dataset.train_labels), (dataset.held_out, dataset.held_out_labels)):
+        assert told is not None
+        assert np.array_equal(rows[:, 0] > 500, told)
+    assert len(np.unique(np.concatenate([dataset.train, dataset.held_out]), axis=0)) == 100
+
+
 def test_whole_numbers() -> None:
     digits = np.random.default_rng(0).integers(4, size=(50, 3))
     model = FlowEstimator("saef", levels=4, **QUICK).fit(digits)
     assert set(np.unique(model.sample(50))) <= {0.0, 1.0, 2.0, 3.0}
     assert np.isfinite(model.score_samples(digits)).all()
+
+
+def test_empty_pixels_are_no_error_where_the_data_are_whole_numbers() -> None:
+    pixels = np.random.default_rng(0).integers(4, size=(50, 3)) * [1, 1, 0]
+    model = FlowEstimator("saef", levels=4, **QUICK).fit(pixels)
+    assert np.ptp(model.trained_.units.scale) == 0
 
 
 def test_grid_search_picks_by_likelihood() -> None:
@@ -85,9 +102,10 @@ def test_a_run_can_be_kept_and_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("x", "said"), [
-    (np.full((9, 2), np.nan), "X must be finite"), (np.zeros((0, 2)), "X must be a table"),
+    (np.full((9, 2), np.nan), "Input X contains NaN"), (np.zeros((0, 2)), r"0 sample\(s\)"),
     (np.ones((9, 2)), "columns must vary"),
-    (X[:2], "X must have at least 3 rows, got 2"), (np.array([["a"]]), "X must hold real numbers"),
+    (X[:2], r"2 sample\(s\).* while a minimum of 3 is required"), (np.array([["a"]] * 3), "could not convert string"),
+    (X[:, 0], "Expected 2D array, got 1D array"),
 ])
 def test_bad_tables_are_refused(x: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
@@ -99,3 +117,20 @@ def test_bad_choices_are_refused_at_fit() -> None:
         FlowEstimator("mafs").fit(X)
     with pytest.raises(ValueError, match="held_out must lie strictly between 0 and 1"):
         FlowEstimator("maf", held_out=1.0).fit(X)
+    with pytest.raises(ValueError, match=r"held_out must leave at least 2 rows to train on, got 0\.99 of 100 rows"):
+        FlowEstimator("maf", held_out=0.99).fit(X)
+
+
+def test_another_number_of_columns_is_refused() -> None:
+    model = FlowEstimator("maf", **QUICK).fit(X)
+    for ask in (model.score_samples, model.transform, model.score):
+        with pytest.raises(ValueError, match="X has 2 features, but FlowEstimator is expecting 3 features"):
+            ask(X[:, :2])
+
+
+@parametrize_with_checks([FlowEstimator("realnvp", steps=2, layers=1, batch=8, hidden=(8,))])  # type: ignore[untyped-decorator]
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    """All that it has for a transformer and a density."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # checks warn about what they skip
+        check(estimator)

@@ -134,6 +134,14 @@ def test_stray_samples_do_not_shrink_the_data(tmp_path: Path, drawn: list[Any]) 
     assert np.diff(height.get_xlim()) < 40
 
 
+def test_one_stray_in_thousands_is_left_out(tmp_path: Path, drawn: list[Any]) -> None:
+    many = np.concatenate([np.random.default_rng(2).standard_normal((5000, 2)), [[1e6, -1e6]]])
+    pictures.scatter_picture(tmp_path / "a.png", {"samples": many})
+    pictures.marginals_picture(tmp_path / "b.png", {"samples": many})
+    assert np.diff(drawn[0].axes[0].get_ylim()) < 15
+    assert np.diff(drawn[1].axes[0].get_xlim()) < 15
+
+
 def test_histograms_are_densities(tmp_path: Path, drawn: list[Any]) -> None:
     """Sets of different sizes can be compared: each has the area 1 but for what lies outside the window."""
     x = np.random.default_rng(1).standard_normal((5000, 1))

@@ -113,7 +113,10 @@ def test_folders_that_hold_no_whole_run_are_refused(tmp_path: Path) -> None:
     checkpoint.unlink()
     with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
         load_run(tmp_path)
-    for bad in (text[:20], "[]", "{}", text.replace('"format": 1', '"format": 2')):
+    described = json.loads(text)
+    without = [json.dumps({k: v for k, v in described.items() if k != part}) for part in described]
+    others = [json.dumps({**described, part: 7}) for part in described if part != "data"]
+    for bad in (text[:20], "[]", "{}", text.replace('"format": 1', '"format": 2'), *without, *others):
         config.write_text(bad)
         with pytest.raises(CorruptFileError, match=r"config.json is not the description of a run"):
             load_run(tmp_path)
@@ -134,6 +137,17 @@ def test_samples_come_out_in_the_users_units() -> None:
     np.testing.assert_allclose(samples.mean(axis=0), [50, 50], rtol=0, atol=1.1)
     np.testing.assert_allclose(samples.std(axis=0), [7.0, 0.01], rtol=0.15)
     assert abs(samples[:, 1].mean() - 50) < 0.002
+
+
+def test_samples_of_data_far_from_zero_keep_their_digits() -> None:
+    """A float32 cannot tell 1.6e9 from 1.6e9 + 50; the model's numbers are float32, the user's are not."""
+    x = 1.6e9 + 10 * np.random.default_rng(0).standard_normal((200, 2))
+    dataset = Dataset("x", x[:160], x[160:], None, None, Units.standardised(x[:160]), None)
+    trained = train_on(Config("realnvp", layers=1, **QUICK), dataset)
+    samples = trained.sample(500, np.random.default_rng(0))
+    assert len(np.unique(samples[:, 0])) == 500
+    np.testing.assert_allclose(samples.std(axis=0), 10, rtol=0.3)  # a start near the identity
+    np.testing.assert_allclose(trained.decode(trained.encode(x)), x, rtol=0, atol=1e-4)
 
 
 def test_log_prob_in_the_users_units_integrates_to_one() -> None:
@@ -177,6 +191,22 @@ def test_labels_are_asked_for_where_they_are_needed_and_only_there() -> None:
     without = train_on(Config("maf", **QUICK), labelled)
     with pytest.raises(ValueError, match="labels must be None: the model is not class-conditional"):
         without.sample(2, np.random.default_rng(0), [1, 1])
+
+
+@pytest.mark.slow
+def test_each_label_gets_its_own_samples() -> None:
+    """Three classes with means 0, 10 and 20, sd 1: mixed up, every label would have mean 10. The bound on a mean of 300
+    samples, 3, is far above its error of 0.06 and leaves the short training room."""
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.arange(900) % 3)
+    x = 10.0 * y[:, None] + rng.standard_normal((900, 2))
+    dataset = Dataset("x", x[:800], x[800:], y[:800], y[800:], Units.standardised(x[:800]), None)
+    config = Config("realnvp", layers=2, hidden=(16,), class_conditional=True, steps=200, learning_rate=1e-2)
+    trained = train_on(config, dataset)
+    for label in range(3):
+        assert abs(trained.sample(300, rng, np.full(300, label)).mean() - 10 * label) < 3
+    drawn = trained.sample(3000, rng)[:, 0]  # labels as frequent as in the data
+    np.testing.assert_allclose(np.bincount(np.clip(np.rint(drawn / 10), 0, 2).astype(int)) / 3000, 1 / 3, atol=0.06)
 
 
 def test_a_free_form_head_has_samples_only() -> None:
