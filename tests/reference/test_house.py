@@ -3,8 +3,11 @@ import ast
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +45,15 @@ def test_files_and_functions_are_short(path: Path) -> None:
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno + 1 <= 40, node.name
+
+
+def test_the_bijection_of_contributing_works_as_it_stands() -> None:
+    code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"__name__": "translation"}
+    sys.modules["translation"] = types.ModuleType("translation")  # dataclasses look their module up
+    exec(code, names)
+    layer, z = names["Translation"](2), np.ones((3, 2))
+    x, log_det = layer.forward({"b": np.array([1.0, 2.0])}, z)
+    assert x.tolist() == [[2.0, 3.0]] * 3
+    assert np.array_equal(layer.inverse({"b": np.array([1.0, 2.0])}, x)[0], z)
+    assert log_det.tolist() == [0.0] * 3
