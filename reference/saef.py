@@ -110,12 +110,12 @@ class SemiAutoregressive:
         m, n = noise.shape[:2]
         total = 0.0
         for T, p, members, h in self.groups(params, self.contexts(params, x, context)):
-            k, w = T.d, self.context_width
-            rows = n * len(members)
-            z = np.reshape(noise[:, :, members], (m * rows, k))
-            draws = T.forward(p, z, np.concatenate([np.reshape(h, (rows, w))] * m))[0]
-            y = np.reshape(x[:, members], (rows, k))
-            total = total + np.sum(score(np.reshape(draws, (m, rows, k)), y))
+            k, rows = T.d, n * len(members)
+            z_b = np.reshape(noise[:, :, members], (m * rows, k))      # m draws for each datum and block
+            h_b = np.reshape(h, (rows, self.context_width))            # from the true x_<b, the same for all draws
+            draws = T.forward(p, z_b, np.concatenate([h_b] * m))[0]
+            x_b = np.reshape(x[:, members], (rows, k))
+            total = total + np.sum(score(np.reshape(draws, (m, rows, k)), x_b))
         return total / n
 
     def noise(self, rng: onp.random.Generator, n: int) -> Array:
@@ -137,18 +137,17 @@ class SemiAutoregressive:
         costs B passes where inversion costs one.
         """
         check_input(self, "z", z, context)
-        done: list[Array] = []
-        log_dets = []
+        done, log_dets = np.zeros_like(z[:, :0]), []                   # the blocks so far, in the order of generation
         for b, block in enumerate(self.blocks):
-            x = self.restore([*done, np.zeros_like(z[:, : self.d - sum(x_b.shape[1] for x_b in done)])])
+            waiting = np.zeros_like(z[:, done.shape[1] :])             # nobody sees what stands here
+            h_b = self.contexts(params, self.restore(done, waiting), context)[:, b]
             size = self.sizes.index(len(block))
-            h_b = self.contexts(params, x, context)[:, b]
             x_b, log_det = self.maps[size].forward(params["maps"][size], z[:, list(block)], h_b)
-            done.append(x_b)
+            done = np.concatenate([done, x_b], axis=1)
             log_dets.append(log_det)
         return self.restore(done), log_dets
 
-    def restore(self, columns: list[Array]) -> Array:
+    def restore(self, *columns: Array) -> Array:
         """Columns in the order of generation -> in the order of the data."""
         return np.concatenate(columns, axis=1)[:, onp.argsort(self.order)]
 

@@ -22,6 +22,12 @@ def value(dtype: np.typing.DTypeLike, size: float) -> float:
     return ROUNDINGS * eps(dtype) * max(1.0, size)
 
 
+def double_root(dtype: np.typing.DTypeLike) -> float:
+    """The error allowed in a root, between 0 and 1, of a quadratic whose two roots may coincide: the square root of a few
+    roundings of its coefficients, and of the 1e-7 by which the test's points stand off the root."""
+    return 16 * eps(dtype) ** 0.5 + 16 * 1e-7**0.5
+
+
 GRADIENT_RTOL = 1e-5     # central difference, step 1e-6, float64: truncation 1e-12, rounding eps/step = 2e-10, times growth
 GRADIENT_ATOL = 1e-6
 JACOBIAN_RTOL = 1e-8     # log|det| of autograd's Jacobian (exact rules) against log_det, float64

@@ -47,8 +47,11 @@ def rational_quadratic_spline_inverse(
     v, s = x_in - y_k, h / w
     bend = v * (d_k + d_next - 2 * s)
     a, b, c = h * (s - d_k) + bend, h * d_k - bend, -s * v
-    square = b**2 - 4 * a * c  # = (2 a xi + b)^2 > 0, but rounding can spoil it where the slopes nearly vanish
-    xi = 2 * c / (-b - np.sqrt(np.where(square > 0, square, b**2)))
+    # b^2 - 4 a c = (2 a xi + b)^2 > 0, but where a bin is far steeper than its end, rounding can make it negative, and lead xi
+    # out of the bin, where the derivative's logarithm has no value. The last line moves it back and leaves the gradient.
+    square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 2
+    xi = 2 * c / (-b - np.sqrt(np.where(square > least, square, least)))
+    xi = xi + (np.clip(value(xi), 0.0, 1.0) - value(xi))
     tail, log_slope = line(x, y_knots, x_knots, 1 / slopes)
     return inside * (x_k + w * xi) + ~inside * tail, ~inside * log_slope - inside * log_derivative(xi, s, d_k, d_next)
 
