@@ -376,7 +376,7 @@ def test_steep_bins_with_flat_ends_are_inverted_up_to_the_knot(dtype: type) -> N
     """Here the inverse's discriminant is lost to rounding in float32. The error may be that of a double root: sqrt(eps)."""
     rng = generator(0)
     transformer = SplineTransformer(8, 5.0)
-    raw = (30 * rng.standard_normal((20_000, transformer.width))).astype(dtype)
+    raw: Array = (30 * rng.standard_normal((20_000, transformer.width))).astype(dtype)
     x_knots, y_knots, _ = transformer.shape(raw)
     rows, k = np.arange(20_000), rng.integers(8, size=20_000)
     near_end = 1 - 1e-7 * rng.random(20_000)
