@@ -27,7 +27,7 @@ from evenflow.reference.bijections import (
     elementwise,
     reversal,
 )
-from evenflow.reference.bijections.spline import wrap
+from evenflow.reference.bijections.spline import SLOPE_LIMIT, wrap
 from evenflow.reference.densities import StandardNormal, Uniform
 from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef import SAEF, saef
@@ -423,6 +423,21 @@ def test_smooth_leaky_has_the_slopes_it_says() -> None:
 def test_bad_choices_are_refused(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("raw", [-1e6, -40.0, 40.0, 1e6])
+def test_no_raw_number_of_a_network_gets_past_the_bounds_of_the_scales(raw: float) -> None:
+    """exp of a raw 1e6 would be infinite; e^limit is not."""
+    one = np.full((1, 1), 0.5)
+    for limit in (1.0, 3.0):
+        _, log_slope = AffineTransformer(limit).forward(np.full((1, 1, 2), raw), one)
+        assert abs(log_slope[0, 0]) <= limit
+    for transformer in (SplineTransformer(4), CircularSplineTransformer(4)):
+        slopes = transformer.shape(np.full((1, transformer.width), raw))[2]
+        assert np.abs(np.log(slopes)).max() <= SLOPE_LIMIT * (1 + 1e-12)
+    plu = PLU((0,))
+    params = {**plu.init(generator(0)), "log_diagonal": np.array([raw])}
+    assert abs(plu.forward(params, one)[1][0]) <= 5.0
 
 
 def test_cores_never_broadcast() -> None:
