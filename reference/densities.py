@@ -1,6 +1,7 @@
 r"""Base densities $\rho(z)$: where a flow starts. Each can be sampled from noise and has an exact log density.
 
     StandardNormal    $\log \rho(z) = -\tfrac12 \sum_i (z_i^2 + \log 2\pi)$
+    Normal            $\log \rho(z) = -\tfrac12 \sum_i (z_i^2 / s^2 + \log 2\pi s^2)$, s given once and for all
     Uniform           $\log \rho(z) = -d \log(b - a)$ on the cube $[a, b)^d$, $-\infty$ outside
     DiagonalNormal    mean and standard deviation of each coordinate are learned
     Mixture           of K diagonal normals, weights, means and standard deviations learned
@@ -15,7 +16,7 @@ from typing import Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import check_count, check_shape, value
+from evenflow.reference.checks import check_count, check_positive, check_shape, value
 from evenflow.reference.special import bounded, logsumexp
 from evenflow.reference.trees import Array, Tree
 
@@ -55,6 +56,36 @@ class StandardNormal:
         """z (n, d) -> (n,)."""
         check_shape("z", z, "n", self.d)
         return np.sum(-0.5 * (z * z + LOG_2PI), axis=1)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """N(0, sd^2 I) in d dimensions, sd fixed; noise (n, d) standard normal.
+
+    Where an energy is tilted by the base, sd^2 is the data's largest marginal variance (Grenioux et al. 2023).
+    """
+    d: int
+    sd: float
+
+    def __post_init__(self) -> None:
+        check_count("d", self.d)
+        check_positive("sd", self.sd)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        return {}
+
+    def noise(self, rng: onp.random.Generator, n: int) -> Array:
+        return rng.standard_normal((n, self.d))
+
+    def sample(self, params: Tree, noise: Array) -> Array:
+        check_shape("noise", noise, "n", self.d)
+        return float(self.sd) * noise
+
+    def log_prob(self, params: Tree, z: Array) -> Array:
+        """z (n, d) -> (n,)."""
+        check_shape("z", z, "n", self.d)
+        w = z / float(self.sd)
+        return np.sum(-0.5 * (w * w + LOG_2PI) - math.log(self.sd), axis=1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-r"""The toy sets of the field, in two dimensions: exact samples, and the density where there is one.
+r"""The toy sets of the field: exact samples, the density where there is one, and zones where there are modes to count.
 
 Moons and spirals are a curve $c(u)$, u uniform on [0, 1], drawn with Gaussian noise $\xi$, so that
 
@@ -6,60 +6,43 @@ $$x = c(u) + s\,\xi, \qquad p(x) = \int_0^1 N(x;\, c(u), s^2 I)\, du \approx \su
 
 The sum is Gauss-Legendre quadrature with nodes about $s/2$ apart along the curve; log p is then right to 1e-9 where the
 data lie and to 1e-7 where it has fallen to -1,000 (tested against four times as many nodes). With finitely many
-centres, as for the Gaussians and the rings, the sum is exact.
+centres, as for the Gaussians (mixtures.py) and the rings, the sum is exact.
 
 `noise(rng, n)` draws what `sample(noise)` turns into points, so that all randomness is an argument. Shapes and defaults
 follow scikit-learn (moons), Grathwohl et al. 2019 (checkerboard, spirals, and the pinwheel of Johnson et al. 2016) and
-Grenioux et al. 2023, section 4 (eight Gaussians, rings).
+Grenioux et al. 2023, section 4 (eight Gaussians, rings, the mixtures).
 """
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import check_count, check_positive, check_shape
+from evenflow.reference.checks import check_count, check_finite, check_positive, check_shape, value
+from evenflow.reference.mixtures import (
+    EightGaussians,
+    Noise,
+    components,
+    four_modes,
+    high_dimensional,
+    interval_weights,
+    mixture_log_prob,
+    two_modes,
+)
 from evenflow.reference.trees import Array
-
-Noise = dict[str, Array]
 
 
 class Target:
-    """What all of them share: two dimensions, and fields that are counts or positive numbers."""
+    """What the classes here share: two dimensions, and fields that are counts or positive numbers."""
     d = 2
 
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]
             check = check_count if field.type is int else check_positive
             check(field.name, getattr(self, field.name))
-
-
-@dataclass(frozen=True)
-class EightGaussians(Target):
-    """Eight equal round Gaussians, evenly spaced on a circle."""
-    radius: float = 1.0
-    sd: float = 0.15
-
-    def centres(self) -> Array:
-        angles = 2 * math.pi * onp.arange(8) / 8
-        return self.radius * onp.stack([onp.cos(angles), onp.sin(angles)], axis=1)
-
-    def noise(self, rng: onp.random.Generator, n: int) -> Noise:
-        return {"component": rng.integers(8, size=n), "normals": rng.standard_normal((n, 2))}
-
-    def sample(self, noise: Noise) -> Array:
-        """component (n,) in 0 ... 7, normals (n, 2) -> x (n, 2)."""
-        component, normals = components(noise, 8), noise["normals"]
-        check_shape("normals", normals, len(component), 2)
-        return self.centres()[component].astype(normals.dtype) + self.sd * normals
-
-    def log_prob(self, x: Array) -> Array:
-        """x (n, 2) -> (n,)."""
-        check_shape("x", x, "n", 2)
-        return mixture_log_prob(x, self.centres(), onp.full(8, 1 / 8), self.sd)
 
 
 @dataclass(frozen=True)
@@ -93,6 +76,24 @@ class Rings(Target):
         both_sides = onp.concatenate([radii, -radii])[:, None]
         log_p_r = mixture_log_prob(distance[:, None], both_sides, onp.full(2 * self.rings, 1 / self.rings), self.sd)
         return log_p_r - np.log(2 * math.pi * distance)
+
+    @property
+    def count(self) -> int:
+        """How many zones: around each ring, halfway to the next."""
+        return self.rings
+
+    def zones(self, x: Array) -> Array:
+        """x (n, 2) -> (n,) the nearest ring: 0 where |x| < 1.5, 1 where it is < 2.5, and so on."""
+        check_shape("x", x, "n", 2)
+        check_finite("x", x)
+        return onp.searchsorted(onp.arange(1.5, self.rings), onp.hypot(*value(x).T), side="right")
+
+    def zone_weights(self) -> Array:
+        """The probability of each zone, (rings,): of |r|, so that what falls below r = 0 counts on the other side."""
+        outer = onp.append(onp.arange(1.5, self.rings), math.inf)
+        radii, weights = onp.arange(1.0, self.rings + 1), onp.full(self.rings, 1 / self.rings)
+        both = interval_weights(onp.concatenate([-outer[::-1], [0.0], outer]), radii, weights, onp.full(self.rings, self.sd))
+        return both[self.rings :] + both[: self.rings][::-1]
 
 
 class Curve(Target):
@@ -213,19 +214,10 @@ class Pinwheel(Target):
 
 TARGETS: dict[str, Callable[..., Any]] = {
     "two-moons": TwoMoons, "rings": Rings, "eight-gaussians": EightGaussians, "pinwheel": Pinwheel,
-    "checkerboard": Checkerboard, "spirals": Spirals,
+    "checkerboard": Checkerboard, "spirals": Spirals, "two-modes": two_modes, "four-modes": four_modes,
+    "mixture-16": partial(high_dimensional, 16), "mixture-32": partial(high_dimensional, 32),
+    "mixture-64": partial(high_dimensional, 64),
 }
-
-
-def mixture_log_prob(x: Array, centres: Array, weights: Array, sd: float) -> Array:
-    """log sum_k w_k N(x; c_k, sd^2 I).  x (n, d), centres (m, d), weights (m,) -> (n,).  Holds n x m numbers."""
-    x = 1.0 * x  # whole numbers become floats
-    centres, log_weights, d = centres.astype(x.dtype), onp.log(weights).astype(x.dtype), centres.shape[1]
-    squares = sum((x[:, j : j + 1] - centres[:, j]) ** 2 for j in range(d))
-    terms = log_weights - squares / (2 * sd**2)
-    top = np.max(terms, axis=1, keepdims=True)
-    log_sum = np.log(np.sum(np.exp(terms - top), axis=1)) + top[:, 0]
-    return log_sum - d * math.log(sd * math.sqrt(2 * math.pi))
 
 
 @cache
@@ -238,12 +230,3 @@ def gauss_legendre(lengths: float) -> tuple[Array, Array]:
 def two_arms(curve: Callable[[Array, Array], Array], u: Array, weights: Array) -> tuple[Array, Array]:
     """Centres and weights of the mixture that stands for both arms of a curve."""
     return curve(onp.repeat([0, 1], len(u)), onp.tile(u, 2)), onp.tile(weights / 2, 2)
-
-
-def components(noise: Noise, count: int) -> Array:
-    """noise["component"], refused unless it holds whole numbers from 0 to count - 1."""
-    component = noise["component"]
-    check_shape("component", component, "n")
-    if component.dtype.kind not in "iu" or ((component < 0) | (component >= count)).any():
-        raise ValueError(f"component must hold whole numbers from 0 to {count - 1}, got {component!r}")
-    return component

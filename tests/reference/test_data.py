@@ -54,7 +54,7 @@ def test_standardised_columns_have_mean_0_and_sd_1() -> None:
     x = np.random.default_rng(0).normal([1e6, -3], [1e-3, 1e3], (500, 2))
     u = Units.standardised(x).to_model(x)
     assert u.mean(axis=0) == pytest.approx(np.zeros(2), abs=1e-6)
-    assert u.std(axis=0) == pytest.approx(np.ones(2))
+    assert u.std(axis=0) == pytest.approx(np.ones(d))
 
 
 def test_the_digits() -> None:
@@ -87,9 +87,10 @@ def test_digits_are_split_not_shared_and_keep_their_labels() -> None:
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_the_toys(name: str) -> None:
     data = load(name, seed=5)
-    assert (data.name, data.train.shape, data.held_out.shape) == (name, (10_000, 2), (2_000, 2))
+    d = TARGETS[name]().d
+    assert (data.name, data.train.shape, data.held_out.shape) == (name, (10_000, d), (2_000, d))
     assert data.train_labels is data.held_out_labels is data.columns is None
-    assert data.units.to_model(data.train).std(axis=0) == pytest.approx(np.ones(2))
+    assert data.units.to_model(data.train).std(axis=0) == pytest.approx(np.ones(d))
     assert not set(map(tuple, data.train)) & set(map(tuple, data.held_out))
 
 

@@ -12,7 +12,15 @@ from autograd import elementwise_grad, grad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenflow.reference.densities import Density, DiagonalNormal, Mixture, StandardNormal, Uniform, normal_log_prob
+from evenflow.reference.densities import (
+    Density,
+    DiagonalNormal,
+    Mixture,
+    Normal,
+    StandardNormal,
+    Uniform,
+    normal_log_prob,
+)
 from evenflow.reference.special import bounded, logsumexp, normal_quantile, tanh
 from evenflow.reference.trees import Array, Tree, cast, leaves
 from tests import tolerances
@@ -20,6 +28,7 @@ from tests.strategies import directional_check, generator, randomise, seeds
 
 BASES: dict[str, Callable[[int], Density]] = {
     "normal": StandardNormal,
+    "scaled": lambda d: Normal(d, 1.3),
     "uniform": lambda d: Uniform(d, -1.5, 2.5),
     "diagonal": DiagonalNormal,
     "mixture": lambda d: Mixture(d, 3),
@@ -95,6 +104,8 @@ def test_closed_forms(d: int) -> None:
         np.testing.assert_allclose(said, truth, rtol=0, atol=tolerances.value(np.float64, 30.0))
 
     close(StandardNormal(d).log_prob({}, z), norm(0.0, 1.0))
+    close(Normal(d, 0.2).log_prob({}, z), norm(0.0, 0.2))
+    close(Normal(d, 0.2).sample({}, z), 0.2 * z)
     close(Uniform(d, -9.0, 9.0).log_prob({}, z), np.full(7, -d * math.log(18.0)))
     p = {"mean": rng.standard_normal(d), "log_sd": 0.3 * rng.standard_normal(d)}
     sd = np.exp(5 * np.tanh(p["log_sd"] / 5))
@@ -175,11 +186,18 @@ def test_uniform_outside_its_cube(dtype: type) -> None:
     np.testing.assert_array_equal(log_p, np.array(expected, dtype))
 
 
-@pytest.mark.parametrize("name", ["normal", "diagonal", "mixture"])
+@pytest.mark.parametrize("name", ["normal", "scaled", "diagonal", "mixture"])
 def test_nan_stays_nan(name: str) -> None:
     base, params = case(name, 2)
     log_p = base.log_prob(params, np.array([[0.0, math.nan], [0.0, 1.0]]))
     assert np.isnan(log_p).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_deviation_of_any_kind_keeps_float32(dtype: type) -> None:
+    z: Array = np.ones((3, 2), dtype)
+    base = Normal(2, np.float64(0.5))
+    assert base.sample({}, z).dtype == base.log_prob({}, z).dtype == dtype
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -225,6 +243,9 @@ def test_deviations_stay_within_bounds(raw: float) -> None:
     (lambda: Uniform(1, 2.0, 2.0), "low must be smaller than high and both finite, got low 2.0 and high 2.0"),
     (lambda: Uniform(1, math.nan, 2.0), "low must be smaller than high and both finite, got low nan"),
     (lambda: Uniform(1, -math.inf, 2.0), "low must be smaller than high and both finite, got low -inf"),
+    (lambda: Normal(0, 1.0), "d must be an integer >= 1, got 0"),
+    (lambda: Normal(2, 0.0), "sd must be positive and finite, got 0.0"),
+    (lambda: Normal(2, math.nan), "sd must be positive and finite, got nan"),
     (lambda: DiagonalNormal(-1), "d must be an integer >= 1, got -1"),
     (lambda: Mixture(2, 0), "components must be an integer >= 1, got 0"),
     (lambda: Mixture(2, 3).sample(Mixture(2, 3).init(generator(0)), {"uniform": np.zeros(4), "normal": np.zeros((3, 2))}),

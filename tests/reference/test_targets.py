@@ -1,5 +1,6 @@
 """The toy sets: densities that integrate to 1, that can be differentiated, that keep dtype; samplers that refuse bad noise."""
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,8 @@ from autograd import elementwise_grad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenflow.reference.targets import (
-    TARGETS,
-    Checkerboard,
-    EightGaussians,
-    Pinwheel,
-    Rings,
-    Spirals,
-    TwoMoons,
-    mixture_log_prob,
-    two_arms,
-)
+from evenflow.reference.mixtures import EightGaussians, high_dimensional, mixture_log_prob
+from evenflow.reference.targets import TARGETS, Checkerboard, Pinwheel, Rings, Spirals, TwoMoons, two_arms
 
 WITH_DENSITY = [name for name in TARGETS if name != "pinwheel"]
 SMOOTH = [name for name in WITH_DENSITY if name != "checkerboard"]
@@ -84,7 +76,7 @@ def test_quadrature_is_as_accurate_as_the_module_says(target: Any) -> None:
 @pytest.mark.parametrize("name", SMOOTH)
 def test_gradient_against_finite_differences(name: str) -> None:
     target, rng = TARGETS[name](), np.random.default_rng(1)
-    x, direction, h = target.sample(target.noise(rng, 50)), rng.standard_normal((50, 2)), 1e-5
+    x, direction, h = target.sample(target.noise(rng, 50)), rng.standard_normal((50, target.d)), 1e-5
     slope = np.sum(gradient(target.log_prob, x) * direction, axis=1)
     difference = (target.log_prob(x + h * direction) - target.log_prob(x - h * direction)) / (2 * h)
     assert slope == pytest.approx(difference, rel=1e-5, abs=1e-5)
@@ -120,13 +112,49 @@ def test_known_points() -> None:
         np.array([[0.0, 1.0]]))
 
 
+def test_zones_of_rings_are_halfway_between_them_whatever_the_angle() -> None:
+    angle = np.linspace(0, 6, 7)
+    r = np.array([0.0, 0.9, 1.4999, 1.5001, 2.6, 3.4, 1e200])
+    x = r[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert Rings().zones(x).tolist() == [0, 0, 0, 1, 2, 2, 3]
+    assert Rings().zones(x).dtype == np.int64
+    assert Rings(rings=1).zones(x).tolist() == [0] * 7
+    assert (Rings(rings=5).count, EightGaussians().count) == (5, 8)
+
+
+@pytest.mark.parametrize("target", [Rings(), Rings(sd=0.8), Rings(rings=1, sd=2.0), Rings(rings=2, sd=1.5)])
+def test_zone_weights_of_rings_by_quadrature(target: Rings) -> None:
+    """Along the radius, to rounding; with the wide ones much falls below r = 0."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    edges = [0.0, *np.arange(1.5, target.rings), target.rings + 16 * target.sd]
+    masses = []
+    for low, high in pairwise(edges):
+        r = low + (high - low) * (nodes + 1) / 2
+        p = np.exp(target.log_prob(np.stack([r, 0 * r], axis=1)))
+        masses.append(np.sum((high - low) / 2 * weights * 2 * np.pi * r * p))
+    assert target.zone_weights() == pytest.approx(np.array(masses), abs=1e-13)
+
+
+def test_eight_gaussians_begin_at_angle_0_and_their_zones_are_sectors() -> None:
+    angle = np.pi / 4 * np.array([0, 0.4, 1, 2.6, 7.4, 7.6])
+    x = 5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert EightGaussians().zones(x).tolist() == [0, 0, 1, 3, 7, 0]
+
+
+def test_names_stand_for_the_mixtures_of_the_paper() -> None:
+    assert TARGETS["two-modes"]().weights == (1 / 3, 2 / 3)
+    assert TARGETS["four-modes"]().weights == (0.1, 0.2, 0.3, 0.4)
+    for d in (16, 32, 64):
+        assert TARGETS[f"mixture-{d}"]() == high_dimensional(d, "code")
+
+
 @given(name=st.sampled_from(sorted(TARGETS)), n=st.integers(0, 20), seed=st.integers(0, 99))
 def test_float32_stays_float32_rows_are_independent_and_noise_is_untouched(name: str, n: int, seed: int) -> None:
     target = TARGETS[name]()
     noise = target.noise(np.random.default_rng(seed), n)
     before = {key: array.copy() for key, array in noise.items()}
     x = target.sample(noise)
-    assert x.shape == (n, 2)
+    assert x.shape == (n, target.d)
     assert x.dtype == np.float64
     assert all((noise[key] == before[key]).all() for key in noise)
     single = {key: array.astype(np.float32) if array.dtype.kind == "f" else array for key, array in noise.items()}
@@ -142,6 +170,8 @@ def test_whole_numbers_are_points_too() -> None:
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: EightGaussians(sd=0.0), "sd must be positive"),
+    (lambda: Rings().zones(np.zeros((3, 1))), r"x must have shape \(n, 2\), got \(3, 1\)"),
+    (lambda: Rings().zones(np.array([[0.0, np.nan]])), "x must be finite"),
     (lambda: Rings(rings=0), "rings must be an integer >= 1"),
     (lambda: Spirals(turns=float("nan")), "turns must be positive"),
     (lambda: Checkerboard(squares=2.5), "squares must be an integer"),  # type: ignore[arg-type]
