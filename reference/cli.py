@@ -43,7 +43,7 @@ def reporting(as_json: bool = False, on_interrupt: str = "interrupted") -> Itera
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, OSError, TrainingStopped, np.linalg.LinAlgError) as error:
+    except (ValueError, OSError, FloatingPointError, TrainingStopped, np.linalg.LinAlgError) as error:
         leave(f"error: {message(error)}", 1, as_json)
 
 

@@ -1,8 +1,8 @@
-"""The commands of `evenflow`: demo, train, sample, evaluate."""
+"""The commands of `evenflow`: demo, train, sample, evaluate, reproduce."""
 import csv
-import dataclasses
 import io
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,69 +11,25 @@ import numpy as np
 import typer
 
 from evenflow.reference import console, pictures, runs
-from evenflow.reference.blocks import BLOCK_MAPS
-from evenflow.reference.checks import unknown
+from evenflow.reference import options as o
+from evenflow.reference.checks import lookup, unknown
 from evenflow.reference.cli import reporting
-from evenflow.reference.data import load
-from evenflow.reference.models import FAMILIES, Config
-from evenflow.reference.objectives import OBJECTIVES
-from evenflow.reference.optim import SCHEDULES
-from evenflow.reference.targets import TARGETS
+from evenflow.reference.data import Dataset, load
+from evenflow.reference.ebm_models import EBMConfig
+from evenflow.reference.ebm_runs import TrainedEBM, train_ebm_on
+from evenflow.reference.folders import LOG, read_log
+from evenflow.reference.models import Config
+from evenflow.reference.runs import Trained
 from evenflow.reference.threads import single_blas_thread
+from evenflow.reference.training import Progress
 from evenflow.reference.trees import Array, write_aside
 
 app = typer.Typer(
     name="evenflow", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
-    help="Flows trained with the energy score: semi-autoregressive energy flows and their relatives.",
+    help="Flows trained with the energy score, energy-based models trained with the help of flows, and their relatives.",
     epilog="A first look: [bold]evenflow demo[/bold]. Your data: [bold]evenflow train saef --data mine.csv --out runs/a[/bold]",
 )
-SAEF, MODEL, TRAINING = "SAEF", "The model", "The training"
-
-
-def option(panel: str | None, text: str, default: str) -> Any:
-    """An option whose default is written by hand: it is the family's, or the run's when resuming."""
-    return typer.Option(help=text, rich_help_panel=panel, show_default=default)
-
-
-JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
-Seed = Annotated[int, typer.Option(help="Of all that is random.", min=0)]
-Run = Annotated[Path, typer.Argument(help="The folder of a run, as `evenflow train --out` made it.", show_default=False)]
-Demo = Annotated[Path, typer.Option(help="The folder for results.json and the pictures.")]
-Family = Annotated[str, typer.Argument(help=f"One of {', '.join(FAMILIES)}.", show_default=False)]
-FILES = "or a file: .npy, .npz (arrays x and y), .csv (labels in a column named label)"
-Data = Annotated[str | None, option(None, f"digits, {', '.join(TARGETS)}, {FILES}.", "digits")]
-Out = Annotated[Path | None, option(None, "The run's folder: config, checkpoint, log, pictures.", "runs/FAMILY-DATA-sSEED")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit.")]
-Blocks = Annotated[str | None, option(SAEF, "How many equal blocks, or their sizes: 2,3,5.", "4, nearly equal")]
-BlockMap = Annotated[str | None, option(SAEF, f"One of {', '.join(BLOCK_MAPS)}.", "coupling")]
-ContextHidden = Annotated[str | None, option(SAEF, "Widths of the context network.", "256,256")]
-ContextWidth = Annotated[int | None, option(SAEF, "Numbers in a block's context.", "64")]
-Transformer = Annotated[str | None, option(MODEL, "affine or spline; maf and aqf only.", "affine")]
-Layers = Annotated[int | None, option(MODEL, "Layers of the flow, or of SAEF's block maps.", "the family's")]
-Hidden = Annotated[str | None, option(MODEL, "Widths of the networks in the layers.", "64 for saef, 64,64")]
-ClassConditional = Annotated[bool | None, typer.Option(
-    "--class-conditional", help="Condition on the data's labels.", rich_help_panel=MODEL)]
-Objective = Annotated[str | None, option(TRAINING, f"One of {', '.join(OBJECTIVES)}.", "the family's")]
-Beta = Annotated[float | None, option(TRAINING, "Exponent of the energy score, in (0, 2).", "1")]
-Draws = Annotated[int | None, option(TRAINING, "Draws for each datum.", "4")]
-Steps = Annotated[int | None, option(TRAINING, "Steps in all.", "3000")]
-Batch = Annotated[int | None, option(TRAINING, "Rows in a step.", "128")]
-LearningRate = Annotated[float | None, option(TRAINING, "Of Adam, at the start.", "0.001")]
-Schedule = Annotated[str | None, option(TRAINING, f"One of {', '.join(SCHEDULES)}.", "linear")]
-Clip = Annotated[float | None, option(TRAINING, "The largest norm of a gradient.", "100")]
-AverageDecay = Annotated[float | None, option(TRAINING, "Average the weights, 0.999 say.", "0: no")]
-Dtype = Annotated[str | None, option(TRAINING, "float32 or float64.", "float32")]
-TrainSeed = Annotated[int | None, option(TRAINING, "Of all that is random but the data's split.", "0")]
-Count = Annotated[int, typer.Option(help="How many.")]
-SampleOut = Annotated[Path | None, option(None, "A new file: .npy, .npz, .csv or .png.", "csv on standard output")]
-Label = Annotated[int | None, option(None, "The class, for a class-conditional model.", "as in the data")]
-OtherData = Annotated[str | None, option(None, "Another data set of the same columns.", "the run's own")]
-ONLY = {  # options that mean something for these families only
-    "blocks": ("saef",), "block_map": ("saef",), "context_hidden": ("saef",), "context_width": ("saef",),
-    "transformer": ("maf", "aqf"), "hidden": tuple(family for family in FAMILIES if family != "dense"),
-}
-USES = {"beta": ("energy", "sliced"), "draws": ("energy", "sliced", "mmd", "quantile")}  # and these for these objectives
-CHOICES = {field.name for field in dataclasses.fields(Config)} - {"family"}
+SHOWN = 2000  # samples in a picture
 EXAMPLES = """Examples:
 
 [bold]evenflow train saef --data digits --blocks 16 --objective energy --beta 1 --draws 4 --steps 3000 --seed 0
@@ -82,6 +38,8 @@ EXAMPLES = """Examples:
 [bold]evenflow train maf --data two-moons --steps 2000[/bold]
 
 [bold]evenflow train saef --data mine.csv --blocks 2,3,5 --block-map spline --out runs/mine[/bold]
+
+[bold]evenflow train ebm --algorithm flowmc --data two-modes --out runs/e[/bold]
 
 [bold]evenflow train saef --out runs/a --resume[/bold]"""
 
@@ -94,35 +52,68 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 
 
 @app.command(epilog="[bold]evenflow demo --out demo[/bold]")
-def demo(out: Demo = Path("demo"), seed: Seed = 0, as_json: JSON = False) -> None:
-    """Train SAEF on 8x8 digits with 1, 4 and 16 blocks, compare, and draw. Takes minutes on two cores."""
+def demo(out: o.Demo = Path("demo"), seed: o.Seed = 0, as_json: o.JSON = False) -> None:
+    """Train SAEF on 8x8 digits with 1, 4 and 16 blocks, then flowMC-EBM and PCD on two modes; compare, and draw.
+
+    Takes minutes on two cores.
+    """
     with reporting(as_json):
-        from evenflow.experiments import digits
+        from evenflow.experiments import add_rows, digits, two_modes
         pictures.new_figure(1, 1)  # what is missing is said before the training, not after
         out.mkdir(parents=True, exist_ok=True)
-        with single_blas_thread(), console.bars() as bars:
-            rows = digits.run(out, bars, seed=seed)
+        with console.bars() as bars:
+            with single_blas_thread():
+                rows = digits.run(out, bars, seed=seed)
+            modes = two_modes.run(out / "two-modes", "quick", [seed], bars)
+        add_rows(out / "results.json", modes)
+        if as_json:
+            console.print_json(rows + modes)
+        else:
+            console.print_rows(rows)
+            console.print_rows(two_modes.summary(modes))
+            print(f"Written to {out}: results.json, samples.png, loss.png, posterior.png, and two-modes with four more")
+
+
+@app.command(epilog="[bold]evenflow reproduce two-modes --preset best --seeds 5[/bold]")
+def reproduce(
+    experiment: o.Experiment, preset: o.Preset = "quick", seeds: o.Seeds = 1, out: o.ReproduceOut = None,
+    resume: o.ResumeAll = False, as_json: o.JSON = False,
+) -> None:
+    """Repeat an experiment of the papers: train, measure, draw."""
+    out = out or Path(f"{experiment}-{preset}")
+    again = f"evenflow reproduce {experiment} --preset {preset} --seeds {seeds} --out {out} --resume"
+    with reporting(as_json, f"interrupted; go on with: {again}"):
+        from evenflow.experiments import EXPERIMENTS
+        script = import_module(lookup("experiment", experiment, EXPERIMENTS))
+        if out.exists() and any(out.iterdir()) and not resume:
+            raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
+        pictures.new_figure(1, 1)
+        with console.bars() as bars:
+            rows = script.run(out, preset, range(seeds), bars, resume)
         if as_json:
             console.print_json(rows)
         else:
-            console.print_rows(rows)
-            print(f"Written to {out}: results.json, samples.png, loss.png, posterior.png")
+            console.print_rows(script.summary(rows))
+            print(f"Written to {out}: results.json and {', '.join(script.PICTURES)}")
 
 
 @app.command(epilog=EXAMPLES)
 def train(
-    family: Family, data: Data = None, out: Out = None, resume: Resume = False, blocks: Blocks = None,
-    block_map: BlockMap = None, context_hidden: ContextHidden = None, context_width: ContextWidth = None,
-    transformer: Transformer = None, layers: Layers = None, hidden: Hidden = None, class_conditional: ClassConditional = None,
-    objective: Objective = None, beta: Beta = None, draws: Draws = None, steps: Steps = None, batch: Batch = None,
-    learning_rate: LearningRate = None, schedule: Schedule = None, clip: Clip = None, average_decay: AverageDecay = None,
-    dtype: Dtype = None, seed: TrainSeed = None, as_json: JSON = False,
+    family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False, blocks: o.Blocks = None,
+    block_map: o.BlockMap = None, context_hidden: o.ContextHidden = None, context_width: o.ContextWidth = None,
+    transformer: o.Transformer = None, layers: o.Layers = None, hidden: o.Hidden = None,
+    class_conditional: o.ClassConditional = None, objective: o.Objective = None, beta: o.Beta = None, draws: o.Draws = None,
+    steps: o.Steps = None, batch: o.Batch = None, learning_rate: o.LearningRate = None, schedule: o.Schedule = None,
+    clip: o.Clip = None, average_decay: o.AverageDecay = None, dtype: o.Dtype = None, seed: o.TrainSeed = None,
+    algorithm: o.Algorithm = None, buffer: o.Buffer = None, flow_learning_rate: o.FlowLearningRate = None,
+    local_steps: o.LocalSteps = None, global_steps: o.GlobalSteps = None, N: o.Slots = None, step_size: o.StepSize = None,
+    pretrain_steps: o.PretrainSteps = None, as_json: o.JSON = False,
 ) -> None:
     """Train a model and keep the run in a folder."""
-    given = {name: value for name, value in locals().items() if name in CHOICES and value is not None}
+    given = {name: value for name, value in locals().items() if name in o.CHOICES and value is not None}
     with reporting(as_json):
-        config, source = choose(family, given, data, out, resume)
-        out = out or Path("runs") / f"{family}-{Path(source).stem}-s{config.seed}"
+        config, source = o.choose(family, given, data, out, resume)
+        out = out or o.usual_folder(config, source)
         with reporting(as_json, f"interrupted; go on with: evenflow train {family} --out {out} --resume"):
             summary = train_and_draw(config, source, out, resume)
         if as_json:
@@ -131,63 +122,50 @@ def train(
             print(f"Written to {out}: config.json, checkpoint.npz, log.jsonl, loss.png, samples.png")
 
 
-def choose(family: str, given: dict[str, Any], data: str | None, out: Path | None, resume: bool) -> tuple[Config, str]:
-    """The Config and the data's name or path, from the command line and, to resume, from the run."""
-    if family not in FAMILIES:
-        raise ValueError(unknown("family", family, FAMILIES))
-    for name in given:
-        if family not in ONLY.get(name, (family,)):
-            raise ValueError(f"--{name.replace('_', '-')} means nothing for {family}, only for {', '.join(ONLY[name])}")
-    for name in ("blocks", "hidden", "context_hidden"):
-        if name in given:
-            numbers = whole_numbers(name, given[name])
-            given[name] = numbers[0] if name == "blocks" and len(numbers) == 1 else numbers
-    if not resume:
-        config = Config(family, **given)
-        for name in set(given) & set(USES):
-            if config.objective not in USES[name]:
-                known = ", ".join(USES[name])
-                raise ValueError(f"--{name} means nothing for the objective {config.objective}, only for {known}")
-        return config, data or "digits"
-    if out is None:
-        raise ValueError("--resume needs --out, the folder of the run")
-    described = runs.load_description(out)
-    config = Config.from_json(described["config"])
-    asked = {"family": family, **given, **({} if data is None else {"data": data})}
-    there = {**vars(config), "data": described["data"]}
-    for name, value in asked.items():
-        if there[name] != value:
-            said = f"{out} was begun with {name} {there[name]}, not {value}"
-            raise ValueError(f"{said}: leave the option out, or begin another run")
-    return config, described["data"]
-
-
-def whole_numbers(name: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--{name.replace('_', '-')} must be whole numbers with commas between them, got {text!r}") from None
-
-
-def train_and_draw(config: Config, source: str, out: Path, resume: bool) -> dict[str, Any]:
+def train_and_draw(config: Config | EBMConfig, source: str, out: Path, resume: bool) -> dict[str, Any]:
     pictures.new_figure(1, 1)
-    dataset, family = load(source), config.family
-    with single_blas_thread(), console.bars() as bars:
-        trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(family, progress))
-    lines = runs.read_log(out / "log.jsonl")
-    pictures.loss_picture(out / "loss.png", {family: lines}, {family: config.objective})
-    draw_samples(trained, dataset.train, out / "samples.png")
+    dataset = load(source)
+    with single_blas_thread():
+        trained = train_with_bars(config, dataset, out, resume)
+        lines = read_log(out / LOG)
+        if isinstance(trained, TrainedEBM):
+            pictures.loss_picture(out / "loss.png", *ebm_curves(lines))
+        else:
+            pictures.loss_picture(out / "loss.png", {config.family: lines}, {config.family: trained.config.objective})
+        draw_samples(trained, dataset.train, out / "samples.png")
     return {"out": str(out), **{name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}}
 
 
-def draw_samples(trained: runs.Trained, data: Array, path: Path) -> None:
+def train_with_bars(config: Config | EBMConfig, dataset: Dataset, out: Path, resume: bool) -> Trained | TrainedEBM:
+    with console.bars() as bars:
+        def show(progress: Progress) -> None:
+            bars(name, progress)
+
+        if isinstance(config, EBMConfig):
+            name = f"ebm, {config.algorithm}"
+            return train_ebm_on(config, dataset, out, resume, show)
+        name = config.family
+        return runs.train_on(config, dataset, out, resume, show)
+
+
+def ebm_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """What loss_picture takes: the contrast, and beside it the likelihood of held-out data where the run could tell it."""
+    curves = {"contrast": [{**line, "held_out": None} for line in lines]}
+    judged = [line for line in lines if "loss" in (line["held_out"] or {})]
+    if judged:
+        curves["held out"] = [{**line, "loss": float("nan")} for line in judged]
+    return curves, {"contrast": "mean E(data) - mean E(samples)", "held out": "nats: - log p of held-out data"}
+
+
+def draw_samples(trained: Trained | TrainedEBM, data: Array, path: Path) -> None:
     """Digits as images, planes as points, all else as histograms of the columns; the data beside."""
     rng = np.random.default_rng(trained.config.seed)
     if trained.data == "digits":
-        labels = np.tile(np.arange(10), 6) if trained.config.class_conditional else None
-        pictures.digit_grid(path, {"data": data[:60], "samples": trained.sample(60, rng, labels)})
+        by_label = isinstance(trained, Trained) and trained.config.class_conditional
+        labels = {"labels": np.tile(np.arange(10), 6)} if by_label else {}
+        pictures.digit_grid(path, {"data": data[:60], "samples": trained.sample(60, rng, **labels)})
         return
-    sets = {"data": data[:2000], "samples": trained.sample(2000, rng)}
+    sets = {"data": data[:SHOWN], "samples": trained.sample(SHOWN, rng)}
     if trained.d == 2:
         pictures.scatter_picture(path, sets)
     else:
@@ -195,21 +173,32 @@ def draw_samples(trained: runs.Trained, data: Array, path: Path) -> None:
 
 
 @app.command(epilog="[bold]evenflow sample runs/a --n 1000 --out samples.csv[/bold]; a picture: [bold]--out digits.png[/bold]")
-def sample(run: Run, n: Count = 100, out: SampleOut = None, label: Label = None, seed: Seed = 0) -> None:
+def sample(run: o.Run, n: o.Count = 100, out: o.SampleOut = None, label: o.Label = None, seed: o.Seed = 0) -> None:
     """Draw samples from a trained model, in the units of its data."""
     with reporting():
         if out is not None and out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
-        trained = runs.load_run(run)
-        seen = [k for k, share in enumerate(trained.class_shares) if share]
-        if label is not None and seen and label not in seen:
-            raise ValueError(f"--label must be one of those in the data, {', '.join(map(str, seen))}, got {label}")
+        trained, rng = runs.load_run(run), np.random.default_rng(seed)
         with single_blas_thread():
-            x = trained.sample(n, np.random.default_rng(seed), None if label is None else np.full(n, label))
+            if isinstance(trained, TrainedEBM):
+                if label is not None:
+                    raise ValueError("--label means nothing for an energy-based model")
+                x, walked = trained.sample_and_walk(n, rng)
+                console.say(f"flowMC took {walked.acceptance_local:.0%} of the local, {walked.acceptance_global:.0%} of the "
+                            "global moves")
+            else:
+                x = trained.sample(n, rng, labels_for(trained, label, n))
         write_samples(trained, x, out)
 
 
-def write_samples(trained: runs.Trained, x: Array, out: Path | None) -> None:
+def labels_for(trained: Trained, label: int | None, n: int) -> Array | None:
+    seen = [k for k, share in enumerate(trained.class_shares) if share]
+    if label is not None and seen and label not in seen:
+        raise ValueError(f"--label must be one of those in the data, {', '.join(map(str, seen))}, got {label}")
+    return None if label is None else np.full(n, label)
+
+
+def write_samples(trained: Trained | TrainedEBM, x: Array, out: Path | None) -> None:
     ending = ".csv" if out is None else out.suffix.lower()
     if ending == ".csv":
         text = io.StringIO(newline="")
@@ -235,14 +224,24 @@ def write_samples(trained: runs.Trained, x: Array, out: Path | None) -> None:
 
 
 @app.command(epilog="[bold]evenflow evaluate runs/a --json[/bold]")
-def evaluate(run: Run, data: OtherData = None, seed: Seed = 0, as_json: JSON = False) -> None:
-    """Judge a trained model on held-out data: energy score, D-loss, Frechet distance, likelihood, speed."""
+def evaluate(run: o.Run, data: o.OtherData = None, seed: o.Seed = 0, as_json: o.JSON = False) -> None:
+    """Judge a trained model on held-out data.
+
+    Flows: energy score, D-loss, Frechet distance, likelihood, speed. Energy-based models: log Z with its effective sample size,
+    likelihood, the weights of the modes, acceptances, R-hat.
+    """
     with reporting(as_json):
+        from evenflow.reference.ebm_evaluation import evaluate_ebm, warnings
         from evenflow.reference.evaluation import evaluate as judge
         trained = runs.load_run(run)
+        dataset = load(data or trained.data)
         with single_blas_thread():
-            row = judge(trained, load(data or trained.data), seed)
+            row = evaluate_ebm(trained, dataset, seed) if isinstance(trained, TrainedEBM) else judge(trained, dataset, seed)
         if as_json:
             console.print_json({"run": str(run), **row})
+        elif isinstance(trained, TrainedEBM):
+            console.print_fields(row, f"{run}: ebm, {trained.config.algorithm}")
+            for line in warnings(row):
+                console.say(line)
         else:
             console.print_rows([row], f"{run}: {trained.config.family}, {trained.config.objective}")

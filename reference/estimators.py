@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from evenflow.reference.data import Dataset, Units, as_labels
 from evenflow.reference.models import Config
-from evenflow.reference.runs import Trained, load_run, train_on
+from evenflow.reference.runs import Trained, load_flow, train_on
 from evenflow.reference.threads import single_blas_thread
 from evenflow.reference.trees import Array
 
@@ -113,7 +113,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "FlowEstimator":
         """The estimator of a run, its own (folder=...) or one of `evenflow train`."""
-        trained = load_run(folder)
+        trained = load_flow(folder)
         choices: dict[str, Any] = {**vars(trained.config), "levels": trained.units.levels, "folder": str(Path(folder))}
         estimator = cls(**choices)
         estimator.trained_, estimator.n_features_in_ = trained, trained.d

@@ -101,14 +101,17 @@ class Flow:
 
 def realnvp(
     d: int, layers: int = 8, hidden: tuple[int, ...] = (64, 64), context_dim: int = 0,
-    transformer: Transformer = AffineTransformer(),
+    transformer: Transformer = AffineTransformer(), final_scale: float = 0.01,
 ) -> Flow:
-    """Affine couplings with alternating checkerboard masks, then a learned scale and shift (Dinh et al. 2017)."""
+    """Affine couplings with alternating checkerboard masks, then a learned scale and shift (Dinh et al. 2017).
+
+    final_scale: of the networks' last weights at the start; 0 makes the flow begin as exactly its base.
+    """
     check_count("d", d)
     check_count("layers", layers)
     masks = [tuple((i + k) % 2 == 1 for i in range(d)) if d > 1 else (False,) for k in range(layers)]
-    couplings = [Coupling(mask, transformer, hidden, context_dim=context_dim) for mask in masks]
-    last = elementwise(d, context_dim=context_dim)
+    couplings = [Coupling(mask, transformer, hidden, context_dim=context_dim, final_scale=final_scale) for mask in masks]
+    last = elementwise(d, context_dim=context_dim, final_scale=final_scale)
     return Flow(StandardNormal(d), Chain((*couplings, last)))
 
 

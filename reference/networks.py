@@ -21,15 +21,16 @@ from itertools import pairwise
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import check_context, check_count, check_shape, lookup
+from evenflow.reference.checks import check_context, check_count, check_shape, lookup, value
 from evenflow.reference.special import tanh
 from evenflow.reference.trees import Array, Tree
 
 # Products with a boolean keep float32; at the kink of relu and leaky_relu the gradient is that of the left side.
+# A slope that is constant between kinks is no part of the trace: one product is all that autograd sees of leaky_relu.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": tanh,
     "relu": lambda x: x * (x > 0),
-    "leaky_relu": lambda x: 0.05 * x + 0.95 * x * (x > 0),
+    "leaky_relu": lambda x: x * onp.where(value(x) > 0, *onp.array([1.0, 0.05], x.dtype)),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "silu": lambda x: x * 0.5 * (1.0 + tanh(0.5 * x)),
     "elu": lambda x: x * (x >= 0) + (np.exp(x * (x < 0)) - 1.0) * (x < 0),

@@ -1,13 +1,8 @@
-"""Training a model on a data set, keeping the run in a folder, and coming back to it.
+"""Training a flow on a data set, keeping the run in a folder (folders.py), and coming back to it.
 
-    config.json       the choices, the data's name, its units and columns: all that is needed to build the model again
-    checkpoint.npz    the parameters and all else that training needs to go on bit for bit
-    log.jsonl         one line a step: step, loss, learning_rate, gradient_norm, held_out, seconds
-
-A Trained model takes and gives data in the user's units; the standardisation is part of it.
+A Trained model takes and gives data in the user's units; the standardisation is part of it. What comes back from a folder
+may also be an energy-based model (ebm_runs.py).
 """
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +10,31 @@ from typing import Any
 
 import numpy as np
 
+from evenflow.reference.checkpoints import load_checkpoint
 from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.data import Dataset, Units, one_hot, patch_order
+from evenflow.reference.ebm_models import EBMConfig
+from evenflow.reference.ebm_runs import TrainedEBM, assemble_ebm, load_ebm
 from evenflow.reference.flows import Flow
+from evenflow.reference.folders import (
+    CHECKPOINT,
+    FORMAT,
+    LOG,
+    Log,
+    PathLike,
+    describe_data,
+    described_columns,
+    described_units,
+    find_checkpoint,
+    open_run,
+    read_description,
+)
 from evenflow.reference.models import Config, build
 from evenflow.reference.objectives import Model, Objective
 from evenflow.reference.saef import SAEF
-from evenflow.reference.training import Progress, load_checkpoint, train, weights
-from evenflow.reference.trees import Array, CorruptFileError, Tree, cast, write_aside
+from evenflow.reference.training import Progress, train, weights
+from evenflow.reference.trees import Array, Tree, cast
 
-FORMAT = 1      # of config.json
 HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
 
 
@@ -98,7 +108,7 @@ class Trained:
 
 
 def train_on(
-    config: Config, dataset: Dataset, folder: str | os.PathLike[str] | None = None, resume: bool = False,
+    config: Config, dataset: Dataset, folder: PathLike | None = None, resume: bool = False,
     callback: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Train on a data set; with a folder, keep the run there, and with resume go on with the run that it holds.
@@ -120,7 +130,7 @@ def train_on(
 
     judged = rows(dataset.held_out, dataset.held_out_labels, np.arange(min(HELD_OUT, len(dataset.held_out))))
     fixed = arguments(trained, objective, np.random.default_rng(config.seed), *judged)
-    log = None if folder is None else Log(open_run(folder, described, resume) / "log.jsonl")
+    log = None if folder is None else Log(open_run(folder, described, resume) / LOG)
 
     def report(progress: Progress) -> None:
         for tell in (log, callback):
@@ -131,7 +141,7 @@ def train_on(
     state = train(
         loss, draw, cast(trained.model.init(rng), config.dtype), config.settings(), rng, callback=report, resume=resume,
         evaluate=lambda params: {"loss": float(loss(params, *fixed))}, identity=described,
-        checkpoint=None if folder is None else Path(folder) / "checkpoint.npz",
+        checkpoint=None if folder is None else Path(folder) / CHECKPOINT,
     )
     return replace(trained, params=weights(state))
 
@@ -156,21 +166,14 @@ def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
     shares: list[float] = []
     if config.class_conditional and dataset.train_labels is not None:
         shares = (np.bincount(dataset.train_labels) / len(dataset.train_labels)).tolist()
-    units = {"shift": dataset.units.shift.tolist(), "scale": dataset.units.scale.tolist(), "levels": dataset.units.levels}
-    return {
-        "format": FORMAT, "config": config.as_json(), "data": dataset.name, "units": units, "class_shares": shares,
-        "columns": None if dataset.columns is None else list(dataset.columns),
-    }
+    return {"format": FORMAT, "config": config.as_json(), "class_shares": shares, **describe_data(dataset)}
 
 
 def assemble(described: dict[str, Any]) -> Trained:
     """The model that `describe` described, without parameters."""
-    config, units = Config.from_json(described["config"]), described["units"]
-    units = Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"])
-    shares, columns = tuple(described["class_shares"]), described["columns"]
-    order = block_order(config, described["data"])
-    model, _ = build(config, len(units.shift), len(shares), order)
-    return Trained(config, described["data"], units, shares, None if columns is None else tuple(columns), model, {})
+    config, units, shares = Config.from_json(described["config"]), described_units(described), described["class_shares"]
+    model, _ = build(config, len(units.shift), len(shares), block_order(config, described["data"]))
+    return Trained(config, described["data"], units, tuple(shares), described_columns(described), model, {})
 
 
 def block_order(config: Config, data: str) -> tuple[int, ...] | None:
@@ -179,72 +182,26 @@ def block_order(config: Config, data: str) -> tuple[int, ...] | None:
     return patch_order(8, sides[config.blocks]) if data == "digits" and config.blocks in sides else None
 
 
-def open_run(folder: str | os.PathLike[str], described: dict[str, Any], resume: bool) -> Path:
-    """Make the folder of a new run. Raises FileExistsError rather than write over another run."""
-    folder = Path(folder)
-    config = folder / "config.json"
-    if config.exists() and not resume:
-        raise FileExistsError(f"{folder} holds a run already: resume it, or choose another folder")
-    if not resume:
-        text = json.dumps(described, indent=2) + "\n"
-        write_aside(config, lambda file: file.write(text.encode()))
-    return folder
+def assemble_any(described: dict[str, Any]) -> Trained | TrainedEBM:
+    """The model of either kind that config.json describes, without parameters."""
+    return assemble_ebm(described) if described["config"].get("family") == "ebm" else assemble(described)
 
 
-class Log:
-    """Appends one line of JSON a step. A resumed run drops the lines from its first step on, which it makes again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.opened = path, False
-
-    def __call__(self, progress: Progress) -> None:
-        if not self.opened:
-            kept = [line for line in read_log(self.path) if line["step"] < progress.step]
-            text = "".join(json.dumps(line) + "\n" for line in kept)
-            write_aside(self.path, lambda file: file.write(text.encode()))
-            self.opened = True
-        line = progress._asdict()
-        del line["steps"]
-        with open(self.path, "a") as file:
-            file.write(json.dumps(line) + "\n")
+def load_description(folder: PathLike) -> tuple[Config | EBMConfig, str]:
+    """The choices and the data's name of a run. Raises FileNotFoundError or CorruptFileError."""
+    run = assemble_any(read_description(folder, assemble_any))
+    return run.config, run.data
 
 
-def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a log; none where there is no log. A last line cut short by a power cut is left out."""
-    if not Path(path).exists():
-        return []
-    lines = []
-    for line in Path(path).read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
-
-
-def load_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The config.json of a run. Raises FileNotFoundError or CorruptFileError."""
-    path = Path(folder) / "config.json"
-    if not path.exists():
-        raise FileNotFoundError(f"{folder} holds no run: there is no {path}")
-    try:
-        described = json.loads(path.read_text())
-        if described["format"] != FORMAT:
-            raise ValueError(f"format must be {FORMAT}, got {described['format']}")
-        assemble(described)  # whatever is missing or out of place shows here
-    except KeyError as error:
-        raise CorruptFileError(f"{path} is not the description of a run: there is no {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CorruptFileError(f"{path} is not the description of a run: {error}") from error
-    return described  # type: ignore[no-any-return]
-
-
-def load_run(folder: str | os.PathLike[str]) -> Trained:
+def load_run(folder: PathLike) -> Trained | TrainedEBM:
     """The model of a run, as its last checkpoint has it. Raises FileNotFoundError, CorruptFileError or ValueError."""
-    described = load_description(folder)
-    trained = assemble(described)
+    described = read_description(folder, assemble_any)
+    return load_ebm(folder, described) if described["config"]["family"] == "ebm" else load_flow(folder)
+
+
+def load_flow(folder: PathLike) -> Trained:
+    """The same for a run that must be of a flow. Raises CorruptFileError for one of an energy-based model."""
+    described = read_description(folder, assemble)
+    trained, checkpoint = assemble(described), find_checkpoint(folder)
     like = cast(trained.model.init(np.random.default_rng(0)), trained.config.dtype)
-    checkpoint = Path(folder) / "checkpoint.npz"
-    if not checkpoint.exists():
-        raise FileNotFoundError(f"{folder} holds no checkpoint: there is no {checkpoint}")
     return replace(trained, params=weights(load_checkpoint(checkpoint, described, like)))

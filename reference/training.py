@@ -18,27 +18,23 @@ told. With a constant rate a run may so be lengthened; with a rate that decays o
 schedule and the number in `identity`, and another one is refused.
 """
 import copy
-import errno
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from autograd import value_and_grad
-from numpy.random import MT19937, PCG64, PCG64DXSM, SFC64, Philox
 
 from evenflow.reference import optim
-from evenflow.reference.checks import check_count, check_positive, lookup
-from evenflow.reference.trees import Array, CorruptFileError, Tree, load, named_leaves, save, tree_map
+from evenflow.reference.checkpoints import PathLike, State, keep, resumed
+from evenflow.reference.checks import check_count, check_positive
+from evenflow.reference.trees import Array, Tree, named_leaves, tree_map
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
 Draw: TypeAlias = Callable[[np.random.Generator], tuple[Any, ...]]  # the only place where randomness is made
-PathLike: TypeAlias = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -61,13 +57,12 @@ class Settings:
             optim.check_fraction("average_decay", self.average_decay)
 
 
-class State(NamedTuple):
-    """Training after `step` completed steps. Never changed, only replaced."""
-    step: int
-    params: Tree
-    optimiser_state: Tree
-    average: Tree | None      # of the parameters, None unless asked for
-    rng: np.random.Generator  # as the last step left it
+class Report(NamedTuple):
+    """What one step has to say."""
+    loss: float
+    learning_rate: float
+    gradient_norm: float                    # before clipping
+    info: Mapping[str, float] = MappingProxyType({})  # whatever else: acceptances, say
 
 
 class Progress(NamedTuple):
@@ -79,6 +74,7 @@ class Progress(NamedTuple):
     gradient_norm: float               # before clipping
     held_out: dict[str, float] | None  # what `evaluate` gave, at the steps when it was asked
     seconds: float                     # since this call of `train` began
+    info: Mapping[str, float]          # the step's own
 
 
 class TrainingStopped(RuntimeError):
@@ -89,6 +85,9 @@ class TrainingStopped(RuntimeError):
         super().__init__(f"training stopped at step {step}: {what}. {good}.")
         self.step, self.what, self.checkpoint = step, what, checkpoint
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it can come back from another process
+        return type(self), (self.step, self.what, self.checkpoint)
+
 
 def train(
     loss: Loss, draw: Draw, params: Tree, settings: Settings, rng: np.random.Generator, *,
@@ -97,28 +96,46 @@ def train(
 ) -> State:
     """Minimise loss(params, *draw(rng)) and return the last State.
 
-    evaluate gets the averaged parameters where there are any, every `evaluate_every` steps and after the last. The
-    checkpoint is written at the start (a folder that refuses it is found out at once), every `checkpoint_every` steps
-    and at the end. rng is left as it is; on resuming it is not used. Raises TrainingStopped; ValueError or OSError for
-    a checkpoint that does not fit or cannot be read or written.
+    evaluate gets the averaged parameters where there are any. rng is left as it is; on resuming it is not used. The rest, and
+    what is raised, as in `loop`.
     """
-    state = resumed(checkpoint, identity, params, settings) if resume else begin(params, settings, rng)
+    return loop(
+        begin(params, settings, rng), lambda state: advance(state, loss, draw, settings), settings,
+        evaluate=evaluate and (lambda state: evaluate(weights(state))), callback=callback, checkpoint=checkpoint,
+        resume=resume, identity=identity,
+    )
+
+
+def loop(
+    state: State, advance: Callable[[State], tuple[State, Report]], settings: Settings, *,
+    evaluate: Callable[[State], dict[str, float]] | None = None, callback: Callable[[Progress], None] | None = None,
+    checkpoint: PathLike | None = None, resume: bool = False, identity: Mapping[str, Any] | None = None,
+) -> State:
+    """Advance a State for settings.steps steps, by gradient descent or any other algorithm, and return the last one.
+
+    evaluate is asked every `evaluate_every` steps and after the last. The checkpoint is written at the start (a folder that
+    refuses it is found out at once), every `checkpoint_every` steps and at the end. Raises TrainingStopped where `advance`
+    raises FloatingPointError; ValueError or OSError for a checkpoint that does not fit or cannot be read or written.
+    """
+    if resume:
+        state = resumed(checkpoint, identity, state, settings.steps)
     began = time.perf_counter()
     try:
         keep(checkpoint, state, identity)
         while state.step < settings.steps:
             try:
-                state, value, rate, norm = advance(state, loss, draw, settings)
+                state, report = advance(state)
             except FloatingPointError as error:
                 raise TrainingStopped(state.step + 1, str(error), checkpoint) from error
             last = state.step == settings.steps
             due = evaluate is not None and (last or state.step % settings.evaluate_every == 0)
-            held_out = evaluate(weights(state)) if evaluate is not None and due else None
+            held_out = evaluate(state) if evaluate is not None and due else None
             if last or state.step % settings.checkpoint_every == 0:
                 keep(checkpoint, state, identity)
             if callback is not None:
                 seconds = time.perf_counter() - began
-                callback(Progress(state.step, settings.steps, value, rate, norm, held_out, seconds))
+                value, rate, norm, info = report
+                callback(Progress(state.step, settings.steps, value, rate, norm, held_out, seconds, info))
     except BaseException:
         keep(checkpoint, state, identity)
         raise
@@ -134,8 +151,8 @@ def begin(params: Tree, settings: Settings, rng: np.random.Generator) -> State:
     return State(0, params, settings.optimiser.init(params), average, rng)
 
 
-def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[State, float, float, float]:
-    """The next State, the loss, the learning rate, the gradient's norm. FloatingPointError says what is not finite."""
+def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[State, Report]:
+    """One step of gradient descent. FloatingPointError says what is not finite."""
     rng = copy.deepcopy(state.rng)
     args = draw(rng)
     if not isinstance(args, tuple):
@@ -158,7 +175,7 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
     if settings.average_decay is not None:
         average = optim.moving_average(average, params, settings.average_decay, state.step + 1)
     after = State(state.step + 1, as_arrays(params), as_arrays(optimiser_state), as_arrays(average), rng)
-    return after, value, rate, norm
+    return after, Report(value, rate, norm)
 
 
 def as_arrays(tree: Tree | None) -> Tree | None:
@@ -176,74 +193,3 @@ def check_all_finite(what: str, tree: Tree) -> None:
 def weights(state: State) -> Tree:
     """The parameters to use: the average where there is one."""
     return state.params if state.average is None else state.average
-
-
-def keep(checkpoint: PathLike | None, state: State, identity: Mapping[str, Any] | None) -> None:
-    if checkpoint is not None:
-        save_checkpoint(checkpoint, state, identity)
-
-
-def save_checkpoint(path: PathLike, state: State, identity: Mapping[str, Any] | None) -> None:
-    """Write a State and the identity (anything JSON can hold) of the run it belongs to. Errors as in trees.save."""
-    rng = json.dumps(state.rng.bit_generator.state, default=lambda array: array.tolist())
-    average = [] if state.average is None else [state.average]
-    save(path, {
-        "identity": np.array(json.dumps(identity or {})), "rng": np.array(rng), "step": np.array(state.step),
-        "params": state.params, "optimiser_state": state.optimiser_state, "average": average,
-    })
-
-
-def load_checkpoint(path: PathLike, identity: Mapping[str, Any] | None, like: Tree) -> State:
-    """Read what `save_checkpoint` wrote.  like: parameters of the model that is to be filled.
-
-    Raises CorruptFileError for a file that is no whole checkpoint; ValueError, naming what differs, where the identity
-    or the parameters' shapes or dtypes are others.
-    """
-    tree = load(path)
-    try:
-        there, rng = json.loads(str(tree["identity"])), generator(json.loads(str(tree["rng"])))
-        (average,) = tree["average"] or [None]
-        state = State(int(tree["step"]), tree["params"], tree["optimiser_state"], average, rng)
-    except (LookupError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not a checkpoint of a training run: {error!r}") from error
-    check_same(path, there, json.loads(json.dumps(identity or {})))
-    for found in [state.params, *tree["average"]]:
-        check_same(path, shapes(found), shapes(like))
-    return state
-
-
-def resumed(checkpoint: PathLike | None, identity: Mapping[str, Any] | None, params: Tree, settings: Settings) -> State:
-    """The State to go on from. Raises where there is none, or none of this model, optimiser and average."""
-    if checkpoint is None:
-        raise ValueError("resume needs the path of a checkpoint, got None")
-    if not Path(checkpoint).exists():
-        raise FileNotFoundError(errno.ENOENT, "no checkpoint to resume from", os.fspath(checkpoint))
-    state = load_checkpoint(checkpoint, identity, params)
-    start = begin(params, settings, state.rng)
-    for name in ("optimiser_state", "average"):
-        there, here = getattr(state, name), getattr(start, name)
-        check_same(checkpoint, {name: shapes(there)}, {name: shapes(here)})
-    if state.step > settings.steps:
-        raise ValueError(f"{checkpoint} has {state.step} steps behind it, more than the {settings.steps} to be made")
-    return state
-
-
-def generator(state: Any) -> np.random.Generator:
-    """A NumPy generator in the given state of its bit generator."""
-    kinds = {kind.__name__: kind for kind in (PCG64, PCG64DXSM, MT19937, Philox, SFC64)}
-    bits = lookup("bit generator", state["bit_generator"], kinds)(0)
-    bits.state = state
-    return np.random.Generator(bits)
-
-
-def shapes(tree: Tree) -> Tree:
-    """The tree with each leaf's dtype and shape in its place."""
-    return tree_map(lambda leaf: None if leaf is None else f"{np.asarray(leaf).dtype} {np.shape(leaf)}", tree)
-
-
-def check_same(path: PathLike, there: Tree, here: Tree) -> None:
-    if there != here:
-        a, b = dict(named_leaves(there)), dict(named_leaves(here))
-        differ = [k for k in a | b if a.get(k) != b.get(k)]
-        listed = "; ".join(f"{k or 'params'} is {a.get(k, 'absent')} there, {b.get(k, 'absent')} here" for k in differ)
-        raise ValueError(f"{path} is a checkpoint of another model: {listed}")

@@ -27,6 +27,7 @@ class Coupling:
     hidden: tuple[int, ...] = (64, 64)
     activation: str = "relu"
     context_dim: int = 0
+    final_scale: float = 0.01  # of the network's last weights at the start; 0: exactly the identity
 
     def __post_init__(self) -> None:
         if not self.mask or all(self.mask):
@@ -41,7 +42,7 @@ class Coupling:
         """Starts near zero, where every transformer is the identity."""
         passing = sum(self.mask)
         outputs = (self.d - passing) * self.transformer.width
-        return MLP(passing, outputs, self.hidden, self.activation, self.context_dim, final_scale=0.01)
+        return MLP(passing, outputs, self.hidden, self.activation, self.context_dim, self.final_scale)
 
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
@@ -68,7 +69,8 @@ class Coupling:
 
 
 def elementwise(
-    d: int, transformer: Transformer = AffineTransformer(), context_dim: int = 0, hidden: tuple[int, ...] = ()
+    d: int, transformer: Transformer = AffineTransformer(), context_dim: int = 0, hidden: tuple[int, ...] = (),
+    final_scale: float = 0.01,
 ) -> Coupling:
     """Each coordinate on its own: learned transformers, functions of the context where there is one."""
-    return Coupling((False,) * d, transformer, hidden, context_dim=context_dim)
+    return Coupling((False,) * d, transformer, hidden, context_dim=context_dim, final_scale=final_scale)

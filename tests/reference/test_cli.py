@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from evenflow.reference import cli, runs
+from evenflow.reference import cli, commands, ebm_evaluation, ebm_runs, ebm_sampling, runs
 from evenflow.reference.commands import app
 from evenflow.reference.evaluation import FIELDS
-from evenflow.reference.runs import read_log
+from evenflow.reference.folders import read_log
 
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8"]
 SMALL = [*QUICK, "--context-hidden", "8", "--context-width", "4"]
@@ -58,6 +58,74 @@ def test_train_sample_and_evaluate_every_family(family: str, more: list[str]) ->
     assert len(sampled.stdout.splitlines()) == 4
     assert evenflow("sample", "runs/a", "--n", "3").stdout == sampled.stdout
     assert evenflow("sample", "runs/a", "--n", "3", "--seed", "1").stdout != sampled.stdout
+
+
+EBM = ["--steps", "3", "--batch", "16"]
+
+
+@pytest.mark.parametrize(("algorithm", "more"), [
+    ("flowmc", ["--buffer", "20", "--N", "4", "--layers", "1", "--hidden", "8"]), ("pcd", ["--local-steps", "2"]),
+    ("nt", ["--pretrain-steps", "3"]), ("coopflow", ["--local-steps", "2", "--pretrain-steps", "3"]),
+    ("fce", ["--layers", "1"]),
+    ("jarzynski", ["--buffer", "20", "--step-size", "0.02"]),
+])
+def test_train_and_sample_every_energy_based_model(algorithm: str, more: list[str], few: None) -> None:
+    trained = evenflow("train", "ebm", "--algorithm", algorithm, "--data", "two-modes", "--out", "runs/e", *EBM, *more)
+    assert trained.exit_code == 0, trained.output
+    assert "Written to runs/e" in trained.stdout
+    assert sorted(p.name for p in Path("runs/e").iterdir()) == [
+        "checkpoint.npz", "config.json", "log.jsonl", "loss.png", "samples.png"]
+    sampled = evenflow("sample", "runs/e", "--n", "3")
+    assert sampled.exit_code == 0
+    assert sampled.stdout.splitlines()[0] == "x0,x1"
+    assert len(sampled.stdout.splitlines()) == 4
+    assert re.fullmatch(r"flowMC took \d+% of the local, \d+% of the global moves\n", sampled.stderr)
+    assert evenflow("sample", "runs/e", "--n", "3").stdout == sampled.stdout
+    assert evenflow("sample", "runs/e", "--n", "3", "--seed", "1").stdout != sampled.stdout
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few of what only makes an energy-based model's samples and estimates better."""
+    monkeypatch.setattr(ebm_sampling, "WARM_UP", 5)
+    monkeypatch.setattr(ebm_runs, "CHAINS", (4, 100))
+    monkeypatch.setattr(ebm_runs, "BURN_IN", 2)
+    monkeypatch.setattr(ebm_runs, "DRAWS", 100)
+    monkeypatch.setattr(commands, "SHOWN", 20)
+    monkeypatch.setattr(ebm_evaluation, "CHAINS", 10)
+    monkeypatch.setattr(ebm_evaluation, "DRAWS", 100)
+    monkeypatch.setattr(ebm_evaluation, "SWEEPS", 5)
+
+
+def test_an_energy_based_model_of_a_users_csv(few: None) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{i % 2},{c:.3f}" for i, (a, b, c) in enumerate(1000 + rng.standard_normal((60, 3)))]
+    Path("mine.csv").write_text("\n".join(["height,width,label,depth", *rows]))
+    result = evenflow("train", "ebm", "--data", "mine.csv", *EBM, "--json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["out"], summary["step"]) == ("runs/ebm-flowmc-mine-s0", 3)
+    assert evenflow("sample", summary["out"], "--n", "50", "--out", "new.csv").exit_code == 0
+    header, *lines = Path("new.csv").read_text().splitlines()
+    assert header == "height,width,depth"
+    assert abs(np.array([line.split(",") for line in lines], float) - 1000).max() < 100
+    refused(evenflow("sample", summary["out"], "--label", "1"), "--label means nothing for an energy-based model")
+    row = json.loads(evenflow("evaluate", summary["out"], "--json").stdout)
+    assert list(row) == ["run", *ebm_evaluation.FIELDS]
+    told = evenflow("evaluate", summary["out"])
+    assert told.exit_code == 0
+    assert "held out log likelihood" in told.stdout
+    refused(evenflow("evaluate", summary["out"], "--data", "rings"), "data must have the model's 3 columns, got 2")
+
+
+def test_resume_of_an_energy_based_model_refuses_other_choices(few: None) -> None:
+    begin = ["train", "ebm", "--data", "two-modes", "--out", "e", *EBM]
+    assert evenflow(*begin).exit_code == 0
+    refused(evenflow(*begin), "e holds a run already")
+    refused(evenflow("train", "ebm", "--out", "e", "--resume", "--algorithm", "pcd"), "begun with algorithm flowmc, not pcd")
+    refused(evenflow("train", "ebm", "--out", "e", "--resume", "--N", "9"), "e was begun with N 32, not 9")
+    refused(evenflow("train", "maf", "--out", "e", "--resume"), "e was begun with family ebm, not maf")
+    assert evenflow("train", "ebm", "--out", "e", "--resume", "--N", "32").exit_code == 0
 
 
 def test_evaluate_prints_the_row() -> None:
@@ -138,7 +206,17 @@ def test_a_users_csv_with_names_labels_and_units() -> None:
     ("train maf --blocks 2", "--blocks means nothing for maf, only for saef"),
     ("train maf --beta 1", "--beta means nothing for the objective likelihood, only for energy, sliced"),
     ("train aqf --objective likelihood --draws 3", "--draws means nothing for the objective likelihood"),
-    ("train dense --hidden 8", "--hidden means nothing for dense, only for saef, realnvp, maf, spline, aqf"),
+    ("train dense --hidden 8", "--hidden means nothing for dense, only for saef, realnvp, maf, spline, aqf, ebm"),
+    ("train ebn", "unknown family 'ebn', did you mean 'ebm'"),
+    ("train ebm --algorithm flomc", "unknown algorithm 'flomc', did you mean 'flowmc'"),
+    ("train ebm --buffer 10 --batch 11", "buffer must hold at least a batch of chains, got buffer 10 and batch 11"),
+    ("train ebm --N 1", "N must be an integer >= 2, got 1"),
+    ("train ebm --step-size -1", "step_size must be positive and finite, got -1.0"),
+    ("train ebm --algorithm pcd --N 8", "N means nothing for the algorithm pcd, only for flowmc"),
+    ("train ebm --pretrain-steps 8", "pretrain_steps means nothing for the algorithm flowmc, only for nt, coopflow"),
+    ("train ebm --objective energy", "--objective means nothing for ebm, only for saef, realnvp, maf, spline, dense, aqf"),
+    ("train ebm --class-conditional", "--class-conditional means nothing for ebm, only for saef"),
+    ("train maf --algorithm pcd", "--algorithm means nothing for maf, only for ebm"),
     ("train maf --resume", "--resume needs --out"),
     ("train maf --resume --out nowhere", "nowhere holds no run"),
     ("train maf --class-conditional --data rings", "class_conditional needs labels, and rings has none"),
@@ -267,5 +345,7 @@ def test_version_and_unknown_commands() -> None:
 def test_messages() -> None:
     assert cli.message(FileNotFoundError(2, "No such file or directory", "a.csv")) == "No such file or directory: a.csv"
     assert cli.message(ValueError("one\n two")) == "one two"
+    with pytest.raises(SystemExit), cli.reporting():
+        raise FloatingPointError("the gradient must be finite")
     with pytest.raises(ModuleNotFoundError):
         cli.missing(ModuleNotFoundError("no", name="evenflow.typo"))

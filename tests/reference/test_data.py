@@ -54,7 +54,7 @@ def test_standardised_columns_have_mean_0_and_sd_1() -> None:
     x = np.random.default_rng(0).normal([1e6, -3], [1e-3, 1e3], (500, 2))
     u = Units.standardised(x).to_model(x)
     assert u.mean(axis=0) == pytest.approx(np.zeros(2), abs=1e-6)
-    assert u.std(axis=0) == pytest.approx(np.ones(d))
+    assert u.std(axis=0) == pytest.approx(np.ones(2))
 
 
 def test_the_digits() -> None:

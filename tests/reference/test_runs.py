@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from evenflow.reference.data import Dataset, Units, load
+from evenflow.reference.folders import read_log
 from evenflow.reference.models import FAMILIES, Config, four_blocks
-from evenflow.reference.runs import describe, load_run, read_log, train_on
+from evenflow.reference.runs import describe, load_flow, load_run, train_on
 from evenflow.reference.training import Progress
 from evenflow.reference.trees import CorruptFileError, leaves
 from tests import tolerances
@@ -30,7 +31,7 @@ def table(d: int = 3, labels: bool = False, levels: int = 0) -> Dataset:
 def test_every_family_trains_is_kept_and_is_found_again(family: str, tmp_path: Path) -> None:
     dataset = table()
     trained = train_on(Config(family, **QUICK), dataset, tmp_path / "run")
-    found = load_run(tmp_path / "run")
+    found = load_flow(tmp_path / "run")
     assert all(np.array_equal(a, b) for a, b in zip(leaves(trained.params), leaves(found.params), strict=True))
     assert (found.config, found.columns, found.data) == (trained.config, ("a", "b", "c"), "table")
     x = found.sample(20, np.random.default_rng(1))

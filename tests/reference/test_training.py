@@ -19,15 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenflow.reference import optim, trees
-from evenflow.reference.training import (
-    Progress,
-    Settings,
-    State,
-    TrainingStopped,
-    load_checkpoint,
-    save_checkpoint,
-    train,
-)
+from evenflow.reference.checkpoints import State, load_checkpoint, save_checkpoint
+from evenflow.reference.training import Progress, Settings, TrainingStopped, train
 from evenflow.reference.trees import CorruptFileError
 
 DATA = onp.random.default_rng(5).normal(size=(40, 3))
@@ -414,7 +407,7 @@ def test_an_end_inside_draw_loss_evaluate_or_callback_resumes_exactly(
 def test_ctrl_c_between_any_two_lines_of_the_loop_resumes_exactly(tmp_path: Path, line: int) -> None:
     """A tracer raises KeyboardInterrupt at the n-th line that the loop comes to, in these three files."""
     path, count = tmp_path / "c.npz", 0
-    files = ("training.py", "trees.py", "optim.py")
+    files = ("training.py", "checkpoints.py", "trees.py", "optim.py")
 
     def trace(frame: Any, event: str, arg: Any) -> Any:
         nonlocal count

@@ -1,0 +1,55 @@
+"""Independent trainings side by side, one process a core, with their progress told as they go."""
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from evenflow.reference.threads import single_blas_thread
+from evenflow.reference.training import Progress
+
+T = TypeVar("T")
+OnStep = Callable[[str, Progress], None]  # the training's name, how far it is
+TOLD_EVERY = 16                           # steps
+
+
+def side_by_side(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], on_step: OnStep | None) -> list[T]:
+    """[work(*job, tell) for each job], as many at a time as there are cores, one BLAS thread each.
+
+    work: a function at the top of a module, whose last argument is an OnStep. What it raises is raised here, and ends the
+    others; so does Ctrl-C. Each of them then leaves the checkpoint that it last wrote.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
+        told = manager.Queue()
+        pending = [pool.apply_async(call, (work, job, told)) for job in jobs]
+        while not all(result.ready() for result in pending):
+            relay(told, on_step)
+            for result in pending:
+                if result.ready():
+                    result.get()
+        relay(told, on_step)
+        return [result.get() for result in pending]
+
+
+def relay(told: Any, on_step: OnStep | None) -> None:
+    """Pass on what has been told, until a tenth of a second goes by without news."""
+    try:
+        while True:
+            name, progress = told.get(timeout=0.1)
+            if on_step is not None:
+                on_step(name, progress)
+    except queue.Empty:
+        return
+
+
+def call(work: Callable[..., T], job: tuple[Any, ...], told: Any) -> T:
+    def tell(name: str, progress: Progress) -> None:
+        if progress.step % TOLD_EVERY == 0 or progress.step == progress.steps:
+            told.put((name, progress._replace(info=dict(progress.info))))
+
+    try:
+        with single_blas_thread():
+            return work(*job, tell)
+    except KeyboardInterrupt:
+        raise SystemExit from None  # the parent says it

@@ -1,0 +1,274 @@
+"""Two modes, one twice as heavy as the other: Grenioux et al. 2023, Fig. 1.
+
+flowMC-EBM and PCD-ULA learn p* = 1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I) from 16,384 points: batches of 64,
+1,024 persistent chains, Adam at 0.01, Langevin steps of 0.01. ULA makes 10 of them a training step; flowMC 4 of MALA, 2 of
+i-SIR with 32 slots, 4 of MALA. PCD is not tilted, flowMC-EBM is tilted by the base N(0, I) of its flow, from which the chains
+of both start.
+
+What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Three presets:
+
+    paper   75 epochs at a constant learning rate, as printed
+    best    the same with the rates decaying linearly to zero, for both algorithms
+    quick   as best, in 10 epochs
+
+    evenflow reproduce two-modes --preset best --seeds 5 --out two-modes
+
+writes results.json and four pictures.
+"""
+import json
+import math
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evenflow.experiments import two_modes_pictures as draw
+from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.two_modes_pictures import NAMES
+from evenflow.reference.checks import check_count, lookup
+from evenflow.reference.densities import StandardNormal
+from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
+from evenflow.reference.ebm.loop import like, train_ebm
+from evenflow.reference.energies import MLPEnergy
+from evenflow.reference.flows import realnvp
+from evenflow.reference.folders import Log, read_log
+from evenflow.reference.mcmc.chains import run as run_chains
+from evenflow.reference.mcmc.contract import LogDensity
+from evenflow.reference.mcmc.diagnostics import mode_rhat, switch_rate
+from evenflow.reference.mcmc.langevin import MALA, ULA
+from evenflow.reference.mixtures import two_modes
+from evenflow.reference.normalizer import LogZ, annealed, grid, importance, lattice
+from evenflow.reference.optim import constant, linear_decay
+from evenflow.reference.training import Progress, Settings
+from evenflow.reference.trees import Array, write_aside
+
+TARGET = two_modes()
+UPPER_RIGHT = 1                       # its zone
+POINTS, BATCH, BUFFER = 16_384, 64, 1_024
+LEARNING_RATE, STEP_SIZE, N = 0.01, 0.01, 32
+LOW, HIGH = -4.0, 4.0
+BOX = lattice((LOW, LOW), (HIGH, HIGH), 160)
+IN_UPPER_RIGHT = TARGET.zones(BOX.points) == UPPER_RIGHT
+EVERY = 64                            # steps between two looks at the weight
+CHAINS, SWEEPS = 64, 200              # that tell whether the trained sampler mixes
+DRAWS = 20_000                        # of the flow, for log Z
+PARTICLES, TEMPERATURES = 2_000, 200  # of the annealing, for log Z without a flow
+MODELS: dict[str, Any] = {
+    "flowmc": FlowMCEBM(
+        MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0), (("local", 4), ("global", 2), ("local", 4)),
+        N, STEP_SIZE, BATCH, BUFFER,
+    ),
+    "pcd": PCD(MLPEnergy(2), start=StandardNormal(2), steps=10, step_size=STEP_SIZE, batch=BATCH, buffer=BUFFER),
+}
+ALGORITHMS = tuple(MODELS)
+PICTURES = ("densities.png", "chains.png", "conditional.png", "weights.png")
+SHOWN = (
+    "algorithm", "seed", "true_weight", "empirical_weight", "final_weight", "weight_min_late", "weight_max_late",
+    "acceptance_global", "rhat_mode", "log_z", "log_z_grid",
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    epochs: int
+    decays: bool
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * POINTS // BATCH
+
+    def rate(self) -> Callable[[int], float]:
+        return linear_decay(LEARNING_RATE, self.steps) if self.decays else constant(LEARNING_RATE)
+
+
+PRESETS = {"quick": Preset(10, True), "best": Preset(75, True), "paper": Preset(75, False)}
+
+
+class Outcome(NamedTuple):
+    """What one training leaves: its row of the table, and what the pictures need."""
+    row: dict[str, Any]
+    weights: list[tuple[int, float]]  # step, weight of the upper-right mode
+    log_p: Array                      # of the model on BOX, normalised there
+    log_lambda: Array | None          # of its flow
+    chains: Array                     # (SWEEPS, CHAINS, 2)
+
+
+def run(
+    out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
+) -> list[dict[str, Any]]:
+    """Train both algorithms with each seed, as many at a time as there are cores; write into `out`; return the rows.
+
+    resume: go on with the trainings that `out` holds, begun with the same preset.
+    """
+    lookup("preset", preset, PRESETS)
+    for seed in seeds:
+        check_count("seeds", seed, least=0)
+    out = Path(out)
+    jobs = [(algorithm, preset, seed, out, resume) for seed in seeds for algorithm in ALGORITHMS]
+    outcomes = side_by_side(learn, jobs, on_step)
+    rows = [outcome.row for outcome in outcomes]
+    traces = {a: [o.weights for o in outcomes if o.row["algorithm"] == a] for a in ALGORITHMS}
+    write_results(out / "results.json", preset, rows, traces)
+    pictures(out, dict(zip(ALGORITHMS, outcomes, strict=False)), traces)
+    return rows
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the terminal shows of each row."""
+    return [{name: row[name] for name in SHOWN} for row in rows]
+
+
+def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Outcome:
+    """One training and what is measured after it."""
+    data = TARGET.sample(TARGET.noise(np.random.default_rng(seed), POINTS)).astype(np.float32)
+    model, how, folder = MODELS[algorithm], PRESETS[preset], out / f"{algorithm}-seed{seed}"
+    rng = np.random.default_rng([seed, 1])
+    rate, log, name = how.rate(), Log(folder / "log.jsonl"), f"{NAMES[algorithm]}, seed {seed}"
+
+    def draw(step: int, rng: np.random.Generator) -> Array:
+        """Each epoch goes through all points once, in an order of its own."""
+        epoch, batch = divmod(step, POINTS // BATCH)
+        order = np.random.default_rng([seed, 2, epoch]).permutation(POINTS)
+        return data[order[batch * BATCH : (batch + 1) * BATCH]]
+
+    def report(progress: Progress) -> None:
+        log(progress)
+        on_step(name, progress)
+
+    start = model.init(rng)
+    state = train_ebm(
+        model, type(start)(*(like(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
+        Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
+        evaluate=lambda state: {"weight": weight(lambda x: model.log_density(state, x))}, callback=report, resume=resume,
+        checkpoint=folder / "checkpoint.npz", identity={"algorithm": algorithm, "preset": preset, "seed": seed},
+    )
+    return measure(algorithm, model, state, read_log(log.path), data, seed)
+
+
+def weight(log_density: LogDensity) -> float:
+    """The mass of a density where x_1 + x_2 > 0, by the grid."""
+    return float(grid(log_density, BOX).mass[IN_UPPER_RIGHT].sum())
+
+
+def measure(
+    algorithm: str, model: Any, state: Any, lines: list[dict[str, Any]], data: Array, seed: int
+) -> Outcome:
+    rng = np.random.default_rng([seed, 3])
+
+    def log_density(x: Array) -> Array:
+        return model.log_density(state, x.astype(np.float32))
+
+    at = grid(log_density, BOX)
+    kernel, every = sampler(model, state)
+    chains = run_chains(kernel, state.chains[:CHAINS], log_density, SWEEPS * every, rng, every).x
+    zones = TARGET.zones(chains.reshape(-1, 2)).reshape(chains.shape[:2])
+    weights = [(line["step"], line["held_out"]["weight"]) for line in lines if line["held_out"]]
+    late = [value for step, value in weights if step > lines[-1]["step"] / 2]
+    estimate = log_z(model, state, log_density, rng)
+    row = {
+        "algorithm": algorithm, "true_weight": float(TARGET.zone_weights()[UPPER_RIGHT]), "final_weight": weights[-1][1],
+        "weight_min_late": min(late), "weight_max_late": max(late), "acceptance_global": mean_late(lines, "acceptance_global"),
+        "rhat_mode": finite_or_text(mode_rhat(zones, TARGET.count)), "log_z": estimate.log_z, "log_z_grid": at.log_z,
+        "seed": seed, "empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT)),
+        "weight_sd_late": float(np.std(late)), "chain_weight": float(np.mean(zones == UPPER_RIGHT)),
+        "switch_rate": switch_rate(zones), "acceptance_local": mean_late(lines, "acceptance_local"),
+        "log_z_ess": estimate.ess, "log_z_standard_error": estimate.standard_error,
+    }
+    log_lambda = None
+    if algorithm == "flowmc":
+        log_lambda = grid(lambda x: model.flow.log_prob(state.flow, x.astype(np.float32)), BOX).log_p
+    return Outcome(row, weights, at.log_p - at.log_z, log_lambda, chains)
+
+
+def sampler(model: Any, state: Any) -> tuple[Any, int]:
+    """The kernel that the model was trained with, and how many of its steps one training step makes."""
+    if isinstance(model, PCD):
+        return ULA(STEP_SIZE), model.steps
+    return model.kernel(state.flow, STEP_SIZE), 1
+
+
+def log_z(model: Any, state: Any, log_density: LogDensity, rng: np.random.Generator) -> LogZ:
+    """By importance sampling from the flow; without a flow, by annealing N(0, I)."""
+    if not isinstance(model, PCD):
+        x, log_lambda = model.flow.sample_and_log_prob(state.flow, like(model.flow.noise(rng, DRAWS), np.float32))
+        return importance(log_density(x), log_lambda)
+    base = StandardNormal(2)
+    kernel, x = MALA(STEP_SIZE), base.noise(rng, PARTICLES).astype(np.float32)
+    noise = [like(kernel.noise(rng, PARTICLES, 2), np.float32) for _ in range(TEMPERATURES - 1)]
+    b = np.linspace(0, 1, TEMPERATURES + 1).tolist()
+    return annealed(log_density, lambda x: base.log_prob({}, x), x, b, kernel, noise)[0]
+
+
+def mean_late(lines: list[dict[str, Any]], field: str) -> float | None:
+    """The mean over the second half of the training, where there is such a field."""
+    late = [line[field] for line in lines[len(lines) // 2 :] if field in line]
+    return float(np.mean(late)) if late else None
+
+
+def finite_or_text(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[tuple[int, float]]]]) -> None:
+    """Of the first seed; the weights of all."""
+    flowmc, pcd = (first[name] for name in ALGORITHMS)
+    assert flowmc.log_lambda is not None
+    side = round(math.sqrt(len(BOX.points)))
+    log_p = {"truth": TARGET.log_prob(BOX.points), "flowmc": flowmc.log_p, "flow": flowmc.log_lambda, "pcd": pcd.log_p}
+    square = {name: values.reshape(side, side) for name, values in log_p.items()}
+    draw.densities(out / "densities.png", square, LOW, HIGH)
+    draw.conditional(out / "conditional.png", BOX.points[:: side + 1, 0], {k: np.diagonal(v) for k, v in square.items()})
+    x = {name: outcome.chains for name, outcome in first.items()}
+    zones = {name: TARGET.zones(c.reshape(-1, 2)).reshape(c.shape[:2]) for name, c in x.items()}
+    draw.chains(out / "chains.png", x, zones, {"flowmc": "4 MALA, 2 i-SIR, 4 MALA", "pcd": "10 ULA"})
+    row = flowmc.row
+    draw.weights(out / "weights.png", traces, row["true_weight"], row["empirical_weight"], POINTS // BATCH)
+
+
+def write_results(path: Path, preset: str, rows: list[dict[str, Any]], traces: dict[str, Any]) -> None:
+    results = {
+        "rows": rows, "preset": preset, "epochs": PRESETS[preset].epochs, "decays": PRESETS[preset].decays,
+        "weights": traces, "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd")},
+    }
+    text = json.dumps(results, allow_nan=False) + "\n"
+    write_aside(path, lambda file: file.write(text.encode()))
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """results.json of several presets -> a Markdown table: means over the seeds, in brackets standard deviations."""
+    heads = [
+        "preset", "algorithm", "final weight", "mean, final - data", "mean, final - 2/3", "late range", "late sd",
+        "global acceptance", "R-hat of the mode, worst",
+    ]
+    lines = [heads, ["---"] * len(heads)]
+    for result in results:
+        for algorithm in ALGORITHMS:
+            rows = [row for row in result["rows"] if row["algorithm"] == algorithm]
+            lines.append([result["preset"], NAMES[algorithm], *cells(rows)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cells(rows: list[dict[str, Any]]) -> list[str]:
+    """One line of the table, from the rows of all seeds."""
+    column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    final = column["final_weight"].astype(float)
+    accepted = column["acceptance_global"]
+    return [
+        f"{final.mean():.3f} ({final.std(ddof=1):.3f})",
+        f"{np.abs(final - column['empirical_weight']).mean():.4f}",
+        f"{np.abs(final - column['true_weight']).mean():.4f}",
+        f"{column['weight_min_late'].min():.3f}-{column['weight_max_late'].max():.3f}",
+        f"{column['weight_sd_late'].mean():.3f}",
+        "-" if accepted[0] is None else f"{accepted.mean():.3f}",
+        f"{max(float(value) for value in column['rhat_mode']):.3g}",
+    ]
+
+
+if __name__ == "__main__":
+    print(table([json.loads(Path(path).read_text()) for path in sys.argv[1:]]))

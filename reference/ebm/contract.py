@@ -1,0 +1,40 @@
+"""What an algorithm that trains an energy-based model is.
+
+A frozen dataclass of choices with
+
+    init(rng, ...) -> state                                    a NamedTuple of trees: networks, optimisers, chains
+    noise(rng) -> noise                                        all the randomness that one step consumes
+    step(state, positives, noise, rates) -> (state, info)      one training step, a pure function of its arguments
+    log_density(state, x) -> (n,)                              log p(x) + log Z of the model so far
+
+positives (n, d) are a batch of data; info is a dict of floats. The files beside this one hold one algorithm each and are meant
+to be laid side by side: they share the gradient of the likelihood (`energies.contrast`), the kernels, and `updates.py`.
+"""
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from evenflow.reference.checks import check_count
+from evenflow.reference.trees import Array, Tree
+
+Info: TypeAlias = dict[str, float]  # "contrast": mean E(data) - mean E(samples); "gradient_norm": of the energy's; and its own
+
+
+class Rates(NamedTuple):
+    """The learning rates of one step."""
+    energy: float
+    flow: float = 0.0
+
+
+class Algorithm(Protocol):
+    def noise(self, rng: np.random.Generator) -> Tree: ...
+    def step(self, state: Any, positives: Array, noise: Tree, rates: Rates) -> tuple[Any, Info]: ...
+    def log_density(self, state: Any, x: Array) -> Array: ...
+
+
+def check_buffer(batch: int, buffer: int) -> None:
+    """Raise ValueError unless the persistent chains are at least as many as one step moves."""
+    check_count("batch", batch)
+    check_count("buffer", buffer)
+    if buffer < batch:
+        raise ValueError(f"buffer must hold at least a batch of chains, got buffer {buffer} and batch {batch}")

@@ -1,0 +1,102 @@
+r"""FCE, flow contrastive estimation: tell data from a flow's samples, while the flow learns to be mistaken (Gao et al. 2020).
+
+The model is normalised by hand, $\log p(x) = -E(x) - c$ with a learned number c. With $G = \log p - \log\lambda$, $\sigma$ the
+logistic function, and as many data as samples in mind,
+
+$$V(\theta, c, \alpha) = \mathbb{E}_{x \sim \text{data}}[\log \sigma(G(x))] + \mathbb{E}_{x \sim \lambda}[\log \sigma(-G(x))]$$
+
+is the log likelihood of a logistic regression: E and c go up, the flow goes down. One training step:
+
+    1.  x+ from the data, x- = T(z) from the flow
+    2.  (theta, c) <- (theta, c) + gamma_E grad V
+    3.  alpha <- alpha - gamma_flow grad V, through lambda(x+), lambda(x-) and x- = T(z)
+
+Both gradients are taken at the parameters of before. For a fixed $\lambda$ that is nowhere 0, V is highest where p is the
+density of the data, normalised, so that c = log Z up to training error. There V + 2 log 2 is twice the Jensen-Shannon
+divergence between data and flow, which the flow descends. No chain is run: nothing has to mix.
+"""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.checks import check_count
+from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
+from evenflow.reference.energies import EBM, Energy, check_points
+from evenflow.reference.flows import Flow
+from evenflow.reference.optim import Adam
+from evenflow.reference.trees import Array, Tree
+
+
+class State(NamedTuple):
+    energy: Tree
+    c: Array  # the estimate of log Z, a number
+    flow: Tree
+    energy_optimiser: Tree  # of energy and c
+    flow_optimiser: Tree
+
+
+@dataclass(frozen=True)
+class FCE:
+    energy: Energy
+    flow: Flow
+    batch: int = 64  # samples of the flow
+    optimiser: Adam = Adam()
+
+    def __post_init__(self) -> None:
+        check_count("batch", self.batch)
+        if self.energy.d != self.flow.d:
+            raise ValueError(f"energy and flow must agree in d, got {self.energy.d} and {self.flow.d}")
+
+    @property
+    def ebm(self) -> EBM:
+        return EBM(self.energy)
+
+    def init(self, rng: onp.random.Generator, flow_params: Tree | None = None) -> State:
+        """flow_params: of a flow trained beforehand, if there is one."""
+        energy, c = self.energy.init(rng), onp.array(0.0)
+        flow = self.flow.init(rng) if flow_params is None else flow_params
+        return State(energy, c, flow, self.optimiser.init({"energy": energy, "c": c}), self.optimiser.init(flow))
+
+    def noise(self, rng: onp.random.Generator) -> Tree:
+        return {"flow": self.flow.noise(rng, self.batch)}
+
+    def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
+        """positives (n, d): the x+ of the list above."""
+        check_points("positives", positives, self.energy.d)
+        model = {"energy": state.energy, "c": state.c}
+        negatives, at_negatives = self.flow.sample_and_log_prob(state.flow, noise["flow"])
+        at_positives = self.flow.log_prob(state.flow, positives)
+
+        def loss(model: Tree) -> Array:
+            return -V(self.log_p(model, positives) - at_positives, self.log_p(model, negatives) - at_negatives)
+
+        def flow_loss(alpha: Tree) -> Array:
+            x, log_lambda = self.flow.sample_and_log_prob(alpha, noise["flow"])
+            return V(self.log_p(model, positives) - self.flow.log_prob(alpha, positives), self.log_p(model, x) - log_lambda)
+
+        value, gradient = finite_value_and_gradient("the energy's loss", loss, model)
+        after, energy_optimiser, norm = descend(self.optimiser, model, gradient, state.energy_optimiser, rates.energy)
+        flow_value, gradient = finite_value_and_gradient("the flow's loss", flow_loss, state.flow)
+        flow, flow_optimiser, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
+
+        mean_log_p = [float(np.sum(self.log_p(model, x))) / len(x) for x in (positives, negatives)]
+        info = {
+            "contrast": mean_log_p[1] - mean_log_p[0], "gradient_norm": norm, "loss": value, "flow_loss": flow_value,
+            "log_z": float(after["c"]),
+        }
+        return State(after["energy"], onp.asarray(after["c"]), flow, energy_optimiser, flow_optimiser), info
+
+    def log_p(self, model: Tree, x: Array) -> Array:
+        """-E - c: normalised once trained."""
+        return self.ebm.log_density(model["energy"], x) - model["c"]
+
+    def log_density(self, state: State, x: Array) -> Array:
+        return self.ebm.log_density(state.energy, x)
+
+
+def V(G_data: Array, G_samples: Array) -> Array:
+    r"""mean $\log\sigma(G)$ over data + mean $\log\sigma(-G)$ over samples.  (n,), (m,) -> a number; -2 log 2 where G = 0."""
+    return -np.sum(np.logaddexp(-G_data, 0.0)) / len(G_data) - np.sum(np.logaddexp(G_samples, 0.0)) / len(G_samples)

@@ -1,0 +1,97 @@
+r"""CoopFlow: the flow proposes, short Langevin runs revise, both learn (Xie et al. 2022).
+
+One training step, for an energy E without a tilt and a flow $\lambda$ that was trained on the data beforehand (pretraining.py):
+
+    1.  x+ from the data
+    2.  x0 ~ lambda;  x- = x0 after K steps of  x <- x - eta grad E(x):  no noise, no Metropolis
+    3.  theta <- theta - gamma_E (mean grad E(x+) - mean grad E(x-))
+    4.  alpha <- alpha + gamma_flow mean grad log lambda(x-)
+
+Without noise step 2 is gradient descent: the x- are no samples of $p \propto e^{-E}$ for any $\eta$ or K. What matches the data
+is what flow and revisions make together; E by itself need not, and `log_density` is given for comparison.
+
+For the first 5 % of the training the flow is left alone: the outer loop hands in rates.flow = 0. Nothing of the flow is moved
+then, not even Adam's moments, which would else remember the energies of the beginning.
+"""
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from evenflow.reference.checks import check_count, check_positive
+from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.updates import check_alive, descend, forward_divergence
+from evenflow.reference.energies import EBM, Energy, contrast
+from evenflow.reference.flows import Flow
+from evenflow.reference.mcmc.contract import LogDensity
+from evenflow.reference.mcmc.langevin import drift, evaluate
+from evenflow.reference.optim import Adam
+from evenflow.reference.trees import Array, Tree
+
+
+class State(NamedTuple):
+    energy: Tree
+    flow: Tree
+    energy_optimiser: Tree
+    flow_optimiser: Tree
+
+
+@dataclass(frozen=True)
+class CoopFlow:
+    """steps: K; step_size: eta."""
+    energy: Energy
+    flow: Flow
+    steps: int = 30
+    step_size: float = 5e-4
+    batch: int = 64  # samples of the flow
+    optimiser: Adam = Adam()
+
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps)
+        check_positive("step_size", self.step_size)
+        check_count("batch", self.batch)
+        if self.energy.d != self.flow.d:
+            raise ValueError(f"energy and flow must agree in d, got {self.energy.d} and {self.flow.d}")
+
+    @property
+    def ebm(self) -> EBM:
+        return EBM(self.energy)
+
+    def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
+        """flow_params: of the trained flow."""
+        energy = self.energy.init(rng)
+        return State(energy, flow_params, self.optimiser.init(energy), self.optimiser.init(flow_params))
+
+    def noise(self, rng: np.random.Generator) -> Tree:
+        return {"flow": self.flow.noise(rng, self.batch)}
+
+    def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
+        """positives (n, d): the x+ of the list above. rates.flow = 0 leaves the flow alone."""
+        proposed = self.flow.sample(state.flow, noise["flow"])
+        negatives = revised(proposed, self.steps, self.step_size, partial(self.log_density, state))
+
+        difference, gradient = contrast(self.energy, state.energy, positives, negatives)
+        energy, energy_optimiser, norm = descend(
+            self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy
+        )
+        flow_loss, gradient = forward_divergence(self.flow, state.flow, negatives)
+        flow, flow_optimiser, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
+
+        revision = float(np.sqrt(np.mean(np.sum((negatives - proposed) ** 2, axis=1))))
+        info = {"contrast": difference, "gradient_norm": norm, "flow_loss": flow_loss, "revision": revision}
+        return State(energy, flow, energy_optimiser, flow_optimiser), info
+
+    def log_density(self, state: State, x: Array) -> Array:
+        return self.ebm.log_density(state.energy, x)
+
+
+def revised(x: Array, steps: int, step_size: float, log_density: LogDensity) -> Array:
+    """x (n, d) after `steps` steps uphill: Langevin's drift without its noise."""
+    for _ in range(steps):
+        now = evaluate(x, log_density)
+        check_alive(now.log_p)
+        with np.errstate(over="ignore"):
+            x = drift(now, step_size)
+    check_alive(np.sum(x, axis=1))
+    return x

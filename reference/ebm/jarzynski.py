@@ -1,0 +1,144 @@
+r"""Jarzynski reweighting: walkers that never need to be in equilibrium, because they carry weights (Carbone et al. 2023).
+
+With $U_k = E_k - \log\rho$ at training step k, a step size h, and the density $q_k(y \mid x)$ of one step of ULA under $U_k$,
+
+$$\alpha_k(x, y) = U_k(x) + \tfrac12 (y - x) \cdot \nabla U_k(x) + \tfrac h4 |\nabla U_k(x)|^2
+= U_k(x) - \log q_k(y \mid x) - |y - x|^2 / 4h + \text{const}.$$
+
+One training step, for walkers X with log weights A that stand for $U_k$:
+
+    1.  x+ from the data; x- = X, weighted by softmax(A)
+    2.  theta_k+1 = theta_k - gamma_E (mean grad E(x+) - weighted mean grad E(x-))
+    3.  X' = X - h grad U_k(X) + sqrt(2h) xi
+    4.  A' = A - alpha_k+1(X', X) + alpha_k(X, X')
+    5.  where the effective number of walkers has fallen too low: bank log mean exp A', resample, A' = 0
+
+Why it is exact for any h. X, A stand for U_k: $\mathbb{E}[f(X)\, e^A] = \int f e^{-U_k} / Z_0$. With the ratio that step 4 is,
+
+$$e^{A' - A} = \frac{e^{-U_{k+1}(X')}\, q_{k+1}(X \mid X')}{e^{-U_k(X)}\, q_k(X' \mid X)}, \qquad
+\mathbb{E}[f(X')\, e^{A'}] = \iint f(y)\, e^{-U_{k+1}(y)} q_{k+1}(x \mid y)\, dx\, dy / Z_0 = \int f e^{-U_{k+1}} / Z_0,$$
+
+and f = 1 gives Z_k+1 / Z_0. Hence the order: X' is made by the old energy and weighed by the new one, in the same step. At
+the start E = 0 and the walkers are drawn from $\rho$: A = 0 and log Z_0 = 0 are exact, and log Z comes for free from then on.
+
+Exact, that is, for a path that does not answer to the walkers. An energy that learns from them does: it rises just where they
+stand, and log Z comes out too low, by an amount that falls as 1 / walkers.
+"""
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from evenflow.reference.checks import check_count, check_positive, check_shape
+from evenflow.reference.densities import Density
+from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.updates import check_alive, descend
+from evenflow.reference.energies import EBM, Energy, contrast
+from evenflow.reference.mcmc import langevin
+from evenflow.reference.mcmc.contract import LogDensity
+from evenflow.reference.mcmc.langevin import drift, evaluate
+from evenflow.reference.optim import Adam
+from evenflow.reference.special import logsumexp
+from evenflow.reference.trees import Array, Tree
+
+
+class State(NamedTuple):
+    energy: Tree
+    energy_optimiser: Tree
+    walkers: Array      # (walkers, d): X
+    log_weights: Array  # (walkers,): A
+    banked: Array       # a number: the part of log Z that resampling has taken out of A
+
+
+@dataclass(frozen=True)
+class Jarzynski:
+    """base: rho; step_size: h; threshold: resample where less than this share of the walkers is effective, 0 for never."""
+    energy: Energy
+    base: Density
+    step_size: float = 0.01
+    walkers: int = 1024
+    threshold: float = 0.5
+    optimiser: Adam = Adam()
+
+    def __post_init__(self) -> None:
+        EBM(self.energy, tilt=self.base)  # says whether they fit
+        check_positive("step_size", self.step_size)
+        check_count("walkers", self.walkers)
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must lie between 0 and 1, got {self.threshold!r}")
+
+    @property
+    def ebm(self) -> EBM:
+        return EBM(self.energy, tilt=self.base)
+
+    def init(self, rng: np.random.Generator) -> State:
+        energy, walkers = self.energy.init(rng), self.base.sample({}, self.base.noise(rng, self.walkers))
+        return State(energy, self.optimiser.init(energy), walkers, np.zeros_like(walkers[:, 0]), np.array(0.0))
+
+    def noise(self, rng: np.random.Generator) -> Tree:
+        return {"normal": rng.standard_normal((self.walkers, self.base.d)), "uniform": np.array(rng.random())}
+
+    def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
+        """positives (n, d): the x+ of the list above."""
+        X, A, banked = state.walkers, state.log_weights, float(state.banked)
+        difference, gradient = contrast(self.energy, state.energy, positives, X, softmax(A))
+        energy, optimiser, norm = descend(self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy)
+
+        U, U_next = (partial(self.ebm.log_density, theta) for theta in (state.energy, energy))
+        X, A = carried(X, A, noise["normal"], self.step_size, U, U_next)
+        log_z, effective = banked + log_mean_exp(A), effective_size(A)
+        if effective < self.threshold * len(A):
+            X, A, banked = resampled(X, A, float(noise["uniform"])), np.zeros_like(A), log_z
+        info = {"contrast": difference, "gradient_norm": norm, "ess": effective, "log_z": log_z}
+        return State(energy, optimiser, X, A, np.array(banked, state.banked.dtype)), info
+
+    def log_density(self, state: State, x: Array) -> Array:
+        return self.ebm.log_density(state.energy, x)
+
+    def log_z(self, state: State) -> float:
+        """The estimate of log Z, right on average but for the logarithm."""
+        return float(state.banked) + log_mean_exp(state.log_weights)
+
+
+def carried(
+    X: Array, A: Array, noise: Array, h: float, log_density: LogDensity, log_density_next: LogDensity
+) -> tuple[Array, Array]:
+    """Steps 3 and 4: walkers (n, d) that stand for the first density, after a move those that stand for the second."""
+    check_shape("noise", noise, *X.shape)
+    here = evaluate(X, log_density)
+    check_alive(here.log_p)
+    with np.errstate(over="ignore"):
+        there = evaluate(drift(here, h) + math.sqrt(2 * h) * noise, log_density_next)
+    check_alive(there.log_p)
+    return there.x, A - alpha(there, here.x, h) + alpha(here, there.x, h)
+
+
+def alpha(at: langevin.State, y: Array, h: float) -> Array:
+    """alpha(x, y) at x = at.x, where U = -log_p and grad U = -score.  y (n, d) -> (n,)."""
+    return -at.log_p - np.sum((y - at.x) * at.score, axis=1) / 2 + h / 4 * np.sum(at.score**2, axis=1)
+
+
+def softmax(A: Array) -> Array:
+    return np.exp(A - logsumexp(A, axis=0))
+
+
+def log_mean_exp(A: Array) -> float:
+    return float(logsumexp(A, axis=0)) - math.log(len(A))
+
+
+def effective_size(A: Array) -> float:
+    r"""$(\sum w)^2 / \sum w^2$ with $w = e^A$: from 1 to n."""
+    return math.exp(2 * float(logsumexp(A, axis=0)) - float(logsumexp(2 * A, axis=0)))
+
+
+def resampled(X: Array, A: Array, uniform: float) -> Array:
+    """Systematic resampling: walker i comes n w_i times on average, rounded down or up.  uniform in [0, 1) -> (n, d).
+
+    One uniform number for all: the points (uniform + 0 ... n - 1) / n are looked up in the running sum of the weights.
+    """
+    n, reached = len(A), np.cumsum(softmax(A))
+    last = np.searchsorted(reached, reached[-1])  # behind it there may be walkers without weight
+    chosen = np.searchsorted(reached, reached[-1] * ((uniform + np.arange(n)) / n), side="right")
+    return X[np.minimum(chosen, last)]

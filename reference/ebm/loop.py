@@ -1,0 +1,46 @@
+"""Training an energy-based model by any of the algorithms: the loop of training.py around `algorithm.step`."""
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from evenflow.reference.checkpoints import State
+from evenflow.reference.ebm.contract import Algorithm, Rates
+from evenflow.reference.training import Report, Settings, as_arrays, check_all_finite, loop
+from evenflow.reference.trees import Array, Tree, tree_map
+
+S = TypeVar("S", bound=tuple[Any, ...])
+
+
+def train_ebm(
+    algorithm: Algorithm, start: S, draw: Callable[[int, np.random.Generator], Array], rates: Callable[[int], Rates],
+    settings: Settings, rng: np.random.Generator, evaluate: Callable[[S], dict[str, float]] | None = None, **kept: Any,
+) -> S:
+    """The state after settings.steps steps from `start`.
+
+    draw(step, rng) -> the step's positives (n, d); rates(step) -> its learning rates (settings.schedule is not used); step
+    counts from 0. The noise takes the dtype of the positives. kept: callback, checkpoint, resume, identity, as in
+    `training.loop`, which also says what is raised. The loss reported is the contrast, mean E(data) - mean E(samples).
+    """
+    def unpack(params: Tree) -> S:
+        return type(start)(**params)
+
+    def advance(state: State) -> tuple[State, Report]:
+        rng, now = copy.deepcopy(state.rng), rates(state.step)
+        positives = draw(state.step, rng)
+        noise = like(algorithm.noise(rng), positives.dtype)
+        after, info = algorithm.step(unpack(state.params), positives, noise, now)
+        params = as_arrays(after._asdict())
+        check_all_finite("after the update,", params)
+        report = Report(info.pop("contrast"), now.energy, info.pop("gradient_norm"), info)
+        return State(state.step + 1, params, {}, None, rng), report
+
+    first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]
+    judge = None if evaluate is None else lambda state: evaluate(unpack(state.params))
+    return unpack(loop(first, advance, settings, evaluate=judge, **kept).params)
+
+
+def like(tree: Tree, dtype: Any) -> Tree:
+    """The same tree with its floats in another dtype; whole numbers stay."""
+    return tree_map(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf, tree)

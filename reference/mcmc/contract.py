@@ -1,0 +1,110 @@
+r"""What a Markov kernel is, and how all of them look at the log density.
+
+A kernel moves many chains at once, x (chains, d), each on its own, and leaves the density p invariant. It is a frozen dataclass
+of choices with
+
+    noise(rng, chains, d) -> noise                             all the randomness that one step consumes
+    init(x, log_density) -> state                              evaluates what the kernel keeps about the points x
+    step(state, noise, log_density) -> (state, info)           a pure function of its arguments
+
+`state.x` are the positions; `info.accepted (chains,)` says which chains took what was proposed. A state is good for the kernel
+and the log density that made it: whenever another kernel has moved the chains, or p has changed, `init` anew. (Published
+samplers have kept the old point's log density or gradient after such a move, and then sample something else.)
+
+`log_density(x)` is log p(x) up to a constant, (chains, d) -> (chains,). It is -inf outside the support, where no chain may
+start; NaN and +inf are errors wherever they appear.
+"""
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from autograd import make_vjp
+
+from evenflow.reference.checks import check_finite, check_shape
+from evenflow.reference.trees import Array, Tree, cast
+
+LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
+S = TypeVar("S", bound=tuple[Any, ...])
+
+
+class Info(NamedTuple):
+    """What a Metropolis-Hastings step did."""
+    accepted: Array   # (chains,) bool
+    log_ratio: Array  # (chains,) log of p(x') q(x|x') / p(x) q(x'|x)
+
+
+class Kernel(Protocol):
+    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree: ...
+    def init(self, x: Array, log_density: LogDensity) -> Any: ...
+    def step(self, state: Any, noise: Tree, log_density: LogDensity) -> tuple[Any, Any]: ...
+
+
+def metropolis(log_ratio: Array, uniform: Array, proposal: S, state: S) -> tuple[S, Info]:
+    r"""Each chain takes its proposal with probability $\min\{1, e^{\text{log\_ratio}}\}$, else stays (Hastings 1970).
+
+    log_ratio (chains,), uniform (chains,) in [0, 1); proposal, state: NamedTuples of arrays (chains, ...).
+    """
+    check_shape("uniform", uniform, len(log_ratio))
+    accepted = uniform < np.exp(np.minimum(log_ratio, 0.0))
+    return choose(accepted, proposal, state), Info(accepted, log_ratio)
+
+
+def choose(accepted: Array, proposal: S, state: S) -> S:
+    """The proposal's entries for the chains that accepted, the state's for the others."""
+    def pick(new: Array, old: Array) -> Array:
+        return np.where(np.reshape(accepted, (-1, *(1,) * (new.ndim - 1))), new, old)
+
+    return type(state)(*map(pick, proposal, state))
+
+
+def check_start(x: Array, log_p: Array) -> None:
+    """Raise ValueError for a chain that starts outside the support."""
+    outside = np.flatnonzero(~np.isfinite(log_p))
+    if len(outside):
+        i = outside[0]
+        said = f"chain {i} starts at {x[i].tolist()} with {log_p[i]} ({len(outside)} chains do)"
+        raise ValueError(f"x must start every chain inside the support, where log_density is finite: {said}")
+
+
+def check_positions(x: Array) -> None:
+    check_shape("x", x, "chains", "d")
+    check_finite("x", x)
+    if x.dtype.kind != "f":
+        raise ValueError(f"x must hold floating-point numbers, got {x.dtype}")
+
+
+def noise_like(x: Array, kernel: Kernel, rng: np.random.Generator) -> Tree:
+    """The noise of one step, in the dtype of the positions."""
+    return cast(kernel.noise(rng, *x.shape), x.dtype)
+
+
+def log_density_at(x: Array, log_density: LogDensity) -> Array:
+    """log p (chains,), -inf where x itself is not finite. Raises FloatingPointError where it is NaN or +inf."""
+    finite = np.all(np.isfinite(x), axis=1)
+    with np.errstate(all="ignore"):  # what overflows is looked for below
+        log_p = log_density(np.where(finite[:, None], x, np.zeros_like(x)))
+    return looked_at(x, log_p, finite)
+
+
+def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Array]:
+    """log p (chains,) and its gradient in x (chains, d), zero where log p is -inf. Raises FloatingPointError as above."""
+    finite = np.all(np.isfinite(x), axis=1)
+    with np.errstate(all="ignore"):
+        vjp, log_p = make_vjp(log_density)(np.where(finite[:, None], x, np.zeros_like(x)))
+        gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
+    log_p = looked_at(x, log_p, finite)
+    gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))
+    bad = np.flatnonzero(~np.all(np.isfinite(gradient), axis=1))
+    if len(bad):
+        raise FloatingPointError(f"the gradient of log_density must be finite, got {gradient[bad[0]]} at {x[bad[0]].tolist()}")
+    return log_p, gradient
+
+
+def looked_at(x: Array, log_p: Array, finite: Array) -> Array:
+    check_shape("log_density(x)", log_p, len(x))
+    bad = np.flatnonzero(finite & (np.isnan(log_p) | (log_p == np.inf)))
+    if len(bad):
+        raise FloatingPointError(
+            f"log_density must be finite, or -inf outside the support, got {log_p[bad[0]]} at {x[bad[0]].tolist()}"
+        )
+    return np.where(finite, log_p, np.full_like(log_p, -np.inf))

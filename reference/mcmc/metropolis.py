@@ -1,0 +1,62 @@
+r"""Random-walk Metropolis: local moves that need no gradient (Metropolis et al. 1953).
+
+$$x' = x + s\,\xi, \qquad \xi \sim N(0, I), \qquad \text{taken with probability } \min\{1,\; p(x') / p(x)\}$$
+
+The step size s is the standard deviation of the move, not its variance (Langevin's $\eta$ corresponds to $s^2/2$). The move is
+as likely as the way back, so no proposal density appears in the ratio.
+"""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from evenflow.reference.checks import check_positive, check_shape
+from evenflow.reference.mcmc.contract import (
+    Info,
+    LogDensity,
+    check_positions,
+    check_start,
+    log_density_at,
+    metropolis,
+)
+from evenflow.reference.trees import Array, Tree
+
+
+class State(NamedTuple):
+    """Where the chains stand, and the log density there."""
+    x: Array      # (chains, d)
+    log_p: Array  # (chains,)
+
+
+def start(x: Array, log_density: LogDensity) -> State:
+    """The state of chains that begin at x. Raises ValueError for a point outside the support."""
+    check_positions(x)
+    state = State(x, log_density_at(x, log_density))
+    check_start(x, state.log_p)
+    return state
+
+
+def random_walk(state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity) -> tuple[State, Info]:
+    """One step.  noise (chains, d), standard normal; uniform (chains,) in [0, 1); step_size a standard deviation."""
+    check_shape("noise", noise, *state.x.shape)
+    x = state.x + step_size * noise
+    proposal = State(x, log_density_at(x, log_density))
+    return metropolis(proposal.log_p - state.log_p, uniform, proposal, state)
+
+
+@dataclass(frozen=True)
+class RandomWalk:
+    """The kernel; noise {"normal": (chains, d), "uniform": (chains,)}."""
+    step_size: float
+
+    def __post_init__(self) -> None:
+        check_positive("step_size", self.step_size)
+
+    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
+        return {"normal": rng.standard_normal((chains, d)), "uniform": rng.random(chains)}
+
+    def init(self, x: Array, log_density: LogDensity) -> State:
+        return start(x, log_density)
+
+    def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:
+        return random_walk(state, noise["normal"], noise["uniform"], self.step_size, log_density)

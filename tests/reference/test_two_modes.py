@@ -1,0 +1,132 @@
+"""docs/experiments/two_modes.py and pool.py: that they write what they promise, resume, and say what went wrong.
+
+Small trainings, in this process; the numbers of the real ones stand in docs/two_modes.md."""
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenflow.experiments import pool, two_modes
+from evenflow.experiments.two_modes import Preset, weight
+from evenflow.reference.training import Progress, TrainingStopped
+
+FIELDS = {  # what the table of the demo promises, in its order
+    "algorithm", "true_weight", "final_weight", "weight_min_late", "weight_max_late", "acceptance_global", "rhat_mode", "log_z",
+    "log_z_grid",
+}
+
+
+def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
+    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 steps on few points; the rest as it is."""
+    monkeypatch.setattr(two_modes, "POINTS", 512)
+    monkeypatch.setattr(two_modes, "EVERY", 4)
+    monkeypatch.setattr(two_modes, "SWEEPS", 6)
+    monkeypatch.setattr(two_modes, "DRAWS", 500)
+    monkeypatch.setattr(two_modes, "PARTICLES", 200)
+    monkeypatch.setattr(two_modes, "TEMPERATURES", 20)
+    monkeypatch.setattr(two_modes, "PRESETS", {"quick": Preset(2, True), "paper": Preset(2, False)})
+    monkeypatch.setattr(two_modes, "side_by_side", one_by_one)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+    rows = two_modes.run(tmp_path, "quick", (0, 1), lambda name, progress: seen.append((name, progress.step)))
+    assert [(row["algorithm"], row["seed"]) for row in rows] == [(a, s) for s in (0, 1) for a in ("flowmc", "pcd")]
+    assert all(set(row) >= FIELDS for row in rows)
+    assert seen[-1] == ("PCD-ULA, seed 1", 16)
+    for row in rows:
+        assert row["true_weight"] == pytest.approx(2 / 3, abs=1e-9)
+        assert abs(row["empirical_weight"] - 2 / 3) < 5 * math.sqrt(2 / 9 / 512)
+        assert 0 <= row["weight_min_late"] <= row["final_weight"] <= row["weight_max_late"] <= 1 + 1e-9
+        if row["algorithm"] == "flowmc":  # PCD is not tilted, and after 16 steps much of its mass is off the grid
+            assert abs(row["log_z"] - row["log_z_grid"]) < 6 * row["log_z_standard_error"] + 0.01
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["rows"] == rows
+    assert [len(trace) for trace in written["weights"]["flowmc"]] == [4, 4]
+    for picture in ("densities", "chains", "conditional", "weights"):
+        assert (tmp_path / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
+    again = two_modes.run(tmp_path, "quick", (0, 1), resume=True)  # all trainings are over: only measured again
+    assert again == rows
+    with pytest.raises(ValueError, match="preset is quick there, paper here"):
+        two_modes.run(tmp_path, "paper", (0,), resume=True)
+
+
+@pytest.mark.usefixtures("small")
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="unknown preset 'fast'"):
+        two_modes.run(Path("nowhere"), "fast")
+    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
+        two_modes.run(Path("nowhere"), "quick", (-1,))
+
+
+def test_the_weight_is_that_of_the_upper_right_mode() -> None:
+    assert weight(two_modes.TARGET.log_prob) == pytest.approx(2 / 3, abs=1e-6)
+    assert weight(lambda x: two_modes.TARGET.log_prob(-x)) == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_one_preset_differs_from_the_other_in_its_rates_alone() -> None:
+    paper, best = two_modes.PRESETS["paper"], two_modes.PRESETS["best"]
+    assert paper.steps == best.steps == 75 * 256
+    assert paper.rate()(0) == paper.rate()(paper.steps - 1) == best.rate()(0) == 0.01
+    assert best.rate()(best.steps // 2) == pytest.approx(0.005)
+
+
+def test_the_table_by_hand() -> None:
+    def row(algorithm: str, final: float, accepted: float | None, rhat: float | str) -> dict[str, Any]:
+        return {
+            "algorithm": algorithm, "true_weight": 0.6, "empirical_weight": 0.62, "final_weight": final, "weight_min_late": 0.5,
+            "weight_max_late": 0.7, "weight_sd_late": 0.03, "acceptance_global": accepted, "rhat_mode": rhat,
+        }
+
+    rows = [row("flowmc", 0.6, 0.9, 1.01), row("flowmc", 0.64, 0.8, 1.02)]
+    rows += [row("pcd", 0.9, None, "inf"), row("pcd", 0.9, None, 3.0)]
+    lines = two_modes.table([{"preset": "best", "rows": rows}]).splitlines()
+    assert lines[2] == "| best | flowMC-EBM | 0.620 (0.028) | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.02 |"
+    assert lines[3] == "| best | PCD-ULA | 0.900 (0.000) | 0.2800 | 0.3000 | 0.500-0.700 | 0.030 | - | inf |"
+
+
+@pytest.mark.slow
+def test_the_pool_keeps_the_order_and_raises_what_a_job_raises() -> None:
+    assert pool.side_by_side(getattr, [(k + 0j, "real") for k in range(5)], None) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        pool.side_by_side(divmod, [(3,), (4,)], None)
+
+
+def test_what_stopped_a_training_can_come_back_from_another_process() -> None:
+    import pickle
+    stopped = pickle.loads(pickle.dumps(TrainingStopped(3, "the loss is nan", "c.npz")))
+    assert (stopped.step, stopped.what, stopped.checkpoint) == (3, "the loss is nan", "c.npz")
+    assert str(stopped) == str(TrainingStopped(3, "the loss is nan", "c.npz"))
+
+
+def test_progress_passes_from_one_process_to_the_other() -> None:
+    """What a job tells arrives with its name, thinned out but for the last step."""
+    import queue
+    told: Any = queue.Queue()
+
+    def work(steps: int, tell: pool.OnStep) -> int:
+        for step in range(1, steps + 1):
+            tell("job", Progress(step, steps, 0.5, 0.01, 1.0, None, 0.1, {"acceptance": 0.5}))
+        return steps
+
+    assert pool.call(work, (35,), told) == 35
+    seen: list[int] = []
+    pool.relay(told, lambda name, progress: seen.append(progress.step))
+    assert seen == [16, 32, 35]
+
+
+def test_finite_or_text() -> None:
+    assert two_modes.finite_or_text(1.5) == 1.5
+    assert two_modes.finite_or_text(math.inf) == "inf"
+    assert np.isinf(float("inf"))
