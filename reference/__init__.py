@@ -10,15 +10,25 @@
     scores/       energy score, sliced energy, CRPS, quantile score, MMD
     blocks, saef  semi-autoregressive energy flows
     aqf           autoregressive quantile flows
+    mixtures      targets with zones: two modes, four modes, ...
+    energies      energy-based models and the gradient of their likelihood
+    mcmc/         Markov kernels: Langevin, HMC, i-SIR, flowMC; diagnostics
+    ebm/          flowMC-EBM and its rivals: one training step each, one file each
+    normalizer    log Z
     objectives    what a model is trained on
-    optim, training, data, metrics, models, runs, evaluation       from data to a trained model
+    optim, checkpoints, training, data, metrics, folders           from data to a trained model,
+    models, runs, evaluation                                       for flows,
+    ebm_models, ebm_runs, ebm_sampling, ebm_evaluation             for energy-based models
     estimators, pictures, cli                                      its faces (they need the extras)
 
     checks, dispatch   bad input gets a clear error; the one seam for faster implementations
 """
 from evenflow.reference.aqf import AQF
-from evenflow.reference.densities import DiagonalNormal, Mixture, StandardNormal, Uniform
+from evenflow.reference.densities import DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
+from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
+from evenflow.reference.energies import EBM, MixtureEnergy, MLPEnergy
 from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
+from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, Latent, RandomWalk
 from evenflow.reference.networks import MLP, MaskedMLP
 from evenflow.reference.objectives import MMD, Energy, Likelihood, Quantile, Sliced
 from evenflow.reference.optim import SGD, Adam
@@ -42,9 +52,10 @@ from evenflow.reference.scores import (
 from evenflow.reference.training import Settings, train
 
 __all__ = [
-    "AQF", "MLP", "MMD", "SAEF", "SGD", "Adam", "DiagonalNormal", "Energy", "Flow", "Likelihood", "MaskedMLP", "Mixture",
-    "Quantile", "SemiAutoregressive", "Settings", "Sliced", "StandardNormal", "Uniform", "crps", "crps_normal",
-    "dense_flow", "distance_kernel", "energy_distance", "energy_score", "kernel_score", "linear_kernel", "maf", "mmd",
-    "quantile_score", "random_directions", "rbf_kernel", "realnvp", "sliced_energy_distance",
-    "sliced_energy_score", "slicing_constant", "spline_flow", "train",
+    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "MLP", "MMD", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow",
+    "DiagonalNormal", "Energy", "Flow", "FlowMC", "FlowMCEBM", "IndependentMH", "Jarzynski", "Latent", "Likelihood",
+    "MLPEnergy", "MaskedMLP", "Mixture", "MixtureEnergy", "Normal", "Quantile", "RandomWalk", "Rates", "SemiAutoregressive",
+    "Settings", "Sliced", "StandardNormal", "Uniform", "crps", "crps_normal", "dense_flow", "distance_kernel",
+    "energy_distance", "energy_score", "kernel_score", "linear_kernel", "maf", "mmd", "quantile_score", "random_directions",
+    "rbf_kernel", "realnvp", "sliced_energy_distance", "sliced_energy_score", "slicing_constant", "spline_flow", "train",
 ]

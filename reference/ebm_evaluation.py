@@ -98,8 +98,8 @@ def warnings(row: dict[str, Any]) -> list[str]:
     """What a reader of the row should not overlook."""
     said = []
     if row["log_z_ess"] < TRUST * row["log_z_draws"]:
-        unless = "" if row["log_z_grid"] is None else " (but log_z_grid is)"
-        said.append(f"few of the draws are effective: log_z is not to be trusted{unless}")
+        neither = ", nor is the likelihood" if row["log_z_grid"] is None else ""
+        said.append(f"few of the draws are effective: log_z is not to be trusted{neither}")
     if row["rhat"] > AGREE or (row["rhat_mode"] or 0.0) > AGREE:
         said.append("R-hat: the chains have not mixed; samples and their zone weights are not to be trusted")
     return said

@@ -28,9 +28,11 @@ from evenflow.reference.trees import Array, Tree
 FLOW = {"layers": 4, "hidden": (64, 64), "flow_learning_rate": 0.003}
 USUAL: dict[str, dict[str, Any]] = {
     "flowmc": {**FLOW, "learning_rate": 0.003, "buffer": 1024, "local_steps": 8, "global_steps": 2, "N": 32, "step_size": 0.01},
-    "pcd": {"learning_rate": 0.003, "buffer": 1024, "local_steps": 10, "step_size": 0.01},
+    "pcd": {"learning_rate": 0.003, "buffer": 1024, "local_steps": 20, "step_size": 0.002},  # at 0.01 it ran away on two-modes
     "nt": {**FLOW, "learning_rate": 0.003, "local_steps": 10, "step_size": 0.1, "pretrain_steps": 500},
-    "coopflow": {**FLOW, "learning_rate": 1e-4, "flow_learning_rate": 3e-4, "local_steps": 30, "step_size": 5e-4, "pretrain_steps": 500},
+    "coopflow": {  # at ten times these rates E ran away within 100 steps
+        **FLOW, "learning_rate": 1e-4, "flow_learning_rate": 3e-4, "local_steps": 30, "step_size": 5e-4, "pretrain_steps": 500,
+    },
     "fce": {**FLOW, "learning_rate": 0.003},
     "jarzynski": {"learning_rate": 0.003, "buffer": 1024, "step_size": 0.01},
 }

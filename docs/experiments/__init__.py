@@ -1,7 +1,7 @@
 """Each figure and table of the papers, and the demo: one script each, with a `run` that writes pictures and JSON.
 
-A script that `evenflow reproduce` knows has run(out, preset, seeds, on_step, resume) -> rows, summary(rows) -> what the terminal
-shows of them, and PICTURES, the names of the files beside results.json.
+A script that `evenflow reproduce` knows has run(out, preset, seeds, on_step, resume) -> rows, summary(rows) -> what the
+terminal shows of them, and PICTURES, the names of the files beside results.json.
 """
 import json
 from collections.abc import Mapping, Sequence

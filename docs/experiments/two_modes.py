@@ -2,14 +2,14 @@
 
 flowMC-EBM and PCD-ULA learn p* = 1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I) from 16,384 points: batches of 64,
 1,024 persistent chains, Adam at 0.01, Langevin steps of 0.01. ULA makes 10 of them a training step; flowMC 4 of MALA, 2 of
-i-SIR with 32 slots, 4 of MALA. PCD is not tilted, flowMC-EBM is tilted by the base N(0, I) of its flow, from which the chains
-of both start.
+i-SIR with 32 slots, 4 of MALA. flowMC-EBM is tilted by the base N(0, I) of its flow; PCD comes without a tilt, as in the paper,
+and with the same one, so that it differs from flowMC-EBM in its sampler alone. All chains start from N(0, I).
 
 What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Three presets:
 
     paper   75 epochs at a constant learning rate, as printed
-    best    the same with the rates decaying linearly to zero, for both algorithms
-    quick   as best, in 10 epochs
+    best    20 epochs, the rates decaying linearly to zero, for both algorithms
+    quick   as best, in 8 epochs
 
     evenflow reproduce two-modes --preset best --seeds 5 --out two-modes
 
@@ -34,6 +34,7 @@ from evenflow.reference.checks import check_count, lookup
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
 from evenflow.reference.ebm.loop import like, train_ebm
+from evenflow.reference.ebm_models import Tilted
 from evenflow.reference.energies import MLPEnergy
 from evenflow.reference.flows import realnvp
 from evenflow.reference.folders import Log, read_log
@@ -44,7 +45,7 @@ from evenflow.reference.mcmc.langevin import MALA, ULA
 from evenflow.reference.mixtures import two_modes
 from evenflow.reference.normalizer import LogZ, annealed, grid, importance, lattice
 from evenflow.reference.optim import constant, linear_decay
-from evenflow.reference.training import Progress, Settings
+from evenflow.reference.training import Progress, Settings, TrainingStopped
 from evenflow.reference.trees import Array, write_aside
 
 TARGET = two_modes()
@@ -63,13 +64,15 @@ MODELS: dict[str, Any] = {
         MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0), (("local", 4), ("global", 2), ("local", 4)),
         N, STEP_SIZE, BATCH, BUFFER,
     ),
-    "pcd": PCD(MLPEnergy(2), start=StandardNormal(2), steps=10, step_size=STEP_SIZE, batch=BATCH, buffer=BUFFER),
+    "pcd": PCD(MLPEnergy(2), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFER),
+    "pcd-tilted": PCD(Tilted(MLPEnergy(2), StandardNormal(2)), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFER),
 }
 ALGORITHMS = tuple(MODELS)
 PICTURES = ("densities.png", "chains.png", "conditional.png", "weights.png")
-SHOWN = (
+ROW = (  # the fields of a row; the first eleven are shown in the terminal
     "algorithm", "seed", "true_weight", "empirical_weight", "final_weight", "weight_min_late", "weight_max_late",
-    "acceptance_global", "rhat_mode", "log_z", "log_z_grid",
+    "acceptance_global", "rhat_mode", "log_z", "log_z_grid", "weight_sd_late", "chain_weight", "switch_rate",
+    "acceptance_local", "log_z_ess", "log_z_standard_error", "stopped_at",
 )
 
 
@@ -86,16 +89,16 @@ class Preset:
         return linear_decay(LEARNING_RATE, self.steps) if self.decays else constant(LEARNING_RATE)
 
 
-PRESETS = {"quick": Preset(10, True), "best": Preset(75, True), "paper": Preset(75, False)}
+PRESETS = {"quick": Preset(8, True), "best": Preset(20, True), "paper": Preset(75, False)}
 
 
 class Outcome(NamedTuple):
-    """What one training leaves: its row of the table, and what the pictures need."""
+    """What one training leaves: its row of the table, and what the pictures need. One that broke off has no model."""
     row: dict[str, Any]
     weights: list[tuple[int, float]]  # step, weight of the upper-right mode
-    log_p: Array                      # of the model on BOX, normalised there
-    log_lambda: Array | None          # of its flow
-    chains: Array                     # (SWEEPS, CHAINS, 2)
+    log_p: Array | None = None        # of the model on BOX, normalised there
+    log_lambda: Array | None = None   # of its flow
+    chains: Array | None = None       # (SWEEPS, CHAINS, 2)
 
 
 def run(
@@ -120,7 +123,7 @@ def run(
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the terminal shows of each row."""
-    return [{name: row[name] for name in SHOWN} for row in rows]
+    return [{name: row[name] for name in ROW[:11]} for row in rows]
 
 
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Outcome:
@@ -140,14 +143,20 @@ def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_st
         log(progress)
         on_step(name, progress)
 
-    start = model.init(rng)
-    state = train_ebm(
-        model, type(start)(*(like(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
-        Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
-        evaluate=lambda state: {"weight": weight(lambda x: model.log_density(state, x))}, callback=report, resume=resume,
-        checkpoint=folder / "checkpoint.npz", identity={"algorithm": algorithm, "preset": preset, "seed": seed},
-    )
-    return measure(algorithm, model, state, read_log(log.path), data, seed)
+    start, row = model.init(rng), dict.fromkeys(ROW)
+    row |= {"algorithm": algorithm, "seed": seed, "true_weight": float(TARGET.zone_weights()[UPPER_RIGHT])}
+    row |= {"empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT))}
+    try:
+        state = train_ebm(
+            model, type(start)(*(like(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
+            Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
+            evaluate=lambda state: {"weight": weight(lambda x: model.log_density(state, x))}, callback=report, resume=resume,
+            checkpoint=folder / "checkpoint.npz", identity={"algorithm": algorithm, "preset": preset, "seed": seed},
+        )
+    except TrainingStopped as stopped:
+        lines = read_log(log.path)
+        return Outcome(row | {"stopped_at": stopped.step}, trace(lines))
+    return measure(row, model, state, read_log(log.path))
 
 
 def weight(log_density: LogDensity) -> float:
@@ -155,32 +164,32 @@ def weight(log_density: LogDensity) -> float:
     return float(grid(log_density, BOX).mass[IN_UPPER_RIGHT].sum())
 
 
-def measure(
-    algorithm: str, model: Any, state: Any, lines: list[dict[str, Any]], data: Array, seed: int
-) -> Outcome:
-    rng = np.random.default_rng([seed, 3])
+def trace(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:
+    return [(line["step"], line["held_out"]["weight"]) for line in lines if line["held_out"]]
+
+
+def measure(row: dict[str, Any], model: Any, state: Any, lines: list[dict[str, Any]]) -> Outcome:
+    rng = np.random.default_rng([row["seed"], 3])
 
     def log_density(x: Array) -> Array:
         return model.log_density(state, x.astype(np.float32))
 
-    at = grid(log_density, BOX)
+    at, estimate = grid(log_density, BOX), log_z(model, state, log_density, rng)
     kernel, every = sampler(model, state)
     chains = run_chains(kernel, state.chains[:CHAINS], log_density, SWEEPS * every, rng, every).x
     zones = TARGET.zones(chains.reshape(-1, 2)).reshape(chains.shape[:2])
-    weights = [(line["step"], line["held_out"]["weight"]) for line in lines if line["held_out"]]
+    weights = trace(lines)
     late = [value for step, value in weights if step > lines[-1]["step"] / 2]
-    estimate = log_z(model, state, log_density, rng)
-    row = {
-        "algorithm": algorithm, "true_weight": float(TARGET.zone_weights()[UPPER_RIGHT]), "final_weight": weights[-1][1],
-        "weight_min_late": min(late), "weight_max_late": max(late), "acceptance_global": mean_late(lines, "acceptance_global"),
-        "rhat_mode": finite_or_text(mode_rhat(zones, TARGET.count)), "log_z": estimate.log_z, "log_z_grid": at.log_z,
-        "seed": seed, "empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT)),
-        "weight_sd_late": float(np.std(late)), "chain_weight": float(np.mean(zones == UPPER_RIGHT)),
-        "switch_rate": switch_rate(zones), "acceptance_local": mean_late(lines, "acceptance_local"),
+    row = row | {
+        "final_weight": weights[-1][1], "weight_min_late": min(late), "weight_max_late": max(late),
+        "acceptance_global": mean_late(lines, "acceptance_global"), "log_z": estimate.log_z, "log_z_grid": at.log_z,
+        "rhat_mode": finite_or_text(mode_rhat(zones, TARGET.count)), "weight_sd_late": float(np.std(late)),
+        "chain_weight": float(np.mean(zones == UPPER_RIGHT)), "switch_rate": switch_rate(zones),
+        "acceptance_local": mean_late(lines, "acceptance_local"),
         "log_z_ess": estimate.ess, "log_z_standard_error": estimate.standard_error,
     }
     log_lambda = None
-    if algorithm == "flowmc":
+    if isinstance(model, FlowMCEBM):
         log_lambda = grid(lambda x: model.flow.log_prob(state.flow, x.astype(np.float32)), BOX).log_p
     return Outcome(row, weights, at.log_p - at.log_z, log_lambda, chains)
 
@@ -215,18 +224,18 @@ def finite_or_text(value: float) -> float | str:
 
 
 def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[tuple[int, float]]]]) -> None:
-    """Of the first seed; the weights of all."""
-    flowmc, pcd = (first[name] for name in ALGORITHMS)
-    assert flowmc.log_lambda is not None
+    """Of the first seed, of the trainings that did not break off; the weights of all."""
+    log_p = {"truth": TARGET.log_prob(BOX.points)}
+    for name, outcome in first.items():
+        log_p |= {key: v for key, v in ((name, outcome.log_p), ("flow", outcome.log_lambda)) if v is not None}
     side = round(math.sqrt(len(BOX.points)))
-    log_p = {"truth": TARGET.log_prob(BOX.points), "flowmc": flowmc.log_p, "flow": flowmc.log_lambda, "pcd": pcd.log_p}
     square = {name: values.reshape(side, side) for name, values in log_p.items()}
     draw.densities(out / "densities.png", square, LOW, HIGH)
     draw.conditional(out / "conditional.png", BOX.points[:: side + 1, 0], {k: np.diagonal(v) for k, v in square.items()})
-    x = {name: outcome.chains for name, outcome in first.items()}
+    x = {name: outcome.chains for name, outcome in first.items() if outcome.chains is not None}
     zones = {name: TARGET.zones(c.reshape(-1, 2)).reshape(c.shape[:2]) for name, c in x.items()}
-    draw.chains(out / "chains.png", x, zones, {"flowmc": "4 MALA, 2 i-SIR, 4 MALA", "pcd": "10 ULA"})
-    row = flowmc.row
+    draw.chains(out / "chains.png", x, zones, {name: "4 MALA, 2 i-SIR, 4 MALA" if name == "flowmc" else "10 ULA" for name in x})
+    row = first["flowmc"].row
     draw.weights(out / "weights.png", traces, row["true_weight"], row["empirical_weight"], POINTS // BATCH)
 
 
@@ -243,7 +252,7 @@ def write_results(path: Path, preset: str, rows: list[dict[str, Any]], traces: d
 def table(results: list[dict[str, Any]]) -> str:
     """results.json of several presets -> a Markdown table: means over the seeds, in brackets standard deviations."""
     heads = [
-        "preset", "algorithm", "final weight", "mean, final - data", "mean, final - 2/3", "late range", "late sd",
+        "preset", "algorithm", "trained", "final weight", "mean, final - data", "mean, final - 2/3", "late range", "late sd",
         "global acceptance", "R-hat of the mode, worst",
     ]
     lines = [heads, ["---"] * len(heads)]
@@ -255,12 +264,15 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def cells(rows: list[dict[str, Any]]) -> list[str]:
-    """One line of the table, from the rows of all seeds."""
-    column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    final = column["final_weight"].astype(float)
-    accepted = column["acceptance_global"]
+    """One line of the table, from the rows of all seeds; those that broke off are counted and left out."""
+    whole = [row for row in rows if row["stopped_at"] is None]
+    counted = f"{len(whole)} of {len(rows)}"
+    if not whole:
+        return [counted, *["-"] * 7]
+    column = {name: np.array([row[name] for row in whole]) for name in ROW}
+    final, accepted = column["final_weight"].astype(float), column["acceptance_global"]
     return [
-        f"{final.mean():.3f} ({final.std(ddof=1):.3f})",
+        counted, f"{final.mean():.3f} ({final.std(ddof=1):.3f})" if len(final) > 1 else f"{final[0]:.3f}",
         f"{np.abs(final - column['empirical_weight']).mean():.4f}",
         f"{np.abs(final - column['true_weight']).mean():.4f}",
         f"{column['weight_min_late'].min():.3f}-{column['weight_max_late'].max():.3f}",

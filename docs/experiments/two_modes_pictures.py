@@ -8,8 +8,10 @@ import numpy as np
 from evenflow.reference.pictures import COLOURS, new_figure, write
 from evenflow.reference.trees import Array
 
-NAMES = {"truth": "truth", "flowmc": "flowMC-EBM", "flow": "companion flow", "pcd": "PCD-ULA"}
-INK = {"truth": "black", "flowmc": COLOURS[0], "flow": COLOURS[2], "pcd": COLOURS[1]}
+NAMES = {
+    "truth": "truth", "flowmc": "flowMC-EBM", "flow": "companion flow", "pcd": "PCD-ULA", "pcd-tilted": "PCD-ULA, tilted",
+}
+INK = {"truth": "black", "flowmc": COLOURS[0], "flow": COLOURS[2], "pcd": COLOURS[1], "pcd-tilted": COLOURS[3]}
 MODES = (COLOURS[4], COLOURS[1])  # lower left, upper right
 
 
@@ -66,7 +68,7 @@ def weights(
     figure = new_figure(8.5, 4.6)
     axes = figure.subplots()
     for name, seeds in traces.items():
-        for k, trace in enumerate(seeds):
+        for k, trace in enumerate(trace for trace in seeds if trace):
             steps, values = np.array(trace).T
             style: dict[str, Any] = {"alpha": 1.0, "linewidth": 1.6} if k == 0 else {"alpha": 0.35, "linewidth": 0.9}
             axes.plot(steps / per_epoch, values, color=INK[name], label=NAMES[name] if k == 0 else None, **style)

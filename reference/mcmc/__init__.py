@@ -11,3 +11,13 @@
     chains         running a kernel
     diagnostics    effective sample size, R-hat, acceptance, zone weights, switch rate
 """
+from evenflow.reference.mcmc.chains import Chains, run
+from evenflow.reference.mcmc.contract import Kernel
+from evenflow.reference.mcmc.flowmc import FlowMC
+from evenflow.reference.mcmc.hmc import HMC
+from evenflow.reference.mcmc.independence import ISIR, IndependentMH
+from evenflow.reference.mcmc.langevin import MALA, ULA
+from evenflow.reference.mcmc.latent import Latent
+from evenflow.reference.mcmc.metropolis import RandomWalk
+
+__all__ = ["HMC", "ISIR", "MALA", "ULA", "Chains", "FlowMC", "IndependentMH", "Kernel", "Latent", "RandomWalk", "run"]

@@ -4,14 +4,17 @@ Small trainings, in this process; the numbers of the real ones stand in docs/two
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from evenflow.experiments import pool, two_modes
+from evenflow.experiments import digits, pool, two_modes
 from evenflow.experiments.two_modes import Preset, weight
+from evenflow.reference.commands import app
 from evenflow.reference.training import Progress, TrainingStopped
 
 FIELDS = {  # what the table of the demo promises, in its order
@@ -42,9 +45,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     seen: list[tuple[str, int]] = []
     rows = two_modes.run(tmp_path, "quick", (0, 1), lambda name, progress: seen.append((name, progress.step)))
-    assert [(row["algorithm"], row["seed"]) for row in rows] == [(a, s) for s in (0, 1) for a in ("flowmc", "pcd")]
-    assert all(set(row) >= FIELDS for row in rows)
-    assert seen[-1] == ("PCD-ULA, seed 1", 16)
+    assert [(row["algorithm"], row["seed"]) for row in rows] == [(a, s) for s in (0, 1) for a in two_modes.ALGORITHMS]
+    assert all(tuple(row) == two_modes.ROW and set(row) >= FIELDS for row in rows)
+    assert seen[-1] == ("PCD-ULA, tilted, seed 1", 16)
     for row in rows:
         assert row["true_weight"] == pytest.approx(2 / 3, abs=1e-9)
         assert abs(row["empirical_weight"] - 2 / 3) < 5 * math.sqrt(2 / 9 / 512)
@@ -62,6 +65,19 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
         two_modes.run(tmp_path, "paper", (0,), resume=True)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_a_training_that_breaks_off_is_a_row_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ULA with a step far too large: the chains run away, and the others are measured all the same."""
+    pcd = two_modes.MODELS["pcd"]
+    monkeypatch.setitem(two_modes.MODELS, "pcd", replace(pcd, step_size=1e38))
+    rows = two_modes.run(tmp_path)
+    assert [row["stopped_at"] is None for row in rows] == [True, False, True]
+    assert rows[1]["final_weight"] is None
+    assert rows[1]["empirical_weight"] == rows[0]["empirical_weight"]
+    assert all((tmp_path / picture).exists() for picture in two_modes.PICTURES)
+
+
 @pytest.mark.usefixtures("small")
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match="unknown preset 'fast'"):
@@ -75,25 +91,66 @@ def test_the_weight_is_that_of_the_upper_right_mode() -> None:
     assert weight(lambda x: two_modes.TARGET.log_prob(-x)) == pytest.approx(1 / 3, abs=1e-6)
 
 
-def test_one_preset_differs_from_the_other_in_its_rates_alone() -> None:
+def test_the_presets_are_those_of_the_page() -> None:
     paper, best = two_modes.PRESETS["paper"], two_modes.PRESETS["best"]
-    assert paper.steps == best.steps == 75 * 256
+    assert (paper.steps, best.steps, two_modes.PRESETS["quick"].steps) == (75 * 256, 20 * 256, 8 * 256)
     assert paper.rate()(0) == paper.rate()(paper.steps - 1) == best.rate()(0) == 0.01
     assert best.rate()(best.steps // 2) == pytest.approx(0.005)
 
 
 def test_the_table_by_hand() -> None:
     def row(algorithm: str, final: float, accepted: float | None, rhat: float | str) -> dict[str, Any]:
-        return {
-            "algorithm": algorithm, "true_weight": 0.6, "empirical_weight": 0.62, "final_weight": final, "weight_min_late": 0.5,
-            "weight_max_late": 0.7, "weight_sd_late": 0.03, "acceptance_global": accepted, "rhat_mode": rhat,
+        return dict.fromkeys(two_modes.ROW) | {
+            "algorithm": algorithm, "true_weight": 0.6, "empirical_weight": 0.62, "final_weight": final,
+            "weight_min_late": 0.5, "weight_max_late": 0.7, "weight_sd_late": 0.03, "acceptance_global": accepted,
+            "rhat_mode": rhat,
         }
 
     rows = [row("flowmc", 0.6, 0.9, 1.01), row("flowmc", 0.64, 0.8, 1.02)]
     rows += [row("pcd", 0.9, None, "inf"), row("pcd", 0.9, None, 3.0)]
+    rows += [{**row("pcd-tilted", 0.9, None, "inf"), "stopped_at": 7}]
     lines = two_modes.table([{"preset": "best", "rows": rows}]).splitlines()
-    assert lines[2] == "| best | flowMC-EBM | 0.620 (0.028) | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.02 |"
-    assert lines[3] == "| best | PCD-ULA | 0.900 (0.000) | 0.2800 | 0.3000 | 0.500-0.700 | 0.030 | - | inf |"
+    assert lines[2] == "| best | flowMC-EBM | 2 of 2 | 0.620 (0.028) | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.02 |"
+    assert lines[3] == "| best | PCD-ULA | 2 of 2 | 0.900 (0.000) | 0.2800 | 0.3000 | 0.500-0.700 | 0.030 | - | inf |"
+    assert lines[4] == "| best | PCD-ULA, tilted | 0 of 1 | - | - | - | - | - | - | - |"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One document with --json, no second run over a first, and the demo's rows beside those of the digits."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    done = CliRunner().invoke(app, ["reproduce", "two-modes", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == json.loads(Path("two-modes-quick/results.json").read_text())["rows"]
+    again = CliRunner().invoke(app, ["reproduce", "two-modes"])
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "two-modes-quick is not empty: go on with --resume, or choose another folder" in again.stderr
+    resumed = CliRunner().invoke(app, ["reproduce", "two-modes", "--resume"])
+    assert "Written to two-modes-quick: results.json and densities.png" in resumed.stdout
+
+    def digits_run(out: Path, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        (out / "results.json").write_text('{"rows": [{"blocks": 1}], "seed": 0}')
+        return [{"blocks": 1}]
+
+    monkeypatch.setattr(digits, "run", digits_run)
+    demo = CliRunner().invoke(app, ["demo", "--json"])
+    assert demo.exit_code == 0, demo.output
+    rows = json.loads(Path("demo/results.json").read_text())["rows"]
+    assert json.loads(demo.stdout) == rows
+    assert [row.get("algorithm") for row in rows] == [None, *two_modes.ALGORITHMS]
+    assert all(set(row) >= FIELDS for row in rows[1:])
+
+
+def test_an_unknown_experiment_or_preset_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, said in ((["two-moods"], "unknown experiment 'two-moods', did you mean 'two-modes'?"),
+                            (["two-modes", "--preset", "fast"], "unknown preset 'fast', did you mean 'best'?")):
+        refused = CliRunner().invoke(app, ["reproduce", *arguments])
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert said in refused.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
