@@ -15,15 +15,14 @@ import numpy as np
 
 from evenflow.reference import optim
 from evenflow.reference.checks import check_count, check_positive, lookup, unknown
-from evenflow.reference.densities import Density, StandardNormal
+from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski
 from evenflow.reference.ebm.contract import Algorithm
 from evenflow.reference.ebm.flowmc import GLOBAL, LOCAL
-from evenflow.reference.energies import MLPEnergy
+from evenflow.reference.energies import MLPEnergy, Tilted
 from evenflow.reference.flows import Flow, realnvp
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.models import DTYPES
-from evenflow.reference.trees import Array, Tree
 
 FLOW = {"layers": 4, "hidden": (64, 64), "flow_learning_rate": 0.003}
 USUAL: dict[str, dict[str, Any]] = {
@@ -97,24 +96,6 @@ class EBMConfig:
                 raise ValueError(unknown("choice", name, sorted(names)))
         choices: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()}
         return cls(**choices)
-
-
-@dataclass(frozen=True)
-class Tilted:
-    """The energy E - log rho: for algorithms that know of no tilt."""
-    energy: MLPEnergy
-    base: Density
-
-    @property
-    def d(self) -> int:
-        return self.energy.d
-
-    def init(self, rng: np.random.Generator) -> Tree:
-        return self.energy.init(rng)
-
-    def __call__(self, params: Tree, x: Array) -> Array:
-        """x (n, d) -> (n,)."""
-        return self.energy(params, x) - self.base.log_prob({}, x)
 
 
 def build_flow(config: EBMConfig, d: int) -> Flow:

@@ -73,6 +73,27 @@ class MixtureEnergy:
 
 
 @dataclass(frozen=True)
+class Tilted:
+    """The energy E - log rho: a tilt for algorithms that know of none. The density has no parameters of its own."""
+    energy: Energy
+    tilt: Density
+
+    def __post_init__(self) -> None:
+        EBM(self.energy, self.tilt)  # says whether they fit
+
+    @property
+    def d(self) -> int:
+        return self.energy.d
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        return self.energy.init(rng)
+
+    def __call__(self, params: Tree, x: Array) -> Array:
+        """x (n, d) -> (n,)."""
+        return self.energy(params, x) - self.tilt.log_prob({}, x)
+
+
+@dataclass(frozen=True)
 class EBM:
     """An energy with the density that tilts it (which has no parameters of its own), or None."""
     energy: Energy

@@ -34,8 +34,7 @@ from evenflow.reference.checks import check_count, lookup
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
 from evenflow.reference.ebm.loop import like, train_ebm
-from evenflow.reference.ebm_models import Tilted
-from evenflow.reference.energies import MLPEnergy
+from evenflow.reference.energies import MLPEnergy, Tilted
 from evenflow.reference.flows import realnvp
 from evenflow.reference.folders import Log, read_log
 from evenflow.reference.mcmc.chains import run as run_chains

@@ -84,7 +84,7 @@ class FCE:
 
         mean_log_p = [float(np.sum(self.log_p(model, x))) / len(x) for x in (positives, negatives)]
         info = {
-            "contrast": mean_log_p[1] - mean_log_p[0], "gradient_norm": norm, "loss": value, "flow_loss": flow_value,
+            "contrast": mean_log_p[1] - mean_log_p[0], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,
             "log_z": float(after["c"]),
         }
         return State(after["energy"], onp.asarray(after["c"]), flow, energy_optimiser, flow_optimiser), info

@@ -11,6 +11,7 @@ from evenflow.reference.training import Report, Settings, as_arrays, check_all_f
 from evenflow.reference.trees import Array, Tree, tree_map
 
 S = TypeVar("S", bound=tuple[Any, ...])
+RUN_AWAY = 1e6  # nats between data and samples: no model is that wrong, but a training that diverges goes on to 1e20 and beyond
 
 
 def train_ebm(
@@ -31,6 +32,9 @@ def train_ebm(
         positives = draw(state.step, rng)
         noise = like(algorithm.noise(rng), positives.dtype)
         after, info = algorithm.step(unpack(state.params), positives, noise, now)
+        if abs(info["contrast"]) > RUN_AWAY:
+            apart = f"the energies of data and samples are {info['contrast']:.2g} nats apart"
+            raise FloatingPointError(f"{apart}: it has run away, and may not at a smaller learning rate or step size")
         params = as_arrays(after._asdict())
         check_all_finite("after the update,", params)
         report = Report(info.pop("contrast"), now.energy, info.pop("gradient_norm"), info)

@@ -373,7 +373,7 @@ def test_at_the_optimum_neither_player_moves() -> None:
     algorithm, state, z = matched(1.3, 0.7, 0.7)
     after, info = algorithm.step(state._replace(
         energy_optimiser=Adam().init({"energy": state.energy, "c": state.c})), 1.3 * z, {"flow": z}, RATES)
-    np.testing.assert_allclose(info["loss"], 2 * math.log(2), rtol=1e-12)
+    np.testing.assert_allclose(info["classifier_loss"], 2 * math.log(2), rtol=1e-12)
     for optimiser in (after.energy_optimiser, after.flow_optimiser):
         assert max(np.abs(g).max(initial=0) for g in leaves(gradient_of(optimiser))) < QUANTILES
 
@@ -423,7 +423,7 @@ def test_v_and_its_gradients_against_the_definition() -> None:
     )
     after, info = algorithm.step(fresh, x, noise, RATES)
     model = {"energy": state.energy, "c": state.c}
-    np.testing.assert_allclose([-info["loss"], info["flow_loss"]], value(model, state.flow), rtol=1e-7)
+    np.testing.assert_allclose([-info["classifier_loss"], info["flow_loss"]], value(model, state.flow), rtol=1e-7)
     numeric, analytic = directional_check(
         lambda m: -value(m, state.flow), lambda m: gradient_of(after.energy_optimiser), model, generator(5)
     )

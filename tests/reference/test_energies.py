@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenflow.reference.densities import Density, DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
-from evenflow.reference.energies import EBM, MixtureEnergy, MLPEnergy, contrast, energy_and_gradient
+from evenflow.reference.energies import EBM, MixtureEnergy, MLPEnergy, Tilted, contrast, energy_and_gradient
 from evenflow.reference.normalizer import grid, lattice
 from evenflow.reference.special import logsumexp
 from evenflow.reference.trees import Array, Tree, cast, leaves, size, tree_map
@@ -191,3 +191,13 @@ def test_tilts_that_are_refused() -> None:
     learned: Density = DiagonalNormal(2)
     with pytest.raises(ValueError, match="tilt must have no parameters of its own, got DiagonalNormal"):
         EBM(MLPEnergy(2), learned)
+
+
+def test_tilted_is_the_ebm_with_that_tilt_as_an_energy() -> None:
+    energy, rho = MLPEnergy(2, (8,)), StandardNormal(2)
+    params = randomise(energy.init(generator(3)), generator(4))
+    x = generator(5).standard_normal((6, 2))
+    tilted = EBM(Tilted(energy, rho))
+    np.testing.assert_allclose(tilted.log_density(params, x), EBM(energy, rho).log_density(params, x), rtol=1e-14)
+    with pytest.raises(ValueError, match="energy and tilt must agree in d, got 2 and 3"):
+        Tilted(energy, StandardNormal(3))
