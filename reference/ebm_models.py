@@ -11,8 +11,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from evenflow.reference import optim
 from evenflow.reference.checks import check_count, check_positive, lookup, unknown
 from evenflow.reference.densities import StandardNormal

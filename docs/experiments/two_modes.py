@@ -251,8 +251,8 @@ def write_results(path: Path, preset: str, rows: list[dict[str, Any]], traces: d
 def table(results: list[dict[str, Any]]) -> str:
     """results.json of several presets -> a Markdown table: means over the seeds, in brackets standard deviations."""
     heads = [
-        "preset", "algorithm", "trained", "final weight", "mean, final - data", "mean, final - 2/3", "late range", "late sd",
-        "global acceptance", "R-hat of the mode, worst",
+        "preset", "algorithm", "trained", "final weight", "final - data", "final - 2/3", "final - chains", "late range",
+        "late sd", "global acceptance", "R-hat of the mode",
     ]
     lines = [heads, ["---"] * len(heads)]
     for result in results:
@@ -267,13 +267,12 @@ def cells(rows: list[dict[str, Any]]) -> list[str]:
     whole = [row for row in rows if row["stopped_at"] is None]
     counted = f"{len(whole)} of {len(rows)}"
     if not whole:
-        return [counted, *["-"] * 7]
+        return [counted, *["-"] * 8]
     column = {name: np.array([row[name] for row in whole]) for name in ROW}
     final, accepted = column["final_weight"].astype(float), column["acceptance_global"]
     return [
         counted, f"{final.mean():.3f} ({final.std(ddof=1):.3f})" if len(final) > 1 else f"{final[0]:.3f}",
-        f"{np.abs(final - column['empirical_weight']).mean():.4f}",
-        f"{np.abs(final - column['true_weight']).mean():.4f}",
+        *(f"{np.abs(final - column[other]).mean():.4f}" for other in ("empirical_weight", "true_weight", "chain_weight")),
         f"{column['weight_min_late'].min():.3f}-{column['weight_max_late'].max():.3f}",
         f"{column['weight_sd_late'].mean():.3f}",
         "-" if accepted[0] is None else f"{accepted.mean():.3f}",
