@@ -45,6 +45,7 @@ BURN_IN, EVERY = 10, 2       # sweeps before the first samples are taken from th
 HELD_OUT, DRAWS = 500, 2000  # held-out rows and draws of the flow that judge the training as it goes on
 TRUST = 0.01                 # where a smaller share of the draws is effective, they judge nothing
 FROZEN = 0.05                # of the training: CoopFlow's flow waits so long (Xie et al. 2022)
+PRETRAIN_RATE = 0.003        # of a flow trained beforehand, decaying linearly to zero
 COPIES = 16                  # of whole-number data, each dequantised anew, to pretrain a flow on
 
 
@@ -193,7 +194,7 @@ def begin(trained: TrainedEBM, rng: np.random.Generator, data: Array | None = No
     config, algorithm = trained.config, trained.algorithm
     if isinstance(algorithm, NTEBM | CoopFlow):
         flow = algorithm.flow.init(rng) if data is None else pretrained(
-            algorithm.flow, data, config.pretrain_steps, rng, config.batch, config.flow_learning_rate
+            algorithm.flow, data, config.pretrain_steps, rng, config.batch, PRETRAIN_RATE
         )
         state: Any = algorithm.init(rng, flow)
     else:
