@@ -2,13 +2,13 @@
 
 flowMC-EBM and PCD-ULA learn p* = 1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I) from 16,384 points: batches of 64,
 1,024 persistent chains, Adam at 0.01, Langevin steps of 0.01. ULA makes 10 of them a training step; flowMC 4 of MALA, 2 of
-i-SIR with 32 slots, 4 of MALA. flowMC-EBM is tilted by the base N(0, I) of its flow; PCD comes without a tilt, as in the paper,
-and with the same one, so that it differs from flowMC-EBM in its sampler alone. All chains start from N(0, I).
+i-SIR with 32 slots, 4 of MALA. flowMC-EBM is tilted by the base N(0, I) of its flow, PCD is not. A third run is flowMC-EBM with
+10 of MALA and no i-SIR: what it loses is lost for want of global moves alone. All chains start from N(0, I).
 
 What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Three presets:
 
     paper   75 epochs at a constant learning rate, as printed
-    best    20 epochs, the rates decaying linearly to zero, for both algorithms
+    best    20 epochs, the rates decaying linearly to zero, for all three
     quick   as best, in 8 epochs
 
     evenflow reproduce two-modes --preset best --seeds 5 --out two-modes
@@ -34,7 +34,7 @@ from evenflow.reference.checks import check_count, lookup
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
 from evenflow.reference.ebm.loop import like, train_ebm
-from evenflow.reference.energies import MLPEnergy, Tilted
+from evenflow.reference.energies import MLPEnergy
 from evenflow.reference.flows import realnvp
 from evenflow.reference.folders import Log, read_log
 from evenflow.reference.mcmc.chains import run as run_chains
@@ -59,14 +59,12 @@ CHAINS, SWEEPS = 64, 200              # that tell whether the trained sampler mi
 DRAWS = 20_000                        # of the flow, for log Z
 PARTICLES, TEMPERATURES = 2_000, 200  # of the annealing, for log Z without a flow
 MODELS: dict[str, Any] = {
-    "flowmc": FlowMCEBM(
-        MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0), (("local", 4), ("global", 2), ("local", 4)),
-        N, STEP_SIZE, BATCH, BUFFER,
-    ),
-    "pcd": PCD(MLPEnergy(2), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFER),
-    "pcd-tilted": PCD(Tilted(MLPEnergy(2), StandardNormal(2)), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFER),
+    name: FlowMCEBM(MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0), moves, N, STEP_SIZE, BATCH, BUFFER)
+    for name, moves in (("flowmc", (("local", 4), ("global", 2), ("local", 4))), ("flowmc-local", (("local", 10),)))
 }
+MODELS["pcd"] = PCD(MLPEnergy(2), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFER)
 ALGORITHMS = tuple(MODELS)
+BETWEEN = {"flowmc": "4 MALA, 2 i-SIR, 4 MALA", "flowmc-local": "10 MALA", "pcd": "10 ULA"}  # two states of a chain
 PICTURES = ("densities.png", "chains.png", "conditional.png", "weights.png")
 ROW = (  # the fields of a row; the first eleven are shown in the terminal
     "algorithm", "seed", "true_weight", "empirical_weight", "final_weight", "weight_min_late", "weight_max_late",
@@ -142,19 +140,21 @@ def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_st
         log(progress)
         on_step(name, progress)
 
-    start, row = model.init(rng), dict.fromkeys(ROW)
-    row |= {"algorithm": algorithm, "seed": seed, "true_weight": float(TARGET.zone_weights()[UPPER_RIGHT])}
-    row |= {"empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT))}
+    start, checkpoint = model.init(rng), folder / "checkpoint.npz"
+    row = dict.fromkeys(ROW) | {
+        "algorithm": algorithm, "seed": seed, "true_weight": float(TARGET.zone_weights()[UPPER_RIGHT]),
+        "empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT)),
+    }
     try:
         state = train_ebm(
             model, type(start)(*(like(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
             Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
-            evaluate=lambda state: {"weight": weight(lambda x: model.log_density(state, x))}, callback=report, resume=resume,
-            checkpoint=folder / "checkpoint.npz", identity={"algorithm": algorithm, "preset": preset, "seed": seed},
+            evaluate=lambda state: {"weight": weight(lambda x: model.log_density(state, x))}, callback=report,
+            checkpoint=checkpoint, resume=resume and checkpoint.exists(),
+            identity={"algorithm": algorithm, "preset": preset, "seed": seed},
         )
     except TrainingStopped as stopped:
-        lines = read_log(log.path)
-        return Outcome(row | {"stopped_at": stopped.step}, trace(lines))
+        return Outcome(row | {"stopped_at": stopped.step}, trace(read_log(log.path)))
     return measure(row, model, state, read_log(log.path))
 
 
@@ -188,7 +188,7 @@ def measure(row: dict[str, Any], model: Any, state: Any, lines: list[dict[str, A
         "log_z_ess": estimate.ess, "log_z_standard_error": estimate.standard_error,
     }
     log_lambda = None
-    if isinstance(model, FlowMCEBM):
+    if row["algorithm"] == "flowmc":
         log_lambda = grid(lambda x: model.flow.log_prob(state.flow, x.astype(np.float32)), BOX).log_p
     return Outcome(row, weights, at.log_p - at.log_z, log_lambda, chains)
 
@@ -226,14 +226,17 @@ def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[t
     """Of the first seed, of the trainings that did not break off; the weights of all."""
     log_p = {"truth": TARGET.log_prob(BOX.points)}
     for name, outcome in first.items():
-        log_p |= {key: v for key, v in ((name, outcome.log_p), ("flow", outcome.log_lambda)) if v is not None}
+        if outcome.log_p is not None:
+            log_p[name] = outcome.log_p
+        if outcome.log_lambda is not None:
+            log_p["flow"] = outcome.log_lambda
     side = round(math.sqrt(len(BOX.points)))
     square = {name: values.reshape(side, side) for name, values in log_p.items()}
     draw.densities(out / "densities.png", square, LOW, HIGH)
     draw.conditional(out / "conditional.png", BOX.points[:: side + 1, 0], {k: np.diagonal(v) for k, v in square.items()})
     x = {name: outcome.chains for name, outcome in first.items() if outcome.chains is not None}
     zones = {name: TARGET.zones(c.reshape(-1, 2)).reshape(c.shape[:2]) for name, c in x.items()}
-    draw.chains(out / "chains.png", x, zones, {name: "4 MALA, 2 i-SIR, 4 MALA" if name == "flowmc" else "10 ULA" for name in x})
+    draw.chains(out / "chains.png", x, zones, BETWEEN)
     row = first["flowmc"].row
     draw.weights(out / "weights.png", traces, row["true_weight"], row["empirical_weight"], POINTS // BATCH)
 

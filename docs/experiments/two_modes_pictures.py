@@ -9,9 +9,10 @@ from evenflow.reference.pictures import COLOURS, new_figure, write
 from evenflow.reference.trees import Array
 
 NAMES = {
-    "truth": "truth", "flowmc": "flowMC-EBM", "flow": "companion flow", "pcd": "PCD-ULA", "pcd-tilted": "PCD-ULA, tilted",
+    "truth": "truth", "flowmc": "flowMC-EBM", "flow": "its companion flow", "flowmc-local": "without global moves",
+    "pcd": "PCD-ULA",
 }
-INK = {"truth": "black", "flowmc": COLOURS[0], "flow": COLOURS[2], "pcd": COLOURS[1], "pcd-tilted": COLOURS[3]}
+INK = {"truth": "black", "flowmc": COLOURS[0], "flow": COLOURS[2], "flowmc-local": COLOURS[3], "pcd": COLOURS[1]}
 MODES = (COLOURS[4], COLOURS[1])  # lower left, upper right
 
 
