@@ -7,12 +7,11 @@ The energy E is a perceptron (energies.py), its layers no narrower than 2 d, and
 of the flow, N(0, I); NT has the flow's own density in its place. The papers of PCD, CoopFlow and FCE have no $\rho$: but with a
 perceptron alone Z need not be finite, and where it is, the weights of a flow's draws need not have a finite variance.
 """
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from evenflow.reference import optim
-from evenflow.reference.checks import check_count, check_positive, lookup, unknown
+from evenflow.reference.checks import check_count, check_positive, lookup
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski
 from evenflow.reference.ebm.contract import Algorithm
@@ -20,7 +19,7 @@ from evenflow.reference.ebm.flowmc import GLOBAL, LOCAL
 from evenflow.reference.energies import MLPEnergy, Tilted
 from evenflow.reference.flows import Flow, realnvp
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.models import DTYPES
+from evenflow.reference.models import DTYPES, Choices
 
 FLOW = {"layers": 4, "hidden": (64, 64), "flow_learning_rate": 0.003}
 # NT and CoopFlow start their chains anew at every step: where E changes faster than so short a chain can follow, E steepens
@@ -39,7 +38,7 @@ PRETRAINED = tuple(name for name, usual in USUAL.items() if "pretrain_steps" in 
 
 
 @dataclass(frozen=True)
-class EBMConfig:
+class EBMConfig(Choices):
     """The choices. 0 and None stand for the algorithm's usual, which takes their place at once (USUAL)."""
     family: str = "ebm"
     algorithm: str = "flowmc"
@@ -83,19 +82,6 @@ class EBMConfig:
         for width in self.hidden or ():
             check_count("hidden", width)
         check_count("seed", self.seed, least=0)
-
-    def as_json(self) -> dict[str, Any]:
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, tree: dict[str, Any]) -> "EBMConfig":
-        """Raises ValueError for a name that is no choice."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        for name in tree:
-            if name not in names:
-                raise ValueError(unknown("choice", name, sorted(names)))
-        choices: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()}
-        return cls(**choices)
 
 
 def build_flow(config: EBMConfig, d: int) -> Flow:

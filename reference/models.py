@@ -5,7 +5,7 @@ checkpoints, and the same Config, data and machine give the same parameters agai
 """
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from evenflow.reference import optim
 from evenflow.reference.aqf import aqf
@@ -24,8 +24,25 @@ TRANSFORMERS: dict[str, Transformer] = {"affine": AffineTransformer(5.0), "splin
 DTYPES = {"float32": 4, "float64": 8}
 
 
+class Choices:
+    """A dataclass of choices, there and back as plain JSON."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> Self:
+        """Raises ValueError for a name that is no choice."""
+        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for name in tree:
+            if name not in names:
+                raise ValueError(unknown("choice", name, sorted(names)))
+        choices: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()}
+        return cls(**choices)
+
+
 @dataclass(frozen=True)
-class Config:
+class Config(Choices):
     """The choices. `layers` are couplings or layers of a flow, or of SAEF's block map; `hidden` the widths of networks."""
     family: str = "saef"
     objective: str = ""                      # "": the family's usual one
@@ -63,19 +80,6 @@ class Config:
         check_positive("learning_rate", self.learning_rate)
         check_positive("clip", self.clip)
         optim.check_fraction("average_decay", self.average_decay)
-
-    def as_json(self) -> dict[str, Any]:
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, tree: dict[str, Any]) -> "Config":
-        """Raises ValueError for a name that is no choice."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        for name in tree:
-            if name not in names:
-                raise ValueError(unknown("choice", name, sorted(names)))
-        choices: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()}
-        return cls(**choices)
 
     def settings(self) -> Settings:
         schedule = optim.SCHEDULES[self.schedule](self.learning_rate, self.steps)
