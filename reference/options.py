@@ -34,7 +34,7 @@ Data = Annotated[str | None, option(None, f"digits, {', '.join(TARGETS)}, {FILES
 Out = Annotated[Path | None, option(None, "The run's folder: config, checkpoint, log, pictures.", "runs/FAMILY-DATA-sSEED")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit.")]
 Experiment = Annotated[str, typer.Argument(help=f"One of {', '.join(EXPERIMENTS)}.", show_default=False)]
-Preset = Annotated[str, typer.Option(help="quick, best, or paper: as printed.")]
+Preset = Annotated[str, typer.Option(help="quick, best, slow, or paper: as printed.")]
 Seeds = Annotated[int, typer.Option(help="How many: 0, 1, ...", min=1)]
 ReproduceOut = Annotated[Path | None, option(None, "A new folder for results.json, pictures, runs.", "EXPERIMENT-PRESET")]
 ResumeAll = Annotated[bool, typer.Option("--resume", help="Go on with the trainings that the folder holds, bit for bit.")]

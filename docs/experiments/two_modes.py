@@ -5,11 +5,12 @@ flowMC-EBM and PCD-ULA learn p* = 1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1),
 i-SIR with 32 slots, 4 of MALA. flowMC-EBM is tilted by the base N(0, I) of its flow, PCD is not. A third run is flowMC-EBM with
 10 of MALA and no i-SIR: what it loses is lost for want of global moves alone. All chains start from N(0, I).
 
-What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Three presets:
+What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Four presets:
 
     paper   75 epochs at a constant learning rate, as printed
     best    20 epochs, the rates decaying linearly to zero, for all three
     quick   as best, in 8 epochs
+    slow    as best, at a tenth of the rate: there those without global moves do not run away
 
     evenflow reproduce two-modes --preset best --seeds 5 --out two-modes
 
@@ -50,7 +51,7 @@ from evenflow.reference.trees import Array, write_aside
 TARGET = two_modes()
 UPPER_RIGHT = 1                       # its zone
 POINTS, BATCH, BUFFER = 16_384, 64, 1_024
-LEARNING_RATE, STEP_SIZE, N = 0.01, 0.01, 32
+STEP_SIZE, N = 0.01, 32               # of the Langevin steps; slots of i-SIR
 LOW, HIGH = -4.0, 4.0
 BOX = lattice((LOW, LOW), (HIGH, HIGH), 160)
 IN_UPPER_RIGHT = TARGET.zones(BOX.points) == UPPER_RIGHT
@@ -77,16 +78,20 @@ ROW = (  # the fields of a row; the first eleven are shown in the terminal
 class Preset:
     epochs: int
     decays: bool
+    learning_rate: float = 0.01  # of Adam, for energy and flow
 
     @property
     def steps(self) -> int:
         return self.epochs * POINTS // BATCH
 
     def rate(self) -> Callable[[int], float]:
-        return linear_decay(LEARNING_RATE, self.steps) if self.decays else constant(LEARNING_RATE)
+        return linear_decay(self.learning_rate, self.steps) if self.decays else constant(self.learning_rate)
 
 
-PRESETS = {"quick": Preset(8, True), "best": Preset(20, True), "paper": Preset(75, False)}
+PRESETS = {
+    "quick": Preset(8, decays=True), "best": Preset(20, decays=True), "slow": Preset(20, decays=True, learning_rate=0.001),
+    "paper": Preset(75, decays=False),
+}
 
 
 class Outcome(NamedTuple):
@@ -243,7 +248,7 @@ def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[t
 
 def write_results(path: Path, preset: str, rows: list[dict[str, Any]], traces: dict[str, Any]) -> None:
     results = {
-        "rows": rows, "preset": preset, "epochs": PRESETS[preset].epochs, "decays": PRESETS[preset].decays,
+        "rows": rows, "preset": preset, **vars(PRESETS[preset]),
         "weights": traces, "python": platform.python_version(),
         "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd")},
     }

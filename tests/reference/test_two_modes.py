@@ -97,6 +97,7 @@ def test_the_presets_are_those_of_the_page() -> None:
     assert (paper.steps, best.steps, two_modes.PRESETS["quick"].steps) == (75 * 256, 20 * 256, 8 * 256)
     assert paper.rate()(0) == paper.rate()(paper.steps - 1) == best.rate()(0) == 0.01
     assert best.rate()(best.steps // 2) == pytest.approx(0.005)
+    assert two_modes.PRESETS["slow"].rate()(0) == 0.001
 
 
 def test_the_table_by_hand() -> None:
