@@ -23,13 +23,13 @@ from evenflow.reference.models import DTYPES, Choices
 
 FLOW = {"layers": 4, "hidden": (64, 64), "flow_learning_rate": 0.003}
 # NT and CoopFlow start their chains anew at every step: where E changes faster than so short a chain can follow, E steepens
-# without end. On two-modes NT did so at 5e-4 after 500 steps, CoopFlow at 1e-3 within 100, and PCD with ULA steps of 0.01.
+# without end. On two-modes NT did so at 5e-4 after 500 steps, CoopFlow at 1e-4 after 300, and PCD with ULA steps of 0.01.
 USUAL: dict[str, dict[str, Any]] = {
     "flowmc": {**FLOW, "learning_rate": 0.003, "buffer": 1024, "local_steps": 8, "global_steps": 2, "N": 32, "step_size": 0.01},
     "pcd": {"learning_rate": 0.003, "buffer": 1024, "local_steps": 20, "step_size": 0.002},
     "nt": {**FLOW, "learning_rate": 1e-4, "local_steps": 20, "step_size": 0.1, "pretrain_steps": 500},
     "coopflow": {
-        **FLOW, "learning_rate": 1e-4, "flow_learning_rate": 3e-4, "local_steps": 30, "step_size": 5e-4, "pretrain_steps": 500,
+        **FLOW, "learning_rate": 1e-5, "flow_learning_rate": 3e-4, "local_steps": 30, "step_size": 5e-4, "pretrain_steps": 500,
     },
     "fce": {**FLOW, "learning_rate": 0.003},
     "jarzynski": {"learning_rate": 0.003, "buffer": 1024, "step_size": 0.01},

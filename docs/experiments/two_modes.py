@@ -284,7 +284,7 @@ def cells(rows: list[dict[str, Any]]) -> list[str]:
         f"{column['weight_min_late'].min():.3f}-{column['weight_max_late'].max():.3f}",
         f"{column['weight_sd_late'].mean():.3f}",
         "-" if accepted[0] is None else f"{accepted.mean():.3f}",
-        f"{max(float(value) for value in column['rhat_mode']):.3g}",
+        f"{max(float(value) for value in column['rhat_mode']):.3f}",
     ]
 
 

@@ -115,7 +115,7 @@ def test_the_table_by_hand() -> None:
     lines = two_modes.table([{"preset": "best", "rows": rows}]).splitlines()
     flowmc, local, pcd = lines[2:]
     assert flowmc == (
-        "| best | flowMC-EBM | 2 of 2 | 0.620 (0.028) | 0.0200 | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.02 |"
+        "| best | flowMC-EBM | 2 of 2 | 0.620 (0.028) | 0.0200 | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.020 |"
     )
     assert pcd == "| best | PCD-ULA | 2 of 2 | 0.900 (0.000) | 0.2800 | 0.3000 | 0.2900 | 0.500-0.700 | 0.030 | - | inf |"
     assert local == "| best | without global moves | 0 of 1 | - | - | - | - | - | - | - | - |"
