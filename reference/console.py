@@ -18,7 +18,7 @@ HEADS = {
     "inversion_ms_per_1000": "invert\nms/1000", "round_trip_error": "round\ntrip", "train_seconds": "train\ns",
     "true_weight": "true\nweight", "empirical_weight": "data's", "final_weight": "final", "weight_min_late": "least\nlate",
     "weight_max_late": "most\nlate", "acceptance_global": "global\naccept.", "rhat_mode": "R-hat\nmode",
-    "log_z_grid": "log_z\ngrid",
+    "log_z_grid": "log_z\ngrid", "stopped_at": "broke\noff at",
 }
 
 
@@ -76,7 +76,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         table.add_column(HEADS.get(field, field), justify="left" if field == "objective" else "right", no_wrap=True)
     for row in rows:
         table.add_row(*map(cell, row.values()))
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    Console(width=None if sys.stdout.isatty() else 114).print(table)
 
 
 def print_fields(row: Mapping[str, Any], title: str = "") -> None:
@@ -84,7 +84,7 @@ def print_fields(row: Mapping[str, Any], title: str = "") -> None:
     table = Table(title=title, show_header=False)
     for field, value in row.items():
         table.add_row(field.replace("_", " "), cell(value))
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    Console(width=None if sys.stdout.isatty() else 114).print(table)
 
 
 def cell(value: Any) -> str:

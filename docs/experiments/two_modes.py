@@ -67,7 +67,7 @@ MODELS["pcd"] = PCD(MLPEnergy(2), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFE
 ALGORITHMS = tuple(MODELS)
 BETWEEN = {"flowmc": "4 MALA, 2 i-SIR, 4 MALA", "flowmc-local": "10 MALA", "pcd": "10 ULA"}  # two states of a chain
 PICTURES = ("densities.png", "chains.png", "conditional.png", "weights.png")
-ROW = (  # the fields of a row; the first eleven are shown in the terminal
+ROW = (  # the fields of a row; the first eleven and the last are shown in the terminal
     "algorithm", "seed", "true_weight", "empirical_weight", "final_weight", "weight_min_late", "weight_max_late",
     "acceptance_global", "rhat_mode", "log_z", "log_z_grid", "weight_sd_late", "chain_weight", "switch_rate",
     "acceptance_local", "log_z_ess", "log_z_standard_error", "stopped_at",
@@ -125,7 +125,7 @@ def run(
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the terminal shows of each row."""
-    return [{name: row[name] for name in ROW[:11]} for row in rows]
+    return [{name: row[name] for name in (*ROW[:11], "stopped_at")} for row in rows]
 
 
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Outcome:
