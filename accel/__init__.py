@@ -1,0 +1,1 @@
+"""The accelerated twin of evenflow.reference: the same meaning on NumPy with hand-derived adjoints, and on CuPy."""

@@ -1,0 +1,25 @@
+"""Where arrays live: NumPy on the host, CuPy on the device. The fused operations are written once and ask here whose they are."""
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from evenflow.reference.checks import value
+from evenflow.reference.trees import Array
+
+_modules: dict[type, Any] = {np.ndarray: np}  # type of array -> its module
+
+
+def register(xp: ModuleType) -> None:
+    """Make `xp` (CuPy, or a stand-in with its interface) known as the module of xp.ndarray."""
+    _modules[xp.ndarray] = xp
+
+
+def module_of(*arrays: Array) -> Any:
+    """numpy, or the device module if any of the arrays (autograd's boxes are looked through) lives on the device."""
+    known = [_modules.get(type(value(array)), np) for array in arrays]
+    return next((xp for xp in known if xp is not np), np)
+
+
+def on_device(array: Array) -> bool:
+    return module_of(array) is not np

@@ -1,0 +1,87 @@
+r"""Operations with a hand-derived adjoint: however much one of them computes, autograd sees one node.
+
+    forward(*args) -> (outputs, saved)         plain arrays in, a tuple of arrays out, and what the way back needs
+    backward(saved, wanted, *g) -> gradients   g: one for each output, None where nothing depends on it;
+                                               one gradient for each argument number in `wanted`
+
+autograd's nodes have one output. The first output is the node; each further one hangs below it as a node without
+arithmetic: on the way back (children come before parents) it hands its g to the common `Tape`, and the first output's
+node, whose turn comes next, finds all g there and runs `backward` once.
+"""
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autograd.extend import SparseObject, defvjp_argnum, defvjp_argnums, primitive, vspace
+from autograd.tracer import isbox
+
+from evenflow.reference.trees import Array
+
+Forward = Callable[..., tuple[tuple[Array, ...], Any]]
+Backward = Callable[..., Sequence[Array]]
+
+
+class Tape:
+    """What one call leaves for its way back."""
+
+    def __init__(self, forward: Forward, backward: Backward) -> None:
+        self.forward, self.backward = forward, backward
+        self.outputs: tuple[Array, ...] = ()
+        self.saved: Any = None
+        self.pending: dict[int, Array] = {}
+
+
+def nothing(like: Array) -> SparseObject:
+    """The gradient that a further output passes on to the first one: none, but the first one's turn will come."""
+    return SparseObject(vspace(like), add_nothing)
+
+
+def add_nothing(total: Array) -> Array:
+    return total
+
+
+def fused(forward: Forward, backward: Backward) -> Callable[..., tuple[Array, ...]]:
+    """One operation on the tape out of its two directions. All its outputs come back, as a tuple."""
+    def call(*args: Any) -> tuple[Array, ...]:
+        if not any(map(isbox, args)):
+            return forward(*args)[0]
+        tape = Tape(forward, backward)
+        first = _first(tape, *args)
+        return (first, *(_further(tape, i, first) for i in range(1, len(tape.outputs))))
+
+    return call
+
+
+def run(tape: Tape, *args: Any) -> Array:
+    tape.outputs, tape.saved = tape.forward(*args)
+    return tape.outputs[0]
+
+
+def run_back(argnums: Sequence[int], ans: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Any], Any]:
+    tape = args[0]
+    if any(map(isbox, args[1:])):
+        raise NotImplementedError("fused operations have first derivatives only: for second ones use the reference backend")
+
+    def vjp(g: Array | None) -> Sequence[Array]:
+        if isbox(g):
+            raise NotImplementedError("fused operations have first derivatives only: use the reference backend")
+        given, tape.pending = tape.pending, {}
+        gs = [g, *(given.get(i) for i in range(1, len(tape.outputs)))]
+        return tape.backward(tape.saved, tuple(n - 1 for n in argnums), *gs)
+
+    return vjp
+
+
+def hand_over(argnum: int, ans: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Array], SparseObject]:
+    tape, i, first = args
+
+    def vjp(g: Array) -> SparseObject:
+        tape.pending[i] = g
+        return nothing(first)
+
+    return vjp
+
+
+_first = primitive(run)
+defvjp_argnums(_first, run_back)
+_further = primitive(lambda tape, i, first: tape.outputs[i])
+defvjp_argnum(_further, hand_over)
