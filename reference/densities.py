@@ -17,6 +17,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.checks import check_count, check_positive, check_shape, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.special import bounded, logsumexp
 from evenflow.reference.trees import Array, Tree
 
@@ -52,6 +53,7 @@ class StandardNormal:
         check_shape("noise", noise, "n", self.d)
         return noise
 
+    @replaceable
     def log_prob(self, params: Tree, z: Array) -> Array:
         """z (n, d) -> (n,)."""
         check_shape("z", z, "n", self.d)

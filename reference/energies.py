@@ -18,10 +18,12 @@ from typing import Protocol
 
 import autograd.numpy as np
 import numpy as onp
-from autograd import make_vjp, value_and_grad
+from autograd import make_vjp
 
 from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.densities import Density, Mixture
+from evenflow.reference.dispatch import replaceable
+from evenflow.reference.gradients import value_and_gradient
 from evenflow.reference.networks import MLP
 from evenflow.reference.trees import Array, Tree, size
 
@@ -112,6 +114,7 @@ class EBM:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.energy.init(rng)
 
+    @replaceable
     def log_density(self, params: Tree, x: Array) -> Array:
         r"""$-E(x) + \log\rho(x)$: log p(x) + log Z.  x (n, d) -> (n,)."""
         return -self.energy(params, x) + (0.0 if self.tilt is None else self.tilt.log_prob({}, x))
@@ -141,7 +144,7 @@ def contrast(
     signed = np.concatenate([np.full(n, 1 / n, dtype=positives.dtype), -w])
     both = np.concatenate([positives, negatives])
     with np.errstate(all="ignore"):
-        value, gradient = value_and_grad(lambda theta: np.sum(signed * energy(theta, both)))(params)
+        value, gradient = value_and_gradient(lambda theta: np.sum(signed * energy(theta, both)), params)
     if not np.isfinite(value):
         raise FloatingPointError(f"the energy must be finite at data and samples, got {value} for the difference of its means")
     return float(value), gradient

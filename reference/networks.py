@@ -22,6 +22,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.checks import check_context, check_count, check_shape, lookup, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.special import tanh
 from evenflow.reference.trees import Array, Tree
 
@@ -55,6 +56,7 @@ class MLP:
         sizes = (self.inputs, *self.hidden, self.outputs)
         return init_layers(rng, sizes, self.context_dim, self.final_scale)
 
+    @replaceable
     def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, inputs), context (n, context_dim) -> (n, outputs)."""
         check_shape("x", x, "n", self.inputs)
@@ -80,6 +82,7 @@ class MaskedMLP:
         sizes = (len(self.degrees_in), *self.hidden, len(self.degrees_out))
         return init_layers(rng, sizes, self.context_dim, self.final_scale)
 
+    @replaceable
     def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, inputs), context (n, context_dim) -> (n, outputs)."""
         check_shape("x", x, "n", len(self.degrees_in))

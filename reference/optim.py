@@ -20,6 +20,7 @@ from typing import TypeAlias
 import numpy as np
 
 from evenflow.reference.checks import check_count, check_positive, check_shape
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array, Tree, leaves, tree_map
 
 Schedule: TypeAlias = Callable[[int], float]  # steps made so far -> learning rate of the next
@@ -40,6 +41,7 @@ class Adam:
     def init(self, params: Tree) -> Tree:
         return {"t": np.array(0), "m": tree_map(np.zeros_like, params), "v": tree_map(np.zeros_like, params)}
 
+    @replaceable
     def update(self, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
         """params, grads: trees of one shape -> the next params and state."""
         beta1, beta2, t, rate = self.beta1, self.beta2, int(state["t"]) + 1, float(learning_rate)
@@ -109,6 +111,7 @@ SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
 }
 
 
+@replaceable
 def global_norm(grads: Tree) -> float:
     """The Euclidean norm of all leaves together, in float64: squares of large float32 numbers would overflow."""
     with np.errstate(over="ignore"):
@@ -124,6 +127,7 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, float]:
     return (grads if norm <= limit else tree_map(lambda g: g * (limit / norm), grads)), norm
 
 
+@replaceable
 def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     r"""The exponential average of theta_1 ... theta_t, unbiased from the first step on.
 

@@ -36,6 +36,7 @@ from evenflow.reference.bijections.permutation import check_order
 from evenflow.reference.blocks import FreeFormHead, block_map_of
 from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.densities import StandardNormal
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.flows import Score
 from evenflow.reference.networks import MaskedMLP
 from evenflow.reference.trees import Array, Tree
@@ -96,7 +97,7 @@ class SemiAutoregressive:
         """For each block size k: the map, its parameters, the coordinates (B_k, k) and contexts (n, B_k, w) of its blocks."""
         for T, p in zip(self.maps, params["maps"], strict=True):
             which = [b for b, block in enumerate(self.blocks) if len(block) == T.d]
-            yield T, p, onp.array([self.blocks[b] for b in which]), h[:, which]
+            yield T, p, onp.array([self.blocks[b] for b in which]), h if len(which) == len(self.blocks) else h[:, which]
 
     def loss(self, params: Tree, x: Array, noise: Array, score: Score, context: Array | None = None) -> Array:
         """Teacher forcing: the sum over blocks of the score of m draws, averaged over the data.
@@ -111,11 +112,11 @@ class SemiAutoregressive:
         total = 0.0
         for T, p, members, h in self.groups(params, self.contexts(params, x, context)):
             k, rows = T.d, n * len(members)
-            z_b = np.reshape(noise[:, :, members], (m * rows, k))      # m draws for each datum and block
+            z_b = np.reshape(noise[:, :, members], (m, rows, k))       # m draws for each datum and block
             h_b = np.reshape(h, (rows, self.context_width))            # from the true x_<b, the same for all draws
-            draws = T.forward(p, z_b, np.concatenate([h_b] * m))[0]
+            draws = draws_of(T, p, z_b, h_b)
             x_b = np.reshape(x[:, members], (rows, k))
-            total = total + np.sum(score(np.reshape(draws, (m, rows, k)), x_b))
+            total = total + np.sum(score(draws, x_b))
         return total / n
 
     def noise(self, rng: onp.random.Generator, n: int) -> Array:
@@ -150,6 +151,13 @@ class SemiAutoregressive:
     def restore(self, *columns: Array) -> Array:
         """Columns in the order of generation -> in the order of the data."""
         return np.concatenate(columns, axis=1)[:, onp.argsort(self.order)]
+
+
+@replaceable
+def draws_of(T: Bijection | FreeFormHead, params: Tree, z: Array, h: Array) -> Array:
+    """m draws of a block for each context: noise z (m, rows, k), h (rows, context_width) -> (m, rows, k)."""
+    m, rows, k = z.shape
+    return np.reshape(T.forward(params, np.reshape(z, (m * rows, k)), np.concatenate([h] * m))[0], z.shape)
 
 
 @dataclass(frozen=True)

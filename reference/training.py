@@ -1,7 +1,7 @@
 """One training loop for every model, with checkpoints that continue bit for bit.
 
     args = draw(rng)                            # a minibatch and all the noise of this step
-    value, grads = value_and_grad(loss)(params, *args)
+    value, grads = value_and_gradient(loss, params, *args)
     grads, norm = clip_by_global_norm(grads, clip)
     params, optimiser_state = optimiser.update(params, grads, optimiser_state, schedule(step))
     average = moving_average(average, params, average_decay, step + 1)
@@ -26,11 +26,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from autograd import value_and_grad
 
 from evenflow.reference import optim
 from evenflow.reference.checkpoints import PathLike, State, keep, resumed
 from evenflow.reference.checks import check_count, check_positive
+from evenflow.reference.dispatch import replaceable
+from evenflow.reference.gradients import value_and_gradient
 from evenflow.reference.trees import Array, Tree, named_leaves, tree_map
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
@@ -158,7 +159,7 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
     if not isinstance(args, tuple):
         raise TypeError(f"draw must return the tuple of the loss's further arguments, got {type(args).__name__}")
     with np.errstate(all="ignore"):  # what overflows is looked for below, and named
-        value, grads = value_and_grad(loss)(state.params, *args)
+        value, grads = value_and_gradient(loss, state.params, *args)
     value, norm, rate = float(value), optim.global_norm(grads), float(settings.schedule(state.step))
     if not math.isfinite(value):
         raise FloatingPointError(f"the loss is {value}")
@@ -184,6 +185,7 @@ def as_arrays(tree: Tree | None) -> Tree | None:
     return None if tree is None else tree_map(lambda leaf: np.asarray(leaf) if np.isscalar(leaf) else leaf, tree)
 
 
+@replaceable
 def check_all_finite(what: str, tree: Tree) -> None:
     for path, leaf in named_leaves(tree):
         if not np.all(np.isfinite(leaf)):

@@ -11,6 +11,7 @@ import autograd.numpy as np
 
 from evenflow.reference.bijections.contract import check_same_shape
 from evenflow.reference.checks import check_positive, check_shape
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.special import bounded
 from evenflow.reference.trees import Array
 
@@ -44,10 +45,12 @@ class AffineTransformer:
         log_scale, shift = np.split(raw, 2, axis=-1)
         return bounded(np.squeeze(log_scale, -1), self.limit), np.squeeze(shift, -1)
 
+    @replaceable
     def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *z.shape, self.width)
         return affine(z, *self.shape(raw))
 
+    @replaceable
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *x.shape, self.width)
         return affine_inverse(x, *self.shape(raw))

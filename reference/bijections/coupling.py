@@ -15,6 +15,7 @@ import numpy as onp
 
 from evenflow.reference.bijections.affine import AffineTransformer
 from evenflow.reference.bijections.contract import Transformer, check_input
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.networks import MLP
 from evenflow.reference.trees import Array, Tree
 
@@ -47,12 +48,14 @@ class Coupling:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
 
+    @replaceable
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         A, B = self.select()
         x_B, log_slope = self.transformer.forward(self.raw(params, z @ A, context), z @ B)
         return z * onp.array(self.mask) + x_B @ B.T, np.sum(log_slope, axis=1)
 
+    @replaceable
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         A, B = self.select()

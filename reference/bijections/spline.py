@@ -17,6 +17,7 @@ import autograd.numpy as np
 
 from evenflow.reference.bijections.contract import check_same_shape
 from evenflow.reference.checks import check_count, check_positive, check_shape, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.special import bounded
 from evenflow.reference.trees import Array
 
@@ -24,6 +25,7 @@ MIN_BIN = 1e-3      # the least width and height of a bin, as a share of the who
 SLOPE_LIMIT = 5.0   # slopes stay within e^-5 and e^5
 
 
+@replaceable
 def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
     """z (...), increasing knots (..., K + 1), positive slopes (..., K + 1) -> x (...), log dx/dz (...)."""
     check_knots("z", z, x_knots, y_knots, slopes)
@@ -37,6 +39,7 @@ def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: 
     return inside * x + ~inside * tail, inside * log_derivative(xi, s, d_k, d_next) + ~inside * log_slope
 
 
+@replaceable
 def rational_quadratic_spline_inverse(
     x: Array, x_knots: Array, y_knots: Array, slopes: Array
 ) -> tuple[Array, Array]:
@@ -101,6 +104,7 @@ def check_knots(name: str, v: Array, x_knots: Array, y_knots: Array, slopes: Arr
         raise ValueError(f"x_knots must have shape (*{name}.shape, K + 1), K >= 1; {name} has {v.shape}, got {x_knots.shape}")
 
 
+@replaceable
 def knots(raw: Array, low: float, high: float) -> Array:
     """K raw numbers -> K + 1 increasing knots from low to high, by a softmax with the floor MIN_BIN. raw = 0: equal bins."""
     bins = raw.shape[-1]

@@ -69,7 +69,7 @@ class CoopFlow:
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above. rates.flow = 0 leaves the flow alone."""
         proposed = self.flow.sample(state.flow, noise["flow"])
-        negatives = revised(proposed, self.steps, self.step_size, partial(self.log_density, state))
+        negatives = revised(proposed, self.steps, self.step_size, partial(self.ebm.log_density, state.energy))
 
         difference, gradient = contrast(self.energy, state.energy, positives, negatives)
         energy, energy_optimiser, norm = descend(

@@ -29,6 +29,7 @@ from evenflow.reference.ebm.updates import check_moves, descend, started
 from evenflow.reference.energies import Energy, contrast
 from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc.adaptation import adapted
+from evenflow.reference.mcmc.contract import walk
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.optim import Adam
@@ -72,12 +73,10 @@ class NTEBM:
         """positives (n, d): the x+ of the list above. rates.flow is not used."""
         check_moves(noise["moves"], self.steps)
         step_size, log_p_z = float(state.step_size), partial(self.latent_log_density, state)
-        kernel, accepted = replace(self.kernel, step_size=step_size), []
+        kernel = replace(self.kernel, step_size=step_size)
         now = started(kernel, self.flow.base.sample(state.flow["base"], noise["flow"]), log_p_z)
-        for draw in noise["moves"]:
-            now, move = kernel.step(now, draw, log_p_z)
-            accepted.append(move.accepted)
-        negatives, _ = self.flow.bijection.forward(state.flow["bijection"], now.x)
+        path, accepted = walk(kernel, now, noise["moves"], log_p_z)
+        negatives, _ = self.flow.bijection.forward(state.flow["bijection"], path[-1])
 
         difference, gradient = contrast(self.energy, state.energy, positives, negatives)
         energy, optimiser, norm = descend(self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy)

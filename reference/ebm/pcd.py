@@ -21,6 +21,7 @@ from evenflow.reference.densities import Density
 from evenflow.reference.ebm.contract import Info, Rates, check_buffer
 from evenflow.reference.ebm.updates import check_moves, descend, started
 from evenflow.reference.energies import EBM, Energy, contrast
+from evenflow.reference.mcmc.contract import walk
 from evenflow.reference.mcmc.langevin import ULA
 from evenflow.reference.optim import Adam
 from evenflow.reference.trees import Array, Tree
@@ -65,12 +66,10 @@ class PCD:
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above."""
-        kernel, log_density, chosen = ULA(self.step_size), partial(self.log_density, state), noise["chosen"]
+        kernel, log_density, chosen = ULA(self.step_size), partial(self.ebm.log_density, state.energy), noise["chosen"]
         check_moves(noise["moves"], self.steps)
-        now = started(kernel, state.chains[chosen], log_density)
-        for draw in noise["moves"]:
-            now, _ = kernel.step(now, draw, log_density)
-        negatives, chains = now.x, state.chains.copy()
+        path, _ = walk(kernel, started(kernel, state.chains[chosen], log_density), noise["moves"], log_density)
+        negatives, chains = path[-1], state.chains.copy()
         chains[chosen] = negatives
 
         difference, gradient = contrast(self.energy, state.energy, positives, negatives)

@@ -2,10 +2,10 @@
 from typing import Any
 
 import autograd.numpy as np
-from autograd import value_and_grad
 
 from evenflow.reference.checks import check_positive
 from evenflow.reference.flows import Flow
+from evenflow.reference.gradients import value_and_gradient
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at
 from evenflow.reference.optim import Adam, global_norm
 from evenflow.reference.training import check_all_finite
@@ -42,7 +42,7 @@ def forward_divergence(flow: Flow, params: Tree, x: Array) -> tuple[float, Tree]
 def finite_value_and_gradient(what: str, loss: Any, params: Tree) -> tuple[float, Tree]:
     """Raises FloatingPointError for a value that is not finite; `descend` looks at the gradient."""
     with np.errstate(all="ignore"):
-        value, gradient = value_and_grad(loss)(params)
+        value, gradient = value_and_gradient(loss, params)
     if not np.isfinite(value):
         raise FloatingPointError(f"{what} must be finite, got {value}")
     return float(value), gradient

@@ -14,13 +14,14 @@ samplers have kept the old point's log density or gradient after such a move, an
 `log_density(x)` is log p(x) up to a constant, (chains, d) -> (chains,). It is -inf outside the support, where no chain may
 start; NaN and +inf are errors wherever they appear.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from autograd import make_vjp
 
 from evenflow.reference.checks import check_finite, check_shape
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array, Tree, cast
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
@@ -73,6 +74,17 @@ def check_positions(x: Array) -> None:
         raise ValueError(f"x must hold floating-point numbers, got {x.dtype}")
 
 
+@replaceable
+def walk(kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Array, Array]:
+    """One step for each noise: every position on the way (steps, chains, d), and what was accepted (steps, chains)."""
+    path, accepted = [], []
+    for noise in noises:
+        state, info = kernel.step(state, noise, log_density)
+        path.append(state.x)
+        accepted.append(info.accepted)
+    return np.stack(path), np.stack(accepted)
+
+
 def noise_like(x: Array, kernel: Kernel, rng: np.random.Generator) -> Tree:
     """The noise of one step, in the dtype of the positions."""
     return cast(kernel.noise(rng, *x.shape), x.dtype)
@@ -86,6 +98,7 @@ def log_density_at(x: Array, log_density: LogDensity) -> Array:
     return looked_at(x, log_p, finite)
 
 
+@replaceable
 def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Array]:
     """log p (chains,) and its gradient in x (chains, d), zero where log p is -inf. Raises FloatingPointError as above."""
     finite = np.all(np.isfinite(x), axis=1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.checks import check_count
-from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at
+from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at, walk
 from evenflow.reference.trees import Array, Tree
 
 
@@ -52,11 +52,8 @@ class FlowMC:
         for (kernel, steps), draws in zip(self.blocks, noise, strict=True):
             if len(draws) != steps:
                 raise ValueError(f"noise must be for the {steps} steps of each block, got {len(draws)}")
-            now, took = kernel.init(x, log_density), []
-            for draw in draws:
-                now, info = kernel.step(now, draw, log_density)
-                trace.append(now.x)
-                took.append(info.accepted)
-            x = now.x
-            accepted.append(np.stack(took))
-        return State(x), Sweep(np.any(np.concatenate(accepted), axis=0), tuple(accepted), np.stack(trace))
+            path, took = walk(kernel, kernel.init(x, log_density), draws, log_density)
+            trace.append(path)
+            accepted.append(took)
+            x = path[-1]
+        return State(x), Sweep(np.any(np.concatenate(accepted), axis=0), tuple(accepted), np.concatenate(trace))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.checks import check_count, check_shape
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc.contract import (
     Info,
@@ -74,6 +75,7 @@ def independent_mh(
     return metropolis(log_ratio, uniform, proposal, state)
 
 
+@replaceable
 def isir(
     state: State, noise: Tree, uniform: Array, log_density: LogDensity, flow: Flow, params: Tree
 ) -> tuple[State, Choice]:

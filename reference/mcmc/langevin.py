@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.checks import check_positive, check_shape
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.mcmc.contract import (
     Info,
     LogDensity,
@@ -46,6 +47,7 @@ def start(x: Array, log_density: LogDensity) -> State:
     return state
 
 
+@replaceable
 def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -> State:
     """One unadjusted step. noise (chains, d), standard normal. Raises FloatingPointError where it leaves the support."""
     check_shape("noise", noise, *state.x.shape)
@@ -57,6 +59,7 @@ def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -
     return after
 
 
+@replaceable
 def mala(state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity) -> tuple[State, Info]:
     """One adjusted step. noise (chains, d), standard normal; uniform (chains,) in [0, 1)."""
     check_shape("noise", noise, *state.x.shape)

@@ -15,6 +15,7 @@ The gradient of $\|u\|^\beta$ is singular at 0 for $\beta \le 1$. Where $u \ne 0
 $(\|u\|^2 + \text{EPS}^2)^{\beta/2}$ instead, which keeps the score proper; at $u = 0$ value and gradient are 0.
 Not to be confused with the energy of an energy-based model.
 """
+from dataclasses import dataclass
 from numbers import Real
 
 import autograd.numpy as np
@@ -33,7 +34,7 @@ def energy_score(draws: Array, y: Array, beta: float = 1.0, estimator: str = "U"
     """
     beta = check_beta(beta)
     check_draws(draws, y)
-    return pair_score(lambda a, b: distance(a, b, beta), draws, y, estimator)
+    return pair_score(Distance(beta), draws, y, estimator)
 
 
 def energy_distance(x: Array, y: Array, beta: float = 1.0, estimator: str = "U") -> Array:
@@ -44,7 +45,16 @@ def energy_distance(x: Array, y: Array, beta: float = 1.0, estimator: str = "U")
     """
     beta = check_beta(beta)
     check_samples(x, y)
-    return pair_distance(lambda a, b: distance(a, b, beta), x, y, estimator)
+    return pair_distance(Distance(beta), x, y, estimator)
+
+
+@dataclass(frozen=True)
+class Distance:
+    """The function of a pair (a, b) that both sum up."""
+    beta: float
+
+    def __call__(self, a: Array, b: Array) -> Array:
+        return distance(a, b, self.beta)
 
 
 def distance(a: Array, b: Array, beta: float) -> Array:

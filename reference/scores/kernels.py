@@ -9,6 +9,7 @@ cancel: KS *is* the energy score (factor 1) and MMD^2 *is* the energy distance, 
 (With half that kernel, as some authors define it, both would be halved.)
 """
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import autograd.numpy as np
 
@@ -31,29 +32,44 @@ def rbf_kernel(bandwidths: Sequence[float] = (2, 5, 10, 20, 40, 80)) -> PairFunc
     The default bandwidths are those of the code of Si et al. 2023; note that some codes write exp(-|x - y|^2 / s) or
     exp(-s |x - y|^2).
     """
-    scales = []
     for s in bandwidths:
         check_positive("bandwidths", s)
-        scales.append(-0.5 / float(s) ** 2)
-    if not scales:
+    if len(bandwidths) == 0:
         raise ValueError("bandwidths must hold at least one number, got none")
+    return RBF(tuple(-0.5 / float(s) ** 2 for s in bandwidths))
 
-    def kernel(a: Array, b: Array) -> Array:
+
+@dataclass(frozen=True)
+class RBF:
+    scales: tuple[float, ...]  # -1 / (2 s^2)
+
+    def __call__(self, a: Array, b: Array) -> Array:
         squared = np.sum((a - b) ** 2, axis=-1)
-        return sum(np.exp(scale * squared) for scale in scales)
-
-    return kernel
+        return sum(np.exp(scale * squared) for scale in self.scales)
 
 
 def linear_kernel() -> PairFunction:
     """k(x, y) = x . y. It sees nothing but the mean: MMD^2 = |E X - E Y|^2; the score is proper, but not strictly."""
-    return lambda a, b: np.sum(a * b, axis=-1)
+    return Linear()
+
+
+@dataclass(frozen=True)
+class Linear:
+    def __call__(self, a: Array, b: Array) -> Array:
+        return np.sum(a * b, axis=-1)
 
 
 def distance_kernel(beta: float = 1.0) -> PairFunction:
     """k(x, y) = |x|^beta + |y|^beta - |x - y|^beta, with the smoothed distance of energy.py."""
-    beta = check_beta(beta)
-    return lambda a, b: distance(a, 0.0, beta) + distance(b, 0.0, beta) - distance(a, b, beta)
+    return DistanceKernel(check_beta(beta))
+
+
+@dataclass(frozen=True)
+class DistanceKernel:
+    beta: float
+
+    def __call__(self, a: Array, b: Array) -> Array:
+        return distance(a, 0.0, self.beta) + distance(b, 0.0, self.beta) - distance(a, b, self.beta)
 
 
 def kernel_score(draws: Array, y: Array, kernel: PairFunction, estimator: str = "U") -> Array:

@@ -15,6 +15,7 @@ from autograd import make_vjp
 from autograd.extend import defvjp_argnums, primitive
 
 from evenflow.reference.checks import check_finite, check_shape, lookup, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array
 
 PairFunction: TypeAlias = Callable[[Array, Array], Array]  # symmetric, over the last axis: (..., d), (..., d) -> (...)
@@ -40,6 +41,7 @@ def pair_distance(f: PairFunction, x: Array, y: Array, estimator: str) -> Array:
     return 2 * (np.sum(cross_sums(f, x, y)) / (n * m) - within_sum(f, x) * weight(n) - within_sum(f, y) * weight(m))
 
 
+@replaceable
 def cross_sums(f: PairFunction, draws: Array, y: Array) -> Array:
     """sum_i f(x_i, y_j) for every j: draws (m, n, d), m for each y_j, or (m, d), shared by all; y (n, d) -> (n,)."""
     if draws.ndim == 3:
@@ -51,6 +53,7 @@ def cross_block(f: PairFunction, draws: Array, y: Array) -> Array:
     return np.sum(f(draws[:, None], y[None]), axis=0)
 
 
+@replaceable
 def within_sum(f: PairFunction, draws: Array) -> Array:
     """sum_{i<j} f(x_i, x_j): draws (m, n, d) -> (n,), or (m, d) -> a scalar."""
     later = [(draws[rows], draws[rows.start + 1:]) for rows in blocks(draws.shape[0] - 1, draws)]

@@ -8,6 +8,7 @@ the CRPS, the objective of autoregressive quantile flows (Si et al. 2022).
 import numpy as onp
 
 from evenflow.reference.checks import check_finite, check_shape, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array
 
 
@@ -24,5 +25,10 @@ def quantile_score(quantile: Array, y: Array, alpha: Array) -> Array:
         check_shape("alpha", alpha, *onp.shape(value(y)))
     if not onp.all((value(alpha) > 0) & (value(alpha) < 1)):
         raise ValueError(f"alpha must lie strictly between 0 and 1, got {value(alpha)}")
-    u = y - quantile
+    return pinball(y - quantile, alpha)
+
+
+@replaceable
+def pinball(u: Array, alpha: Array) -> Array:
+    """rho_alpha(u) = max(alpha u, (alpha - 1) u), entry by entry."""
     return alpha * u - u * (u < 0)

@@ -11,6 +11,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.checks import value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array
 
 
@@ -20,12 +21,14 @@ def ranks(x: Array) -> Array:
     return onp.argsort(order, axis=0)
 
 
+@replaceable
 def sorted_within(x: Array) -> Array:
     """sum_{i<j} |x_i - x_j|: x (m, ...) -> (...)."""
     weights = (2 * ranks(x) - x.shape[0] + 1).astype(x.dtype)
     return np.sum(weights * x, axis=0)
 
 
+@replaceable
 def sorted_cross(x: Array, y: Array) -> Array:
     """sum_i |x_i - y_j| for every j: x (m, L), y (n, L) -> (n, L)."""
     m, columns, middle = x.shape[0], onp.arange(x.shape[1]), onp.mean(value(x), axis=0)

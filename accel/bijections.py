@@ -1,0 +1,154 @@
+r"""Coupling layers, network and transformer in one operation; affine and spline.
+
+    x_A = z_A,   x_B = tau(z_B; raw),   raw = net(z_A, c),   log_det = sum log tau'        (or tau^-1, the other way)
+
+Backward, from the adjoints of x and log_det: through tau to those of z_B and raw, from raw through the network to those of
+z_A, c and the parameters; the adjoint of x_A passes, and the network's is added to it.
+"""
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evenflow.accel import elementwise as e
+from evenflow.accel import spline
+from evenflow.accel.fused import fused
+from evenflow.accel.networks import Layers, arrays, back_through, through
+from evenflow.reference.bijections import AffineTransformer, Chain, Coupling, SplineTransformer
+from evenflow.reference.bijections.contract import Bijection, check_input
+from evenflow.reference.checks import check_shape
+from evenflow.reference.dispatch import definitions
+from evenflow.reference.trees import Array, Tree
+
+
+class Affine(NamedTuple):
+    """The affine transformer with limit L, of the columns `moved`."""
+    limit: float
+
+    def forward(self, z: Array, raw: Array, moved: list[int], back: bool) -> tuple[Array, Array, Any]:
+        x, log_det, s = e.couple(z, raw, moved, self.limit, back)
+        return x, log_det, (z, x, s)
+
+    def backward(
+        self, saved: Any, g_x: Array, g_log_det: Array | None, moved: list[int], back: bool
+    ) -> tuple[Array, Array]:
+        return e.couple_back(g_x, g_log_det, *saved, moved, self.limit, back)
+
+
+def affine(transformer: AffineTransformer, raw: Array, v: Array, back: bool) -> tuple[Array, Array]:
+    check_shape("raw", raw, *v.shape, 2)
+    return _affine(transformer.limit, back, raw, v)  # type: ignore[return-value]
+
+
+def _affine_forward(limit: float, back: bool, raw: Array, v: Array) -> tuple[tuple[Array, Array], Any]:
+    out, log_slope, s = e.couple(v.reshape(-1, 1), raw.reshape(-1, 2), [0], limit, back)
+    return (out.reshape(v.shape), log_slope.reshape(v.shape)), (limit, back, v, out, s)
+
+
+def _affine_backward(kept: Any, wanted: tuple[int, ...], g: Array | None, g_l: Array | None) -> list[Array]:
+    limit, back, v, out, s = kept
+    g = np.zeros_like(out) if g is None else g.reshape(-1, 1)
+    g_l = None if g_l is None else g_l.reshape(-1)
+    g_v, g_raw = e.couple_back(g, g_l, v.reshape(-1, 1), out, s, [0], limit, back)
+    return [g_v.reshape(v.shape) if i == 3 else g_raw.reshape(*v.shape, 2) for i in wanted]
+
+
+_affine = fused(_affine_forward, _affine_backward)
+
+
+def affine_forward(transformer: AffineTransformer, raw: Array, z: Array) -> tuple[Array, Array]:
+    """bijections.affine.AffineTransformer.forward."""
+    return affine(transformer, raw, z, False)
+
+
+def affine_inverse(transformer: AffineTransformer, raw: Array, x: Array) -> tuple[Array, Array]:
+    """bijections.affine.AffineTransformer.inverse."""
+    return affine(transformer, raw, x, True)
+
+
+class Layer(NamedTuple):
+    """What is fixed about a coupling layer."""
+    net: Layers
+    passing: list[int]   # A
+    moved: list[int]     # B
+    transformer: Any     # Affine or spline.Spline
+    back: bool           # data -> noise
+
+
+def forward(layer: Layer, z: Array, context: Array | None, *leaves: Array) -> tuple[tuple[Array, Array], Any]:
+    raw, saved = through(layer.net, e.with_ones(z, layer.passing), context, leaves)
+    x, log_det, kept = layer.transformer.forward(z, raw, layer.moved, layer.back)
+    return (x, log_det), (layer, saved, kept)
+
+
+def backward(kept: Any, wanted: tuple[int, ...], g_x: Array | None, g_log_det: Array | None) -> list[Array]:
+    layer, saved, state = kept
+    if g_x is None:
+        g_x = np.zeros_like(state[0])
+    g_z, g_raw = layer.transformer.backward(state, g_x, g_log_det, layer.moved, layer.back)
+    through_x = 1 in wanted and bool(layer.passing)
+    g_A, g_context, grads = back_through(layer.net, saved, g_raw, max(wanted) > 2, through_x, 2 in wanted)
+    if g_A is not None:
+        e.add_columns(g_z, layer.passing, g_A)
+    return [g_z if i == 1 else g_context if i == 2 else grads[i - 3] for i in wanted]
+
+
+coupled = fused(forward, backward)
+
+
+def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:
+    """The layer in the terms of this file; None for a transformer that has no fused twin."""
+    transformer: Any
+    match coupling.transformer:
+        case AffineTransformer(limit):
+            transformer = Affine(limit)
+        case SplineTransformer(bins, bound):
+            transformer = spline.Spline(bins, bound)
+        case _:
+            return None
+    passing = [i for i, passes in enumerate(coupling.mask) if passes]
+    moved = [i for i, passes in enumerate(coupling.mask) if not passes]
+    return Layer(Layers(coupling.activation, has_context), passing, moved, transformer, back)
+
+
+def couple(
+    name: str, back: bool, coupling: Coupling, params: Tree, z: Array, context: Array | None
+) -> tuple[Array, Array]:
+    check_input(coupling, "x" if back else "z", z, context)
+    layer = layer_of(coupling, context is not None, back)
+    if layer is None:  # the network alone is fused then
+        return definitions[name](coupling, params, z, context)  # type: ignore[return-value]
+    return coupled(layer, z, context, *arrays(params, context is not None))  # type: ignore[return-value]
+
+
+def coupling_forward(coupling: Coupling, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """bijections.coupling.Coupling.forward."""
+    return couple("bijections.coupling.Coupling.forward", False, coupling, params, z, context)
+
+
+def coupling_inverse(coupling: Coupling, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """bijections.coupling.Coupling.inverse."""
+    return couple("bijections.coupling.Coupling.inverse", True, coupling, params, x, context)
+
+
+def draws_of(T: Bijection, params: Tree, z: Array, h: Array) -> Array:
+    """saef.draws_of: m draws of a block for each context.
+
+    In a chain of couplings the products with the context are made once for all m draws instead of once for each.
+    """
+    if not isinstance(T, Chain) or not all(isinstance(layer, Coupling) and layer_of(layer, True, False) for layer in T.layers):
+        return definitions["saef.draws_of"](T, params, z, h)
+    m, rows, k = z.shape
+    x = z.reshape(m * rows, k)
+    for coupling, p in zip(T.layers, params, strict=True):
+        assert isinstance(coupling, Coupling)
+        x, _ = coupled(layer_of(coupling, True, False), x, h, *arrays(p, True))
+    return x.reshape(m, rows, k)
+
+
+REPLACEMENTS = {
+    "bijections.affine.AffineTransformer.forward": affine_forward,
+    "bijections.affine.AffineTransformer.inverse": affine_inverse,
+    "bijections.coupling.Coupling.forward": coupling_forward,
+    "bijections.coupling.Coupling.inverse": coupling_inverse,
+    "saef.draws_of": draws_of,
+}

@@ -1,0 +1,100 @@
+r"""Energy-based models with a perceptron for an energy: log density, and its gradient in x, in one pass forth and one back.
+
+$$\log p(x) = -E(x) - \frac{|x|^2}{2 s^2} - \frac d2 \log 2\pi s^2, \qquad
+  \nabla \log p(x) = -\nabla E(x) - x / s^2$$
+
+without the terms in s where there is no tilt. Backward from $\bar\ell$: the perceptron's from $-\bar\ell$, and
+$\bar x \mathrel{-}= \bar\ell\, x / s^2$.
+"""
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+from evenflow.accel.backends import module_of
+from evenflow.accel.elementwise import with_ones
+from evenflow.accel.fused import fused
+from evenflow.accel.networks import Layers, arrays, back_through, through
+from evenflow.reference.checks import check_shape
+from evenflow.reference.densities import LOG_2PI, Normal, StandardNormal
+from evenflow.reference.dispatch import definitions
+from evenflow.reference.energies import EBM, MLPEnergy, Tilted
+from evenflow.reference.trees import Array, Tree
+
+
+class Known(NamedTuple):
+    """An energy-based model of the kind above."""
+    net: Layers
+    sd: float | None  # of the tilt
+
+
+def known(ebm: EBM) -> Known | None:
+    """The model in the terms of this file; None for any other energy or tilt."""
+    energy, tilt = ebm.energy, ebm.tilt
+    if isinstance(energy, Tilted) and tilt is None:
+        energy, tilt = energy.energy, energy.tilt
+    if not isinstance(energy, MLPEnergy):
+        return None
+    net = Layers(energy.activation, False)
+    match tilt:
+        case None:
+            return Known(net, None)
+        case StandardNormal():
+            return Known(net, 1.0)
+        case Normal(_, sd):
+            return Known(net, float(sd))
+    return None
+
+
+def log_p_of(model: Known, E: Array, x: Array) -> Array:
+    if model.sd is None:
+        return -E
+    w = x / model.sd
+    return -E - 0.5 * (w * w).sum(axis=1) - x.shape[1] * (0.5 * LOG_2PI + math.log(model.sd))
+
+
+def forward(model: Known, x: Array, *leaves: Array) -> tuple[tuple[Array], Any]:
+    E, saved = through(model.net, with_ones(x, list(range(x.shape[1]))), None, leaves)
+    return (log_p_of(model, E[:, 0], x),), (model, x, saved)
+
+
+def backward(kept: tuple[Known, Array, Any], wanted: tuple[int, ...], g: Array) -> list[Array]:
+    model, x, saved = kept
+    g_x, _, grads = back_through(model.net, saved, -g[:, None], max(wanted) > 1, 1 in wanted)
+    if g_x is not None and model.sd is not None:
+        g_x -= g[:, None] * (x / model.sd**2)
+    return [g_x if i == 1 else grads[i - 2] for i in wanted]
+
+
+tilted = fused(forward, backward)
+
+
+def log_density(ebm: EBM, params: Tree, x: Array) -> Array:
+    """energies.EBM.log_density."""
+    model = known(ebm)
+    if model is None:
+        return definitions["energies.EBM.log_density"](ebm, params, x)
+    check_shape("x", x, "n", ebm.d)
+    return tilted(model, x, *arrays(params, False))[0]
+
+
+def recognised(log_density: Any) -> tuple[Known, list[Array]] | None:
+    """Model and parameters of a `partial(ebm.log_density, params)`; None for any other function."""
+    if not (isinstance(log_density, partial) and len(log_density.args) == 1 and not log_density.keywords):
+        return None
+    ebm = getattr(log_density.func, "__self__", None)
+    if not isinstance(ebm, EBM) or log_density.func != ebm.log_density:
+        return None
+    model = known(ebm)
+    return None if model is None else (model, arrays(log_density.args[0], False))
+
+
+def density_and_score(model: Known, leaves: list[Array], x: Array) -> tuple[Array, Array]:
+    """log p (n,) and its gradient (n, d), nothing looked at."""
+    (log_p,), (_, _, saved) = forward(model, x, *leaves)
+    score, _, _ = back_through(model.net, saved, module_of(x).full((len(x), 1), -1, x.dtype), leaves=False)
+    if model.sd is not None:
+        score = score - x / model.sd**2
+    return log_p, score
+
+
+REPLACEMENTS = {"energies.EBM.log_density": log_density}

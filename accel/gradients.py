@@ -1,0 +1,59 @@
+r"""Value and gradient in a tree of parameters, with one root of the tape for each leaf.
+
+autograd makes a node of every dict and list that a parameter is taken out of, and in the backward pass adds up containers of
+zeros. Here the trees stay plain and only the leaves are on the tape. The leaves lie behind each other in one flat buffer, and
+so do their gradients: an optimiser then moves all of them at once (optim.py), and a layer's weights and bias are one matrix
+without a copy (buffers.py).
+"""
+from typing import Any
+
+from autograd.core import VJPNode, add_outgrads, toposort, vspace
+from autograd.extend import SparseObject
+from autograd.tracer import isbox, new_box, trace_stack
+
+from evenflow.accel.backends import module_of
+from evenflow.accel.buffers import packed, rebuilt
+from evenflow.accel.fused import add_nothing
+from evenflow.reference.trees import Array, Tree
+
+
+def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree]:
+    """gradients.value_and_gradient. The gradient's leaves are views of one buffer where all have one dtype."""
+    params = packed(params)
+    nodes: list[VJPNode] = []
+    with trace_stack.new_trace() as trace:
+        def boxed(leaf: Array) -> Any:
+            nodes.append(VJPNode.new_root())
+            return new_box(leaf, trace, nodes[-1])
+
+        out = loss(rebuilt(boxed, params), *args)
+    if not isbox(out) or out._trace != trace:  # it does not depend on the parameters
+        return out, rebuilt(lambda leaf: module_of(leaf).zeros_like(leaf), params)
+    value, found = out._value, backward(out._node, out._value)
+    roots = iter(nodes)
+
+    def gradient(leaf: Array) -> Array:
+        g = found.get(next(roots))
+        return module_of(leaf).zeros_like(leaf) if g is None else g.astype(leaf.dtype, copy=False)
+
+    return value, packed(rebuilt(gradient, params))
+
+
+def backward(end: Any, value: Array) -> dict[Any, Array]:
+    """The adjoints of the roots that `end` depends on."""
+    found: dict[Any, Array] = {}
+    pending: dict[Any, Any] = {end: (vspace(value).ones(), False)}
+    for node in toposort(end):
+        flagged = pending.pop(node, None)
+        g = None if flagged is None else flagged[0]
+        if not node.parents:
+            if g is not None:
+                found[node] = g
+            continue
+        for parent, change in zip(node.parents, node.vjp(g), strict=True):
+            if not (type(change) is SparseObject and change.mut_add is add_nothing):
+                pending[parent] = add_outgrads(pending.get(parent), change)
+    return found
+
+
+REPLACEMENTS = {"gradients.value_and_gradient": value_and_gradient}
