@@ -1,9 +1,9 @@
 r"""The standard normal's log density as one operation: $\ell = -\tfrac12 |z|^2 - \tfrac d2 \log 2\pi$, $\bar z = -\bar\ell z$."""
 from typing import Any
 
-from evenflow.accel import kernels
 from evenflow.accel.backends import on_device
 from evenflow.accel.fused import fused
+from evenflow.accel.kernels import layers
 from evenflow.reference.checks import check_shape
 from evenflow.reference.densities import LOG_2PI, StandardNormal
 from evenflow.reference.trees import Array, Tree
@@ -11,7 +11,7 @@ from evenflow.reference.trees import Array, Tree
 
 def forward(z: Array) -> tuple[tuple[Array], Array]:
     if on_device(z):
-        return (kernels.normal_log_prob(z),), z
+        return (layers.normal_log_prob(z),), z
     return (-0.5 * (z * z).sum(axis=1) - 0.5 * z.shape[1] * LOG_2PI,), z
 
 

@@ -9,8 +9,8 @@ Slopes at a kink are those of the left side, as in the reference.
 """
 import numpy as np
 
-from evenflow.accel import kernels
 from evenflow.accel.backends import module_of
+from evenflow.accel.kernels import layers
 from evenflow.reference.trees import Array
 
 ACTIVATIONS = ("tanh", "relu", "leaky_relu", "softplus", "silu", "elu")
@@ -22,7 +22,7 @@ def with_ones(x: Array, columns: list[int]) -> Array:
     """[x[:, columns], 1]: x (n, d) -> (n, len(columns) + 1)."""
     xp, n, k = module_of(x), x.shape[0], len(columns)
     if xp is not np:
-        return kernels.with_ones(x, columns)
+        return layers.with_ones(x, columns)
     h = np.empty((n, k + 1), x.dtype)
     h[:, :k] = x if columns == list(range(x.shape[1])) else x[:, columns]
     h[:, k] = 1
@@ -32,7 +32,7 @@ def with_ones(x: Array, columns: list[int]) -> Array:
 def activate(a: Array, activation: str) -> Array:
     """[act(a), 1]: a (n, w) -> (n, w + 1)."""
     if module_of(a) is not np:
-        return kernels.activate(a, ACTIVATIONS.index(activation))
+        return layers.activate(a, ACTIVATIONS.index(activation))
     h = np.empty((a.shape[0], a.shape[1] + 1), a.dtype)
     h[:, -1] = 1
     out = h[:, :-1]
@@ -54,7 +54,7 @@ def activate(a: Array, activation: str) -> Array:
 def activate_back(g: Array, a: Array | None, h: Array, activation: str) -> Array:
     """g (n, w) times act'(a), written into g; h = [act(a), 1]."""
     if module_of(g) is not np:
-        return kernels.activate_back(g, a, h, ACTIVATIONS.index(activation))
+        return layers.activate_back(g, a, h, ACTIVATIONS.index(activation))
     y = h[:, :-1]
     if activation == "tanh":
         slope = y * y
@@ -81,7 +81,7 @@ def sigmoid(a: Array) -> Array:
 def add_context(a: Array, extra: Array) -> None:
     """a (m n, w) += extra (n, w), the same for each of the m."""
     if module_of(a) is not np:
-        kernels.add_context(a, extra)
+        layers.add_context(a, extra)
     else:
         a.reshape(-1, *extra.shape)[...] += extra
 
@@ -89,7 +89,7 @@ def add_context(a: Array, extra: Array) -> None:
 def add_over_draws(total: Array, g: Array) -> None:
     """The adjoint of that: total (n, w) += the sum over the m draws of g (m n, w)."""
     if module_of(g) is not np:
-        kernels.add_over_draws(total, g)
+        layers.add_over_draws(total, g)
     elif len(g) == len(total):
         total += g
     else:
@@ -99,7 +99,7 @@ def add_over_draws(total: Array, g: Array) -> None:
 def add_columns(g: Array, columns: list[int], change: Array) -> None:
     """g[:, columns] += change, written into g (n, d)."""
     if module_of(g) is not np:
-        kernels.add_columns(g, columns, change)
+        layers.add_columns(g, columns, change)
     else:
         g[:, columns] += change
 
@@ -111,7 +111,7 @@ def couple(z: Array, raw: Array, moved: list[int], limit: float, back: bool) -> 
     Returns the image (n, d), log_det (n,), and s (n, k).
     """
     if module_of(z) is not np:
-        return kernels.couple(z, raw, moved, limit, back)
+        return layers.couple(z, raw, moved, limit, back)
     s, t = np.tanh(raw[:, ::2] / limit), raw[:, 1::2]
     s *= limit
     x = z.copy()
@@ -132,7 +132,7 @@ def couple_back(
     Then $\overline{\text{raw}} = \bar s (1 - (s / L)^2)$.
     """
     if module_of(g_x) is not np:
-        return kernels.couple_back(g_x, g_log_det, z, x, s, moved, limit, back)
+        return layers.couple_back(g_x, g_log_det, z, x, s, moved, limit, back)
     g_z, g_raw, g_moved = g_x.copy(), np.empty((len(s), 2 * s.shape[1]), s.dtype), g_x[:, moved]
     through = g_moved * np.exp(-s if back else s)
     g_z[:, moved] = through

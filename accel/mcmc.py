@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.accel import kernels
 from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.energies import density_and_score, recognised
+from evenflow.accel.kernels import Given, fits
+from evenflow.accel.kernels import mala as persistent
+from evenflow.accel.kernels.walk import ACTIVATIONS as WALKING
 from evenflow.reference.checks import check_shape
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.flows import Flow
@@ -81,10 +83,14 @@ def mala(
 
 def walk(kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Array, Array]:
     """mcmc.contract.walk: on the device, all steps of MALA in one launch."""
-    if on_device(state.x) and isinstance(kernel, MALA) and len(noises):
-        model = recognised(log_density)
-        if model is not None and kernels.mala_fits(state.x, model[0], model[1]):
-            return kernels.walk(kernel.step_size, state, noises, *model)
+    model = recognised(log_density) if on_device(state.x) and isinstance(kernel, MALA) and len(noises) else None
+    if model is not None and model[0].net.activation in WALKING:
+        (net, sd), leaves, xp = *model, module_of(state.x)
+        layers = list(zip(leaves[::2], leaves[1::2], strict=True))
+        if fits(xp, [*(len(W) for W, _ in layers), 1], state.x.dtype):
+            given = Given(*(xp.stack([noise[name] for noise in noises]) for name in ("normal", "uniform")))
+            walked = persistent(state, given, kernel.step_size, layers, net.activation, sd)
+            return walked.x, walked.accepted
     return definitions["mcmc.contract.walk"](kernel, state, noises, log_density)  # type: ignore[return-value]
 
 

@@ -26,7 +26,6 @@ from evenflow.reference.checks import check_context, check_shape
 from evenflow.reference.networks import MLP, MaskedMLP, made_masks
 from evenflow.reference.trees import Array, Tree
 
-
 ROWS = 1024  # rows at a time on the host
 
 

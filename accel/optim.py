@@ -7,10 +7,9 @@ import math
 
 import numpy as np
 
-from evenflow.accel import kernels
 from evenflow.accel.backends import module_of
 from evenflow.accel.buffers import flat, plain_leaves, unpacked
-
+from evenflow.accel.kernels import layers
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.optim import Adam, like_leaf
 from evenflow.reference.trees import Array, Tree, tree_map
@@ -72,7 +71,7 @@ def adam_host(
 def adam_device(
     optimiser: Adam, theta: Array, g: Array, m: Array, v: Array, rate: float, second: float
 ) -> tuple[Array, Array, Array]:
-    return kernels.adam(theta, g, m, v, optimiser.beta1, optimiser.beta2, optimiser.eps, rate, second)
+    return layers.adam(theta, g, m, v, optimiser.beta1, optimiser.beta2, optimiser.eps, rate, second)
 
 
 def global_norm(grads: Tree) -> float:

@@ -144,10 +144,16 @@ def logsumexp(a: Array, axis: int) -> Array:
     return fused(forward, backward)(a)[0]
 
 
+def project(points: Array, directions: Array) -> Array:
+    """(..., d), (L, d) -> (..., L), laid down direction by direction where it will be sorted so."""
+    return (directions @ points.T).T if points.ndim == 2 else points @ directions.T
+
+
 REPLACEMENTS: dict[str, Callable[..., Array]] = {
     "scores.pairs.cross_sums": cross_sums,
     "scores.pairs.within_sum": within_sum,
     "scores.quantile.pinball": pinball,
+    "scores.sliced.project": project,
     "scores.sorting.sorted_cross": sorted_cross,
     "scores.sorting.sorted_within": sorted_within,
 }

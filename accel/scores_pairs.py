@@ -15,7 +15,7 @@ Pairs with $s \le 2 \tau \|a\|^2$, $\tau = \sqrt{eps}$, are computed anew from t
 digits of s are right, and the distance is off by at most about $eps^{3/4} \|a\|$. What is not finite comes out as NaN.
 """
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from evenflow.reference.trees import Array
 Radial: TypeAlias = Distance | RBF
 
 FEW = 3                    # coordinates up to which differences cost no more than products
-ROWS, COLUMNS = 256, 1024  # of a block: 1 MiB in float32, and no larger on a device, where a kernel does the distances
+ROWS, COLUMNS = 256, 512  # of a block: 512 KiB in float32, and no larger on a device, where a kernel does the distances
 GATHERED = 2**18           # coordinates of close pairs that are taken up at a time
 
 
@@ -78,7 +78,7 @@ def profile(f: Radial, squared: Array, slopes: bool) -> tuple[Array, Array | Non
             if w is not None:
                 w += xp.multiply(k, 2 * scale, out=k)
         return values, w
-    apart = squared > 0
+    together = squared <= 0
     squared += EPS**2
     if f.beta == 1:
         values = xp.sqrt(squared, out=squared)
@@ -88,7 +88,7 @@ def profile(f: Radial, squared: Array, slopes: bool) -> tuple[Array, Array | Non
         w = xp.true_divide(values, squared, out=squared) if slopes else None
         if w is not None:
             w *= f.beta
-    values *= apart
+    values[together] = 0
     return values, w
 
 

@@ -8,6 +8,7 @@ $$\partial\, \text{within} / \partial x_i = 2 r_i - m + 1, \qquad \partial\, \te
 Columns are laid down as rows, so that each is sorted where it lies together; equal entries keep their order, as in the reference,
 so the subgradient is the same. One sort of the x and y of a column together tells who stands where.
 """
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,14 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.fused import fused
 from evenflow.reference.trees import Array
 
+BLOCK = 2**16  # numbers that are sorted at a time on the host
 
-def places(rows: Array) -> Array:
-    """(L, k) -> for every place in every sorted row, where its entry lies in rows.ravel(): (L, k)."""
-    xp, (count, k) = module_of(rows), rows.shape
-    if xp is np and rows.dtype == np.float32:
-        order = sorted_keys(rows)
-    else:
-        order = xp.argsort(rows, axis=1, kind="stable")
-    order += xp.arange(count)[:, None] * k
-    return order
+
+def stable_order(rows: Array) -> Array:
+    """argsort of every row; equal entries keep their order."""
+    if isinstance(rows, np.ndarray) and rows.dtype == np.float32:
+        return sorted_keys(rows)
+    return module_of(rows).argsort(rows, axis=1, kind="stable")
 
 
 def sorted_keys(rows: Array) -> Array:
@@ -48,51 +47,89 @@ def as_rows(x: Array) -> Array:
     return module_of(x).ascontiguousarray(x.reshape(x.shape[0], -1).T)
 
 
+def parts(rows: Array, *others: Array) -> Iterator[tuple[Array, ...]]:
+    """Some rows of each at a time, so that on the host what is made of them stays in the cache; all at once on the device."""
+    arrays, k = (rows, *others), sum(array.shape[1] for array in (rows, *others))
+    step = max(1, BLOCK // k) if module_of(rows) is np else rows.shape[0]
+    return (tuple(array[i:i + step] for array in arrays) for i in range(0, rows.shape[0], step))
+
+
+def put(out: Array, places: Array, entries: Array) -> None:
+    """Entries of sorted rows back to their places: out, places and entries all (L, k)."""
+    out.reshape(-1)[places.reshape(-1)] = entries.reshape(-1)
+
+
 def sorted_within(x: Array) -> Array:
     """sum_{i<j} |x_i - x_j|: x (m, ...) -> (...)."""
-    return fused(within_forward, within_backward)(x)[0]
+    return fused(within_forward, lambda slopes, wanted, g: [slopes * g])(x)[0]
 
 
 def within_forward(x: Array) -> Any:
     rows, m = as_rows(x), x.shape[0]
     xp = module_of(rows)
-    weights = xp.empty_like(rows)
-    by_rank = 2 * xp.arange(m) - (m - 1)
-    weights.reshape(-1)[places(rows)] = by_rank.astype(rows.dtype)
-    sums = xp.sum(weights * rows, axis=1)
-    return (sums.reshape(x.shape[1:]),), weights.T.reshape(x.shape)
-
-
-def within_backward(weights: Array, wanted: tuple[int, ...], g: Array) -> list[Array]:
-    return [weights * g]
+    slopes, by_rank = xp.empty_like(rows), (2 * xp.arange(m) - (m - 1)).astype(rows.dtype)
+    for part, out in parts(rows, slopes):
+        put(out, stable_order(part) + starts(part), xp.broadcast_to(by_rank, out.shape))
+    sums = xp.sum(slopes * rows, axis=1)
+    return (sums.reshape(x.shape[1:]),), slopes.T.reshape(x.shape)
 
 
 def sorted_cross(x: Array, y: Array) -> Array:
-    """sum_i |x_i - y_j| for every j: x (m, L), y (n, L) -> (n, L)."""
+    """sum_i |x_i - y_j| for every j: x (m, L), y (n, L) -> (n, L).
+
+    As in the sweep over pairs, the g_j of a column are taken for equal, and if they are not, it is sorted again.
+    """
     return fused(cross_forward, cross_backward)(x, y)[0]
 
 
 def cross_forward(x: Array, y: Array) -> Any:
     xp, m, n = module_of(x), x.shape[0], y.shape[0]
-    z = xp.concatenate([as_rows(x), as_rows(y)], axis=1)
-    z -= xp.mean(z[:, :m], axis=1, keepdims=True)  # no difference changes, and the running sums stay small
-    row, order = xp.arange(z.shape[0])[:, None], places(z).reshape(-1)
-    is_x = order % (m + n) < m
-    at_x, at_y = (xp.flatnonzero(part).reshape(z.shape[0], -1) for part in (is_x, ~is_x))
-    sums = running_sums(z.reshape(-1)[order[at_x]])
-    below = at_y - row * (m + n) - xp.arange(n)    # the c_j, in the order of the y
-    before = at_x - row * (m + n) - xp.arange(m)   # how many y_j < x_i, in the order of the x
-    slopes = (2 * below - m).astype(z.dtype)
-    values = slopes * z.reshape(-1)[order[at_y]] + sums[:, -1:] - 2 * sums.reshape(-1)[below + row * (m + 1)]
-    places_x, places_y = order[at_x] - row * n, order[at_y] - (row + 1) * m  # in the rows of x, of y, alone
-    return (put(values, places_y),), (places_x, places_y, before + row * (n + 1), slopes)
+    xs, ys = as_rows(x), as_rows(y)
+    values, by_x, by_y = xp.empty_like(ys), xp.empty_like(xs), xp.empty_like(ys)
+    for a, b, value, slope_a, slope_b in parts(xs, ys, values, by_x, by_y):
+        at_a, at_b, before, below = merge(a, b)
+        middle = xp.mean(a, axis=1, keepdims=True)  # no difference changes, and the running sums stay small
+        a, b = a - middle, b - middle
+        sums = running_sums(a.reshape(-1)[at_a])
+        slopes = (2 * below - m).astype(b.dtype)
+        put(value, at_b, slopes * b.reshape(-1)[at_b] + sums[:, -1:] - 2 * sums.reshape(-1)[below + starts(sums)])
+        put(slope_a, at_a, (2 * before - n).astype(a.dtype))
+        put(slope_b, at_b, slopes)
+    return (values.T,), (xs, ys, by_x.T, by_y.T)
 
 
 def cross_backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
-    places_x, places_y, before, slopes = saved
-    g = as_rows(g).reshape(-1)[places_y]
-    sums = running_sums(g)
-    return [put(slopes * g, places_y) if k else put(2 * sums.reshape(-1)[before] - sums[:, -1:], places_x) for k in wanted]
+    xs, ys, by_x, by_y = saved
+    if 0 in wanted:
+        by_x = by_x * g[0] if (g == g[0]).all() else weighted(xs, ys, as_rows(g)).T
+    return [by_y * g if k else by_x for k in wanted]
+
+
+def weighted(xs: Array, ys: Array, g: Array) -> Array:
+    """2 sum_{y_j < x_i} g_j - sum_j g_j: rows (L, m), (L, n) and (L, n) -> (L, m)."""
+    out = module_of(xs).empty_like(xs)
+    for a, b, weights, slope in parts(xs, ys, g, out):
+        at_a, at_b, before, _ = merge(a, b)
+        sums = running_sums(weights.reshape(-1)[at_b])
+        put(slope, at_a, 2 * sums.reshape(-1)[before + starts(sums)] - sums[:, -1:])
+    return out
+
+
+def merge(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    """Rows a (L, m) and b (L, n) sorted together: where the sorted entries of a and of b lie in a.ravel() and b.ravel(),
+    how many b are below each sorted a, and how many a are at or below each sorted b."""
+    xp, (count, m), n = module_of(a), a.shape, b.shape[1]
+    order = stable_order(xp.concatenate([a, b], axis=1))
+    first = order < m
+    at_a, at_b = (xp.flatnonzero(part).reshape(count, -1) for part in (first, ~first))
+    row, order = xp.arange(count)[:, None], order.reshape(-1)
+    before, below = at_a - (row * (m + n) + xp.arange(m)), at_b - (row * (m + n) + xp.arange(n))
+    return order[at_a] + starts(a), order[at_b] + (starts(b) - m), before, below
+
+
+def starts(rows: Array) -> Array:
+    """Where every row (L, k) begins in rows.ravel(): (L, 1)."""
+    return module_of(rows).arange(rows.shape[0])[:, None] * rows.shape[1]
 
 
 def running_sums(rows: Array) -> Array:
@@ -100,10 +137,3 @@ def running_sums(rows: Array) -> Array:
     sums = module_of(rows).zeros_like(rows, shape=(rows.shape[0], rows.shape[1] + 1))
     sums[:, 1:] = rows.cumsum(axis=1)
     return sums
-
-
-def put(rows: Array, places: Array) -> Array:
-    """Entries back from sorted rows to where they came from, and rows to columns: (L, k) -> (k, L)."""
-    out = module_of(rows).empty_like(rows)
-    out.reshape(-1)[places] = rows
-    return out.T

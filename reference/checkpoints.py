@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import MT19937, PCG64, PCG64DXSM, SFC64, Philox
 
 from evenflow.reference.checks import lookup
+from evenflow.reference.placement import fetched
 from evenflow.reference.trees import CorruptFileError, Tree, load, named_leaves, save, tree_map
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -38,7 +39,7 @@ def save_checkpoint(path: PathLike, state: State, identity: Mapping[str, Any] | 
     average = [] if state.average is None else [state.average]
     save(path, {
         "identity": np.array(json.dumps(identity or {})), "rng": np.array(rng), "step": np.array(state.step),
-        "params": state.params, "optimiser_state": state.optimiser_state, "average": average,
+        **fetched({"params": state.params, "optimiser_state": state.optimiser_state, "average": average}),
     })
 
 
@@ -86,7 +87,7 @@ def generator(state: Any) -> np.random.Generator:
 
 def shapes(tree: Tree) -> Tree:
     """The tree with each leaf's dtype and shape in its place."""
-    return tree_map(lambda leaf: None if leaf is None else f"{np.asarray(leaf).dtype} {np.shape(leaf)}", tree)
+    return tree_map(lambda leaf: None if leaf is None else f"{leaf.dtype} {leaf.shape}", tree)
 
 
 def check_same(path: PathLike, there: Tree, here: Tree) -> None:

@@ -30,6 +30,7 @@ from evenflow.reference.data import Dataset
 from evenflow.reference.ebm_runs import TRUST, TrainedEBM
 from evenflow.reference.mcmc.diagnostics import mode_rhat, rhat, switch_rate, zone_weights
 from evenflow.reference.normalizer import Grid, grid, lattice
+from evenflow.reference.placement import fetched, placed
 from evenflow.reference.targets import TARGETS
 from evenflow.reference.trees import Array
 
@@ -71,7 +72,7 @@ def on_grid(trained: TrainedEBM, dataset: Dataset) -> Grid | None:
     u = trained.units.to_model(data, np.full(data.shape, 0.5) if levels else None)
     low, high = np.minimum(u.min(axis=0) - 1, -REACH), np.maximum(u.max(axis=0) + 1, REACH)
     points = min(int(np.ceil(np.max(high - low) / CELL)), POINTS)
-    return grid(lambda u: trained.log_p(u.astype(trained.config.dtype)), lattice(low.tolist(), high.tolist(), points))
+    return grid(lambda u: fetched(trained.log_p(placed(u, trained.config.dtype))), lattice(low.tolist(), high.tolist(), points))
 
 
 def in_zones(trained: TrainedEBM, dataset: Dataset, walked: Array, box: Grid | None) -> dict[str, Any]:

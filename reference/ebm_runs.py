@@ -18,7 +18,7 @@ from evenflow.reference.data import Dataset, Units
 from evenflow.reference.ebm import NTEBM, CoopFlow, Rates
 from evenflow.reference.ebm.contract import Algorithm
 from evenflow.reference.ebm.jarzynski import softmax
-from evenflow.reference.ebm.loop import like, train_ebm
+from evenflow.reference.ebm.loop import train_ebm
 from evenflow.reference.ebm.pretraining import pretrained
 from evenflow.reference.ebm_models import EBMConfig, build_algorithm, build_flow
 from evenflow.reference.ebm_sampling import Walk, flow_log_z, walk
@@ -37,8 +37,9 @@ from evenflow.reference.folders import (
     read_log,
 )
 from evenflow.reference.normalizer import LogZ
+from evenflow.reference.placement import fetched, placed, streams
 from evenflow.reference.training import Progress, Settings
-from evenflow.reference.trees import Array, Tree, cast, tree_map
+from evenflow.reference.trees import Array, Tree
 
 CHAINS = (200, 1000)         # at least, lest the warm-up follow noise, and at most
 BURN_IN, EVERY = 10, 2       # sweeps before the first samples are taken from the chains, and between takes
@@ -65,7 +66,7 @@ class TrainedEBM:
 
     def log_density(self, x: Array, uniforms: Array | None = None) -> Array:
         """log p(x) + log Z.  x (n, d) in the user's units -> (n,) nats in those units. Whole numbers need uniforms (n, d)."""
-        return self.log_p(self.to_model(x, uniforms)) + self.units.log_det()
+        return fetched(self.log_p(self.to_model(x, uniforms))) + self.units.log_det()
 
     def log_z(self, draws: int, rng: np.random.Generator) -> LogZ:
         """log Z by importance sampling from the companion flow, or from N(0, I) where there is none."""
@@ -88,7 +89,7 @@ class TrainedEBM:
         """flowMC from the companion flow, or from the persistent chains where there is none; in the model's units."""
         flow, params = self.companion()
         if hasattr(self.state, "flow"):
-            x = flow.sample(params, cast(flow.noise(rng, chains), self.config.dtype))
+            x = flow.sample(params, placed(flow.noise(streams(rng, self.config.dtype), chains), self.config.dtype))
         else:
             x = resting(self.state, chains, rng)
         return walk(self.log_p, flow, params, x, sweeps, rng, N=self.config.N or 32)
@@ -98,7 +99,7 @@ class TrainedEBM:
         flow = build_flow(self.config, self.d)
         if hasattr(self.state, "flow"):
             return flow, self.state.flow
-        return flow, cast(flow.init(np.random.default_rng(0)), self.config.dtype)  # at its start it is the identity
+        return flow, placed(flow.init(np.random.default_rng(0)), self.config.dtype)  # at its start it is the identity
 
     def log_p(self, u: Array) -> Array:
         """log p + log Z in the model's units.  u (n, d) -> (n,)."""
@@ -107,17 +108,17 @@ class TrainedEBM:
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         check_shape("x", x, "n", self.d)
         check_finite("x", x)
-        return self.units.to_model(x, uniforms).astype(self.config.dtype)
+        return placed(self.units.to_model(x, uniforms), self.config.dtype)
 
     def to_user(self, u: Array) -> Array:
         """In float64, as for flows (runs.py)."""
-        return self.units.to_user(u.astype(np.float64))
+        return self.units.to_user(fetched(u).astype(np.float64))
 
 
 def resting(state: Any, n: int, rng: np.random.Generator) -> Array:
     """Where n chains may start: some of the persistent chains of PCD, or of Jarzynski's walkers by their weights."""
     if hasattr(state, "walkers"):
-        p = softmax(state.log_weights.astype(np.float64))
+        p = softmax(fetched(state.log_weights).astype(np.float64))
         return state.walkers[rng.choice(len(p), size=n, p=p / p.sum())]
     return state.chains[rng.choice(len(state.chains), size=n, replace=n > len(state.chains))]
 
@@ -199,7 +200,7 @@ def begin(trained: TrainedEBM, rng: np.random.Generator, data: Array | None = No
         state: Any = algorithm.init(rng, flow)
     else:
         state = algorithm.init(rng)  # type: ignore[attr-defined]
-    return type(state)(*(like(tree_map(np.asarray, part), config.dtype) for part in state))
+    return type(state)(*(placed(part, config.dtype) for part in state))
 
 
 def to_pretrain_on(trained: TrainedEBM, dataset: Dataset, rng: np.random.Generator) -> Array:
@@ -227,4 +228,4 @@ def load_ebm(folder: PathLike, described: dict[str, Any]) -> TrainedEBM:
     trained, checkpoint = assemble_ebm(described), find_checkpoint(folder)
     first = begin(trained, np.random.default_rng(0))
     state = load_checkpoint(checkpoint, described, first._asdict())
-    return replace(trained, state=type(first)(**state.params))
+    return replace(trained, state=type(first)(**placed(state.params, trained.config.dtype)))

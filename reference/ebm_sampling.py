@@ -18,7 +18,8 @@ from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.independence import ISIR, propose
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.normalizer import LogZ, importance
-from evenflow.reference.trees import Array, Tree, cast
+from evenflow.reference.placement import fetched, placed, streams
+from evenflow.reference.trees import Array, Tree
 
 WARM_UP, LOCAL, GLOBAL = 100, 4, 2
 CHUNK = 4096  # draws of the flow at a time: a network's activations then stay small
@@ -45,9 +46,9 @@ def walk(
         state, sweep = kernel.step(state, noise_like(x, kernel, rng), log_density)
         before, jumped, after = sweep.blocks
         trace.append(state.x)
-        local.append((np.mean(before) + np.mean(after)) / 2)
-        jumps.append(np.mean(jumped))
-    return Walk(np.stack(trace), float(np.mean(local)), float(np.mean(jumps)), mala.step_size)
+        local.append(float(np.mean(before) + np.mean(after)) / 2)
+        jumps.append(float(np.mean(jumped)))
+    return Walk(fetched(np.stack(trace)), float(np.mean(local)), float(np.mean(jumps)), mala.step_size)
 
 
 def flow_log_z(
@@ -56,7 +57,7 @@ def flow_log_z(
     """log Z from so many draws of the flow. Draws that overflow have weight zero."""
     check_count("draws", draws, least=2)
     parts = [
-        propose(cast(flow.noise(rng, min(CHUNK, draws - done)), dtype), log_density, flow, params)
+        propose(placed(flow.noise(streams(rng, dtype), min(CHUNK, draws - done)), dtype), log_density, flow, params)
         for done in range(0, draws, CHUNK)
     ]
-    return importance(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("log_p", "log_lambda")))
+    return importance(*(fetched(np.concatenate([getattr(part, name) for part in parts])) for name in ("log_p", "log_lambda")))

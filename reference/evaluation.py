@@ -26,6 +26,7 @@ import numpy as np
 
 from evenflow.reference.data import Dataset
 from evenflow.reference.metrics import d_loss, digit_features, frechet_distance
+from evenflow.reference.placement import fetched, placed
 from evenflow.reference.runs import Trained
 from evenflow.reference.scores import energy_score
 from evenflow.reference.trees import Array
@@ -87,22 +88,22 @@ def likelihood_and_round_trip(
     uniforms = rng.random(x.shape) if dataset.units.levels else None
     log_prob = trained.log_prob(x, labels, uniforms)
     context, u = trained.context(labels, len(x)), trained.to_model(x, uniforms)
-    again = trained.model.sample(trained.params, trained.encode(x, labels, uniforms), context)
+    again = trained.model.sample(trained.params, placed(trained.encode(x, labels, uniforms), trained.config.dtype), context)
     bits = -float(np.mean(log_prob.astype(np.float64))) / (trained.d * math.log(2))
-    return {"nll_bits_per_dim": bits, "round_trip_error": float(np.max(np.abs(again - u)))}
+    return {"nll_bits_per_dim": bits, "round_trip_error": float(np.max(np.abs(fetched(again - u))))}
 
 
 def speed(trained: Trained, labels: Array | None, rng: np.random.Generator) -> dict[str, float | None]:
     """On 1,000 rows of the model's own samples, the transformation alone."""
     n = 1000
     context = trained.context(None if labels is None else np.resize(labels, n), n)
-    noise = trained.model.noise(rng, n).astype(trained.config.dtype)
+    noise = placed(trained.model.noise(rng, n), trained.config.dtype)
     x = trained.model.sample(trained.params, noise, context)
-    sampling = milliseconds(lambda: trained.model.sample(trained.params, noise, context))
+    sampling = milliseconds(lambda: fetched(trained.model.sample(trained.params, noise, context)))
     inversion = None
     if trained.invertible:
         model = trained.invertible_model()
-        inversion = milliseconds(lambda: model.inverse(trained.params, x, context))
+        inversion = milliseconds(lambda: fetched(model.inverse(trained.params, x, context)[0]))
     return {"sampling_ms_per_1000": sampling, "inversion_ms_per_1000": inversion}
 
 

@@ -31,7 +31,7 @@ from evenflow.reference.trees import Array, Tree
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": tanh,
     "relu": lambda x: x * (x > 0),
-    "leaky_relu": lambda x: x * onp.where(value(x) > 0, *onp.array([1.0, 0.05], x.dtype)),
+    "leaky_relu": lambda x: x * onp.where(value(x) > 0, x.dtype.type(1), x.dtype.type(0.05)),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "silu": lambda x: x * 0.5 * (1.0 + tanh(0.5 * x)),
     "elu": lambda x: x * (x >= 0) + (np.exp(x * (x < 0)) - 1.0) * (x < 0),

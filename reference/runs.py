@@ -31,6 +31,7 @@ from evenflow.reference.folders import (
 )
 from evenflow.reference.models import Config, build
 from evenflow.reference.objectives import Model, Objective
+from evenflow.reference.placement import fetched, placed, streams
 from evenflow.reference.saef import SAEF
 from evenflow.reference.training import Progress, train, weights
 from evenflow.reference.trees import Array, Tree, cast
@@ -63,23 +64,24 @@ class Trained:
         check_count("n", n)
         if labels is None and self.config.class_conditional:
             labels = rng.choice(len(self.class_shares), size=n, p=self.class_shares)
-        noise = cast(self.model.noise(rng, n), self.config.dtype)
+        noise = placed(self.model.noise(streams(rng, self.config.dtype), n), self.config.dtype)
         return self.to_user(self.model.sample(self.params, noise, self.context(labels, n)))
 
     def log_prob(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n,) nats in those units. Whole-number data need uniforms (n, d) in [0, 1)."""
         u, model = self.to_model(x, uniforms), self.invertible_model()
-        return model.log_prob(self.params, u, self.context(labels, len(u))) + self.units.log_det()
+        return fetched(model.log_prob(self.params, u, self.context(labels, len(u)))) + self.units.log_det()
 
     def encode(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> z (n, d), standard normal if the model is right."""
         u, model = self.to_model(x, uniforms), self.invertible_model()
-        return model.inverse(self.params, u, self.context(labels, len(u)))[0]
+        return fetched(model.inverse(self.params, u, self.context(labels, len(u)))[0])
 
     def decode(self, z: Array, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d) in the user's units."""
         check_shape("z", z, "n", self.d)
-        return self.to_user(self.model.sample(self.params, z, self.context(labels, len(z))))
+        u = self.model.sample(self.params, placed(z, self.config.dtype), self.context(labels, len(z)))
+        return self.to_user(u)
 
     def invertible_model(self) -> Flow | SAEF:
         if isinstance(self.model, Flow | SAEF):
@@ -89,11 +91,11 @@ class Trained:
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         check_shape("x", x, "n", self.d)
         check_finite("x", x)
-        return self.units.to_model(x, uniforms).astype(self.config.dtype)
+        return placed(self.units.to_model(x, uniforms), self.config.dtype)
 
     def to_user(self, u: Array) -> Array:
         """In float64: in float32, data of 1.6e9 +- 10 would all come out as one number."""
-        return self.units.to_user(u.astype(np.float64))
+        return self.units.to_user(fetched(u).astype(np.float64))
 
     def context(self, labels: Array | None, n: int) -> Array | None:
         """The one-hot labels that a class-conditional model takes; None for any other."""
@@ -104,7 +106,7 @@ class Trained:
         if labels is None:
             raise ValueError(f"labels must be given, one of 0, ..., {len(self.class_shares) - 1} for each of {n} rows")
         check_shape("labels", labels, n)
-        return one_hot(np.asarray(labels), len(self.class_shares)).astype(self.config.dtype)
+        return placed(one_hot(np.asarray(labels), len(self.class_shares)), self.config.dtype)
 
 
 def train_on(
@@ -139,7 +141,7 @@ def train_on(
 
     rng = np.random.default_rng(config.seed)
     state = train(
-        loss, draw, cast(trained.model.init(rng), config.dtype), config.settings(), rng, callback=report, resume=resume,
+        loss, draw, placed(trained.model.init(rng), config.dtype), config.settings(), rng, callback=report, resume=resume,
         evaluate=lambda params: {"loss": float(loss(params, *fixed))}, identity=described,
         checkpoint=None if folder is None else Path(folder) / CHECKPOINT,
     )
@@ -154,9 +156,9 @@ def arguments(
     trained: Trained, objective: Objective, rng: np.random.Generator, x: Array, labels: Array | None
 ) -> tuple[Array, Tree, Array | None]:
     """What the loss takes: x in the model's units, freshly dequantised; the objective's noise; the one-hot labels."""
-    u = trained.to_model(x, rng.random(x.shape) if trained.units.levels else None)
+    u, dtype = trained.to_model(x, rng.random(x.shape) if trained.units.levels else None), trained.config.dtype
     context = trained.context(labels, len(x)) if trained.config.class_conditional else None
-    return u, cast(objective.noise(rng, trained.model, len(x)), trained.config.dtype), context
+    return u, placed(objective.noise(streams(rng, dtype), trained.model, len(x)), dtype), context
 
 
 def describe(config: Config, dataset: Dataset) -> dict[str, Any]:
@@ -204,4 +206,4 @@ def load_flow(folder: PathLike) -> Trained:
     described = read_description(folder, assemble)
     trained, checkpoint = assemble(described), find_checkpoint(folder)
     like = cast(trained.model.init(np.random.default_rng(0)), trained.config.dtype)
-    return replace(trained, params=weights(load_checkpoint(checkpoint, described, like)))
+    return replace(trained, params=placed(weights(load_checkpoint(checkpoint, described, like)), trained.config.dtype))

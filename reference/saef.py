@@ -150,7 +150,7 @@ class SemiAutoregressive:
 
     def restore(self, *columns: Array) -> Array:
         """Columns in the order of generation -> in the order of the data."""
-        return np.concatenate(columns, axis=1)[:, onp.argsort(self.order)]
+        return np.concatenate(columns, axis=1)[:, onp.argsort(self.order).tolist()]
 
 
 @replaceable
@@ -186,7 +186,7 @@ class SAEF(SemiAutoregressive):
             parts.append(np.reshape(z_b, (n, members.size)))
             coordinates += members.ravel().tolist()
             log_det = log_det + np.sum(np.reshape(change, (n, len(members))), axis=1)
-        return np.concatenate(parts, axis=1)[:, onp.argsort(coordinates)], log_det
+        return np.concatenate(parts, axis=1)[:, onp.argsort(coordinates).tolist()], log_det
 
     def log_prob(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, d) -> (n,), in nats: the base is standard normal."""

@@ -6,6 +6,7 @@ import numpy as onp
 from autograd.extend import defvjp, primitive
 
 from evenflow.reference.checks import value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array
 
 # autograd differentiates tanh as 1 / cosh^2, which overflows far out; 1 - tanh^2 is the same and cannot.
@@ -21,6 +22,7 @@ def bounded(raw: Array, limit: float = 5.0) -> Array:
     return limit * tanh(raw / limit)
 
 
+@replaceable
 def logsumexp(a: Array, axis: int) -> Array:
     """log sum exp(a) along an axis, without overflow."""
     top = np.max(value(a), axis=axis, keepdims=True)
@@ -28,6 +30,7 @@ def logsumexp(a: Array, axis: int) -> Array:
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(a - top), axis=axis))
 
 
+@replaceable
 def normal_quantile(alpha: Array) -> Array:
     """Phi^-1 of plain numbers in (0, 1), any shape. Not differentiable: it only ever meets noise."""
     alpha = onp.asarray(alpha)

@@ -32,6 +32,7 @@ from evenflow.reference.checkpoints import PathLike, State, keep, resumed
 from evenflow.reference.checks import check_count, check_positive
 from evenflow.reference.dispatch import replaceable
 from evenflow.reference.gradients import value_and_gradient
+from evenflow.reference.placement import placed
 from evenflow.reference.trees import Array, Tree, named_leaves, tree_map
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
@@ -119,7 +120,7 @@ def loop(
     raises FloatingPointError; ValueError or OSError for a checkpoint that does not fit or cannot be read or written.
     """
     if resume:
-        state = resumed(checkpoint, identity, state, settings.steps)
+        state = placed_again(resumed(checkpoint, identity, state, settings.steps))
     began = time.perf_counter()
     try:
         keep(checkpoint, state, identity)
@@ -141,6 +142,15 @@ def loop(
         keep(checkpoint, state, identity)
         raise
     return state
+
+
+def placed_again(state: State) -> State:
+    """What was read from a file, where models compute."""
+    def place(tree: Tree) -> Tree:
+        return tree_map(lambda leaf: placed(leaf, leaf.dtype), tree)
+
+    average = None if state.average is None else place(state.average)
+    return State(state.step, place(state.params), place(state.optimiser_state), average, state.rng)
 
 
 def begin(params: Tree, settings: Settings, rng: np.random.Generator) -> State:

@@ -1,12 +1,11 @@
 // What a CUDA source expects of its compiler, for g++: see cuda_on_cpu.py.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -25,13 +24,17 @@
 #define __align__(n) alignas(n)
 #define __shared__ static __attribute__((section("cuda_shared"), used))
 
-using namespace std;
+// Overloads for float and double, as a device has them; no more of std, so that a kernel may be called what it likes.
+using std::abs, std::ceil, std::cos, std::cosh, std::erf, std::exp, std::expm1, std::fabs, std::floor, std::fma, std::fmax, std::fmin;
+using std::isfinite, std::isinf, std::isnan, std::log, std::log1p, std::max, std::min, std::pow, std::round, std::sin, std::sinh;
+using std::sqrt, std::tanh;
 
 struct dim3 { unsigned x = 1, y = 1, z = 1; };
 static dim3 gridDim, blockDim, blockIdx, threadIdx;
 constexpr int warpSize = 32;
 
 namespace emulated {
+using namespace std;
 
 __attribute__((section("cuda_shared"), used)) static char marker = 0;  // so that the section exists
 extern "C" char __start_cuda_shared[] __attribute__((visibility("hidden")));
@@ -154,19 +157,19 @@ template <class... A> string parameters(void (*)(A...)) {
   return all;
 }
 
-template <class... A, size_t... I> void bind(void (*kernel)(A...), void** args, index_sequence<I...>) {
+template <class... A, size_t... I> void take(void (*kernel)(A...), void** args, index_sequence<I...>) {
   body = [=] { kernel(*static_cast<remove_cv_t<A>*>(args[I])...); };
 }
 
 template <class... A> int launch(void (*kernel)(A...), const unsigned* shape, void** args, size_t shared) {
-  bind(kernel, args, index_sequence_for<A...>());
+  take(kernel, args, index_sequence_for<A...>());
   return run_grid(shape, shared);
 }
 
 }  // namespace emulated
 
 #define EMULATED_KERNEL(name)                                                                                            \
-  extern "C" const char* parameters_##name() { static string text = emulated::parameters(name); return text.c_str(); }   \
+  extern "C" const char* parameters_##name() { static std::string text = emulated::parameters(name); return text.c_str(); }   \
   extern "C" int launch_##name(const unsigned* shape, void** args, size_t shared) {                                      \
     return emulated::launch(name, shape, args, shared);                                                                  \
   }
@@ -193,7 +196,7 @@ template <class T> T __shfl_down_sync(unsigned, T value, int delta, int width = 
 
 template <class T> T atomicAdd(T* to, T value) { T before = *to; *to += value; return before; }
 template <class T> T __ldg(const T* from) { return *from; }
-inline unsigned __umulhi(unsigned a, unsigned b) { return (static_cast<uint64_t>(a) * b) >> 32; }
+inline unsigned __umulhi(unsigned a, unsigned b) { return (static_cast<unsigned long long>(a) * b) >> 32; }
 template <class T> void sincospi(T x, T* s, T* c) { *s = sin(T(M_PI) * x); *c = cos(T(M_PI) * x); }
 template <class T> T rsqrt(T x) { return 1 / sqrt(x); }
 inline void sincospif(float x, float* s, float* c) { sincospi(x, s, c); }

@@ -35,8 +35,13 @@ class Library:
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._library = ctypes.CDLL(str(path))
-        for name in names:
-            self._library[f"parameters_{name}"].restype = ctypes.c_char_p
+        self._parameters = {name: self._describe(name) for name in names}
+
+    def _describe(self, name: str) -> list[str]:
+        parameters = self._library[f"parameters_{name}"]
+        parameters.restype = ctypes.c_char_p
+        text: bytes = parameters()
+        return text.decode().split()
 
     def launch(
         self, name: str, grid: tuple[int, ...], block: tuple[int, ...], args: Sequence[Any], shared_mem: int = 0
@@ -48,7 +53,7 @@ class Library:
         """
         if name not in self.names:
             raise ValueError(f"name must be one of {', '.join(self.names)}, got {name!r}")
-        parameters = self._library[f"parameters_{name}"]().decode().split()
+        parameters = self._parameters[name]
         if len(parameters) != len(args):
             raise TypeError(f"{name} takes {len(parameters)} arguments, got {len(args)}")
         kept = [pointed(f"argument {i} of {name}", *pair) for i, pair in enumerate(zip(parameters, args, strict=True))]
@@ -85,7 +90,7 @@ def described(arg: Any) -> str:
 
 
 def load(code: str, options: tuple[str, ...] = ()) -> Library:
-    """Compile a CUDA source without includes; of the options the -D ones count. Raises RuntimeError where it does not compile."""
+    """Compile a CUDA source without includes; of the options the -D ones count. Raises RuntimeError where that fails."""
     names = KERNEL.findall(code)
     body = DYNAMIC.sub(r"\1* \2 = reinterpret_cast<\1*>(emulated::dynamic_shared);", code)
     text = "\n".join((HEADER.read_text(), body, *(f"EMULATED_KERNEL({name})" for name in names)))

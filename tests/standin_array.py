@@ -1,4 +1,5 @@
 """The stand-in's array: NumPy underneath, CuPy's manners on top. Read standin.py first."""
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -6,12 +7,13 @@ from autograd.tracer import isbox
 
 from tests import standin_costs as costs
 from tests import standin_count as count
-from tests.standin_table import ACCUMULATED, ALIASES, REDUCED, SCATTERED, SIGNATURES, UFUNCS, signature
+from tests.standin_table import SIGNATURES, signature
 
 SCALARS = {bool, int, float, complex, *(np.dtype(c).type for c in "?bBhHiIlLqQefdFD")}
-HOST_ANSWERS = {"shape", "ndim", "result_type", "may_share_memory", "iscomplexobj"}
-METHODS = """all any argmax argmin argsort astype clip cumsum diagonal dot max mean min nonzero prod ptp ravel repeat
-    searchsorted squeeze std sum swapaxes take trace var""".split()
+HOST_ANSWERS = {"shape", "ndim", "size", "result_type", "may_share_memory", "iscomplexobj"}
+FUNCTION = {name: signature(text) for name, text in SIGNATURES.items()}
+UFUNC: dict[str, Any] = {}  # filled by standin_ufuncs.py
+MADE: dict[str, Any] = {}   # array, asarray, ..: filled by standin.py; np.asarray(x, like=device_array) arrives at them
 live = {"bytes": 0}  # held by arrays that own their memory
 
 
@@ -22,7 +24,7 @@ class ndarray:
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, shape: Any, dtype: Any = float) -> None:
-        self._hold(uninitialised(shape, dtype), None)
+        self._hold(costs.uninitialised(shape, dtype), None)
 
     def _hold(self, array: np.ndarray, base: "ndarray | None") -> "ndarray":
         self._host, self.base = array, base
@@ -85,10 +87,10 @@ class ndarray:
 
     # Shapes and copies
     def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> "ndarray":
-        return call("reshape", self, shape[0] if len(shape) == 1 else shape, order=order, copy=copy)  # type: ignore[no-any-return]
+        return call("reshape", self, shape[0] if len(shape) == 1 else shape, order=order, copy=copy)
 
     def transpose(self, *axes: Any) -> "ndarray":
-        return call("transpose", self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[no-any-return]
+        return call("transpose", self, axes[0] if len(axes) == 1 else axes or None)
 
     def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> "ndarray":
         if casting is not None or subok is not None:
@@ -111,7 +113,7 @@ class ndarray:
 
     def view(self, dtype: Any = None) -> "ndarray":
         count.viewed()
-        return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)  # type: ignore[no-any-return]
+        return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)
 
     def fill(self, value: Any) -> None:
         self._host.fill(host(value, "fill"))
@@ -119,16 +121,18 @@ class ndarray:
 
     # Indices
     def __getitem__(self, index: Any) -> "ndarray":
-        at, launches = costs.index(index, ndarray)
+        at, launches, masked = costs.index(index, ndarray)
         taken = self._host[at]
+        if masked:
+            count.synchronised()  # how long the answer is, only the device knows
         if launches:
             count.launched("getitem", launches if np.size(taken) else 0)
-            return wrap(np.array(taken))  # type: ignore[no-any-return]
+            return wrap(np.array(taken))
         count.viewed()
-        return wrap(self._host[at if Ellipsis in at else (*at, Ellipsis)], self)  # type: ignore[no-any-return]
+        return wrap(self._host[at if Ellipsis in at else (*at, Ellipsis)], self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        at, launches = costs.index(index, ndarray)
+        at, launches, _ = costs.index(index, ndarray)
         if type(value) not in SCALARS and type(value) is not ndarray:
             raise TypeError(f"setitem: Unsupported type {type(value)}")
         self._host[at] = host(value, "setitem")
@@ -147,9 +151,9 @@ class ndarray:
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = ".".join((*func.__module__.split(".")[1:], func.__name__))
-        if not all(issubclass(t, ndarray | np.ndarray) for t in types) or name not in SIGNATURES:
+        if not all(issubclass(t, ndarray | np.ndarray) for t in types) or name not in SIGNATURES.keys() | MADE.keys():
             return NotImplemented
-        return call(name, *args, **kwargs)
+        return MADE[name](*args, **kwargs) if name in MADE else call(name, *args, **kwargs)
 
 
 class Pointer:
@@ -157,65 +161,6 @@ class Pointer:
 
     def __init__(self, ptr: int) -> None:
         self.ptr = ptr
-
-
-class Ufunc:
-    """CuPy's ufunc: `where=` is not known, .at and the reductions belong to a few."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.ufunc = name, getattr(np, name)
-        self.__name__ = name
-
-    def __call__(self, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind", **kwargs: Any) -> Any:
-        if kwargs:
-            raise TypeError(f"Wrong arguments {kwargs}")
-        *given, out = args if len(args) > self.ufunc.nin else (*args, out[0] if isinstance(out, tuple) else out)
-        for x in (*given, *(() if out is None else (out,))):
-            if type(x) not in SCALARS and not isinstance(x, ndarray):
-                raise TypeError(f"{self.name}: Unsupported type {type(x)}")
-        if self.name == "matmul" and not all(isinstance(x, ndarray) for x in given):
-            raise TypeError("matmul: Unsupported type, a scalar")
-        launches = costs.matmul(*given) if self.name == "matmul" else 1
-        how = {} if dtype is None else {"dtype": dtype}
-        compute = lambda **to: self.ufunc(*(host(x, self.name) for x in given), casting=casting, **how, **to)
-        if out is None:
-            return launch(self.name, compute, launches)
-        launch(self.name, lambda: compute(out=out._host), launches)
-        return out
-
-    def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        if self.name not in REDUCED:
-            raise NotImplementedError(f"`{self.name}.reduce` is not supported yet")
-        return call(REDUCED[self.name], array, axis, dtype, out, keepdims)
-
-    def accumulate(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
-        if self.name not in ACCUMULATED:
-            raise NotImplementedError(f"`{self.name}.accumulate` is not supported yet")
-        return call(ACCUMULATED[self.name], array, axis, dtype, out)
-
-    def at(self, a: Any, indices: Any, b: Any = None) -> None:
-        if self.name not in SCATTERED or not isinstance(a, ndarray):
-            raise NotImplementedError(f"`{self.name}.at` is not supported yet for {type(a)}")
-        if type(b) not in SCALARS and not isinstance(b, ndarray):
-            raise TypeError(f"{self.name}.at: Unsupported type {type(b)}")
-        at, launches = costs.index(indices, ndarray)
-        self.ufunc.at(a._host, at, host(b, self.name))
-        count.launched(f"{self.name}.at", max(1, launches))
-
-    def outer(self, a: Any, b: Any, **kwargs: Any) -> Any:
-        return self(a.reshape(*a.shape, *(1,) * b.ndim), b, **kwargs)
-
-
-UFUNC: dict[str, Ufunc] = {name: Ufunc(name) for name in UFUNCS}
-UFUNC.update({alias: UFUNC[name] for alias, name in ALIASES.items()})
-FUNCTION = {name: signature(text) for name, text in SIGNATURES.items()}
-
-
-def uninitialised(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
-    """What `empty` gives: NaN or an odd number, so that nobody reads it unnoticed."""
-    array = np.empty(shape, dtype, order=order)  # type: ignore[call-overload]
-    array.fill({"f": np.nan, "c": np.nan, "b": True}.get(array.dtype.kind, 99))
-    return array  # type: ignore[no-any-return]
 
 
 def host(x: Any, name: str) -> Any:
@@ -235,7 +180,8 @@ def wrap(result: Any, *operands: "ndarray") -> Any:
         return result
     array = np.asarray(result)
     owner = next((x for x in operands if np.may_share_memory(x._host, array)), None)
-    return ndarray.__new__(ndarray)._hold(array, owner and (owner if owner.base is None else owner.base))
+    base = owner if owner is None or owner.base is None else owner.base
+    return ndarray.__new__(ndarray)._hold(array, base)
 
 
 def launch(name: str, compute: Any, launches: int = 1, operands: tuple["ndarray", ...] = ()) -> Any:
@@ -256,27 +202,9 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     operands = tuple(costs.arrays(bound.arguments.values(), ndarray))
     launches = costs.check_and_count(name, bound.arguments, operands)
     given, named = host(bound.args, name), {key: host(x, name) for key, x in bound.kwargs.items()}
-    compute = costs.SPECIAL.get(name) or getattr(np.linalg if "linalg" in name else np.fft if "fft" in name else np, name.split(".")[-1])
+    compute = costs.SPECIAL.get(name) or attrgetter(name)(np)
     if name in HOST_ANSWERS:
         return compute(*given, **named)
     out = bound.arguments.get("out")
     result = launch(name, lambda: compute(*given, **named), launches, () if out is not None else operands)
     return result if out is None else out
-
-
-def operator(name: str, swapped: bool = False) -> Any:
-    def apply(self: ndarray, other: Any) -> Any:
-        if isinstance(other, ndarray):
-            return UFUNC[name](other, self) if swapped else UFUNC[name](self, other)
-        if defers(other):
-            return NotImplemented
-        return getattr(np, name)(other, self) if swapped else getattr(np, name)(self, other)
-
-    return apply
-
-
-def defers(other: Any) -> bool:
-    """CuPy's rule for who answers `x op y`: y, if it forbids ufuncs, or knows none of them and has the higher priority."""
-    if hasattr(other, "__array_ufunc__"):
-        return other.__array_ufunc__ is None
-    return ndarray.__array_priority__ < getattr(other, "__array_priority__", 0)  # type: ignore[no-any-return]

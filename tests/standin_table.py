@@ -73,6 +73,7 @@ SIGNATURES = {
     "roll": "(a, shift, axis=None)",
     "searchsorted": "(a, v, side='left', sorter=None)",
     "shape": "(a)",
+    "size": "(a, axis=None)",
     "sort": "(a, axis=-1, kind=None)",
     "split": "(ary, indices_or_sections, axis=0)",
     "squeeze": "(a, axis=None)",

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from evenflow.reference.trees import Array
+
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 NULL = np.uint64(0)           # the null pointer, as an argument of a kernel
@@ -44,11 +46,21 @@ def function(xp: Any, file: str, name: str, dtype: Any, **constants: int) -> Any
     return compiled(xp, file, name, options(dtype, **constants))
 
 
+def pointer(xp: Any, array: Array | None, dtype: Any) -> Any:
+    """What a kernel takes for an array that may not be there: C-contiguous, in its dtype, or the null pointer."""
+    return NULL if array is None else xp.ascontiguousarray(array, dtype=dtype)
+
+
 def blocks(n: int, size: int) -> int:
     """How many blocks of `size` cover n."""
     return -(-n // size)
 
 
 def attribute(xp: Any, name: str) -> int:
-    """A property of the current device, by CUDA's name for it."""
-    return int(xp.cuda.Device().attributes[name])
+    """A property of the current device, by the name in CUDA's cudaDeviceProp."""
+    return int(properties(xp, xp.cuda.Device().id)[name])
+
+
+@cache
+def properties(xp: Any, device: int) -> Any:
+    return xp.cuda.runtime.getDeviceProperties(device)

@@ -30,7 +30,10 @@ struct Run {
   REAL tilted, inverse_sd, constant; // log rho = constant - |x / sd|^2 / 2 where tilted, else 0
 };
 
-// x' from x and noise; the network is asked at 0 where x' is not finite.
+// Is x, for its log p, outside the support?
+__device__ bool outside(REAL log_p) { return isinf(log_p) && log_p < 0; }
+
+// Coordinate j of x'. The network is asked at 0 where x' is not finite.
 __device__ void propose(const Run& run, const Rows& rows, Chain& chain, int c, int j, REAL noise) {
   const int at = j * run.pitch + c;
   const REAL mean = rows.x[at] + run.step_size * rows.score[at], there = mean + run.root * noise;
@@ -46,7 +49,7 @@ __device__ void ask(const Run& run, const Rows& rows, const Chain& chain, int c)
 
 // log p(x') from E(x'); -inf where x' is not finite
 __device__ REAL log_density(const Run& run, const Rows& rows, const Chain& chain, int c, REAL energy) {
-  if (!chain.finite) return -REAL(INFINITY);
+  if (!chain.finite) return log(REAL(0));
   REAL log_rho = 0;
   if (run.tilted) {
     for (int j = 0; j < run.d; j++) {
@@ -64,7 +67,7 @@ __device__ bool turn_gradient(const Run& run, const Rows& rows, int c, REAL log_
   for (int j = 0; j < run.d; j++) {
     const int at = j * run.pitch + c;
     const REAL pull = run.tilted ? rows.proposal[at] * run.inverse_sd * run.inverse_sd : 0;
-    rows.units[at] = log_p == -REAL(INFINITY) ? 0 : -rows.units[at] - pull;
+    rows.units[at] = outside(log_p) ? 0 : -rows.units[at] - pull;
     finite = finite && isfinite(rows.units[at]);
   }
   return finite;
@@ -72,7 +75,7 @@ __device__ bool turn_gradient(const Run& run, const Rows& rows, int c, REAL log_
 
 // log of p(x') q(x | x') / p(x) q(x' | x)
 __device__ REAL acceptance(const Run& run, const Rows& rows, const Chain& chain, int c, REAL log_p) {
-  if (log_p == -REAL(INFINITY)) return log_p;
+  if (outside(log_p)) return log_p;
   REAL back = 0;
   for (int j = 0; j < run.d; j++) {
     const int at = j * run.pitch + c;
@@ -138,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(256) mala(
     __syncthreads();
     backward(rows.output, run.pitch, network, sizes, layers, activation);
     if (chain.failed) continue;  // every thread is here: no barrier follows until the step ends
-    const bool good = turn_gradient(run, rows, c, there) && !isnan(there) && there != REAL(INFINITY);
+    const bool good = turn_gradient(run, rows, c, there) && (isfinite(there) || outside(there));
     if (good) {
       const REAL log_ratio = acceptance(run, rows, chain, c, there);
       const bool accept = accepts(uniform ? uniform[at] : uniform_at(seed, call, at), log_ratio);

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.kernels.loading import NULL, attribute, blocks, function
+from evenflow.accel.kernels.loading import NULL, attribute, blocks, function, pointer
 from evenflow.reference.checks import check_shape
 from evenflow.reference.trees import Array
 
@@ -22,7 +22,9 @@ WAVES = 2        # blocks for each multiprocessor, where there are partners enou
 MOST_SPLITS = 16
 
 
-def pair_sums(a: Array, b: Array, beta: float, weights: Array | None = None, gradient: bool = True) -> tuple[Array, Array | None]:
+def pair_sums(
+    a: Array, b: Array, beta: float, weights: Array | None = None, gradient: bool = True
+) -> tuple[Array, Array | None]:
     """a (n, d), b (m, d), weights (m,) or all ones -> sums (n,), gradient (n, d) or None where it is not asked for."""
     xp, (n, d), m = module_of(a), a.shape, b.shape[0]
     check_shape("b", b, "m", d)
@@ -32,17 +34,17 @@ def pair_sums(a: Array, b: Array, beta: float, weights: Array | None = None, gra
     splits = splits_of(xp, blocks(n, rows), blocks(m, columns))
     sums = xp.empty((splits, n), dtype=np.float64)
     slopes = xp.zeros((splits, n, d), dtype=a.dtype) if gradient else None
-    a, b, w = (NULL if array is None else xp.ascontiguousarray(array) for array in (a, b, weights))
-    args = (a, b, w, np.int32(n), np.int32(m)), (a.dtype.type(beta), sums, NULL if slopes is None else slopes)
+    points = (*(pointer(xp, array, a.dtype) for array in (a, b, weights)), np.int32(n), np.int32(m))
+    rest = (a.dtype.type(beta), sums, NULL if slopes is None else slopes)
     if d <= DIRECT:
-        function(xp, "energy", "row_sums", a.dtype, DIM=d)((blocks(n, rows), splits), (rows,), (*args[0], *args[1]))
+        function(xp, "energy", "row_sums", a.dtype, DIM=d)((blocks(n, rows), splits), (rows,), (*points, *rest))
     else:
         kernel = function(xp, "energy_tiled", "row_sums_tiled", a.dtype)
-        kernel((blocks(n, rows), splits), (16, 16), (*args[0], np.int32(d), *args[1]))
+        kernel((blocks(n, rows), splits), (16, 16), (*points, np.int32(d), *rest))
     return sums.sum(axis=0).astype(a.dtype), None if slopes is None else slopes.sum(axis=0)
 
 
 def splits_of(xp: Any, row_blocks: int, tiles: int) -> int:
     """Into how many parts the partners are split, so that the blocks fill the device."""
-    wanted = blocks(WAVES * attribute(xp, "MultiProcessorCount"), row_blocks)
+    wanted = blocks(WAVES * attribute(xp, "multiProcessorCount"), row_blocks)
     return max(1, min(wanted, tiles, MOST_SPLITS))

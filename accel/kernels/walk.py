@@ -1,12 +1,13 @@
-"""MALA for a perceptron energy, all steps of all chains in one launch: mala.cu. The steps are those of reference/mcmc/langevin.py."""
+"""MALA for a perceptron energy, all steps of all chains in one launch: mala.cu. The steps are those of mcmc/langevin.py."""
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.kernels.loading import NULL, PLAIN_SHARED, attribute, blocks, function
+from evenflow.accel.kernels.loading import PLAIN_SHARED, attribute, blocks, function, pointer
 from evenflow.accel.kernels.random import check_place
 from evenflow.reference.checks import check_count, check_shape, lookup
 from evenflow.reference.densities import LOG_2PI
@@ -48,63 +49,83 @@ def mala(
     layers: W (fan_in, fan_out) and b (fan_out,) of the perceptron E, the last fan_out 1. Raises ValueError where the network
     does not fit (see `fits`), FloatingPointError as the reference does. Synchronises once.
     """
-    (x, log_p, score), xp = state, module_of(state[0])
-    (chains, d), real = x.shape, x.dtype.type
+    x, xp = state[0], module_of(state[0])
+    (chains, d), sizes = x.shape, check_layers(layers)
+    check_shape("x", x, "chains", sizes[0])
+    check_shape("log_p", state[1], chains)
+    check_shape("score", state[2], chains, d)
+    steps, noise, key = noise_args(randomness, chains, d)
     code = lookup("activation of this kernel", activation, ACTIVATIONS)
-    sizes = (*(W.shape[0] for W, _ in layers), 1)
-    steps, noise = noise_args(randomness, chains, d)
-    check_shape("log_p", log_p, chains)
-    check_shape("score", score, chains, d)
-    pitch = pitch_of(xp, sizes, x.dtype, chains)
-    weights = xp.concatenate([part.reshape(-1) for layer in layers for part in layer]).astype(x.dtype)
-    walk = Walk(*(xp.empty(s, x.dtype) for s in ((steps, chains, d), (steps, chains), (steps, chains))),
-                xp.empty((steps, chains), np.uint8), xp.empty((chains, d), x.dtype))
-    failed = xp.zeros(chains, np.int32)
-    tilt = (0.0, 1.0, 0.0) if sd is None else (1.0, 1 / sd, -d * (math.log(sd) + LOG_2PI / 2))
-    kernel, shared = function(xp, "mala", "mala", x.dtype), shared_bytes(sizes, x.dtype, pitch)
-    if shared > PLAIN_SHARED:
-        kernel.max_dynamic_shared_size_bytes = shared
-    args = (
-        *map(xp.ascontiguousarray, (x, log_p, score)), *(n if isinstance(n, np.generic) else xp.ascontiguousarray(n) for n in noise),
-        weights, xp.asarray(np.array(sizes, np.int32)), np.int32(len(layers)), np.int32(code),
-        *map(real, (step_size, math.sqrt(2 * step_size), *tilt)), np.int32(chains), np.int32(steps), *walk[:3], walk.accepted,
-        walk.score, failed,
-    )
-    kernel((blocks(chains, pitch),), (LANES, pitch // CHAINS), args, shared_mem=shared)
+    weights = xp.concatenate([pointer(xp, part, x.dtype).reshape(-1) for layer in layers for part in layer])
+    numbers = (step_size, math.sqrt(2 * step_size), *tilt(sd, d))
+    walk, failed = empty_walk(xp, steps, chains, d, x.dtype), xp.zeros(chains, np.int32)
+    launch(xp, sizes, x.dtype, chains, (
+        *(pointer(xp, array, x.dtype) for array in (*state, *noise)), *key, weights,
+        xp.asarray(np.array(sizes, np.int32)), np.int32(len(layers)), np.int32(code),
+        *map(x.dtype.type, numbers), np.int32(chains), np.int32(steps), *walk, failed,
+    ))
     check_walk(walk, failed)
     return walk._replace(accepted=walk.accepted.view(np.bool_))
 
 
-def noise_args(randomness: Given | Drawn, chains: int, d: int) -> tuple[int, tuple[Any, ...]]:
-    """The number of steps, and what the kernel takes as normal, uniform, seed, call."""
+def launch(xp: Any, sizes: Sequence[int], dtype: Any, chains: int, args: tuple[Any, ...]) -> None:
+    pitch = pitch_of(xp, sizes, dtype, chains)
+    kernel, shared = function(xp, "mala", "mala", dtype), shared_bytes(sizes, dtype, pitch)
+    if shared > PLAIN_SHARED:
+        kernel.max_dynamic_shared_size_bytes = shared
+    kernel((blocks(chains, pitch),), (LANES, pitch // CHAINS), args, shared_mem=shared)
+
+
+def empty_walk(xp: Any, steps: int, chains: int, d: int, dtype: Any) -> Walk:
+    each = (steps, chains)
+    return Walk(xp.empty((*each, d), dtype), xp.empty(each, dtype), xp.empty(each, dtype), xp.empty(each, np.uint8),
+                xp.empty((chains, d), dtype))
+
+
+def check_layers(layers: Sequence[tuple[Array, Array]]) -> tuple[int, ...]:
+    """The widths (d, *hidden, 1). Raises ValueError unless each layer takes what the one before gives, the last 1 number."""
+    sizes = (*(W.shape[0] for W, _ in layers), 1)
+    for i, ((W, b), (fan_in, fan_out)) in enumerate(zip(layers, pairwise(sizes), strict=True)):
+        check_shape(f"layers[{i}][0]", W, fan_in, fan_out)
+        check_shape(f"layers[{i}][1]", b, fan_out)
+    return sizes
+
+
+def tilt(sd: float | None, d: int) -> tuple[float, float, float]:
+    """Whether there is a tilt, 1 / sd, and the constant of log N(x; 0, sd^2 I)."""
+    return (0.0, 1.0, 0.0) if sd is None else (1.0, 1 / sd, -d * (math.log(sd) + LOG_2PI / 2))
+
+
+def noise_args(randomness: Given | Drawn, chains: int, d: int) -> tuple[int, tuple[Any, ...], tuple[Any, ...]]:
+    """The number of steps, the arrays of noise if there are any, and the key of those drawn inside."""
     if isinstance(randomness, Drawn):
         check_count("steps", randomness.steps)
         check_place(randomness.seed, randomness.call)
-        return randomness.steps, (NULL, NULL, np.uint64(randomness.seed), np.uint32(randomness.call))
+        return randomness.steps, (None, None), (np.uint64(randomness.seed), np.uint32(randomness.call))
     steps = len(randomness.normal)
     check_shape("normal", randomness.normal, steps, chains, d)
     check_shape("uniform", randomness.uniform, steps, chains)
-    return steps, (*randomness, np.uint64(0), np.uint32(0))
+    return steps, randomness, (np.uint64(0), np.uint32(0))
 
 
 def shared_bytes(sizes: Sequence[int], dtype: Any, pitch: int) -> int:
     """Shared memory of a block of `pitch` chains: rows of x, units, output, and x, score, proposal; weights in odd rows."""
-    weights = sum(fan_in * (fan_out | 1) + fan_out for fan_in, fan_out in zip(sizes, sizes[1:], strict=False))
+    weights = sum(fan_in * (fan_out | 1) + fan_out for fan_in, fan_out in pairwise(sizes))
     return int(np.dtype(dtype).itemsize) * (pitch * (sum(sizes) + 3 * sizes[0]) + weights)
 
 
 def fits(xp: Any, sizes: Sequence[int], dtype: Any) -> bool:
     """Whether a network with these widths (d, *hidden, 1) can stay in shared memory, with one group of chains."""
-    return shared_bytes(sizes, dtype, CHAINS) <= attribute(xp, "MaxSharedMemoryPerBlockOptin")
+    return shared_bytes(sizes, dtype, CHAINS) <= attribute(xp, "sharedMemPerBlockOptin")
 
 
 def pitch_of(xp: Any, sizes: Sequence[int], dtype: Any, chains: int) -> int:
     """Chains of a block: as many as fit, but few enough for one block on each multiprocessor."""
     if not fits(xp, sizes, dtype):
         raise ValueError(f"layers must fit into the device's shared memory, got widths {tuple(sizes)} in {np.dtype(dtype)}")
-    most = attribute(xp, "MaxSharedMemoryPerBlockOptin")
+    most = attribute(xp, "sharedMemPerBlockOptin")
     fitting = [pitch for pitch in PITCHES if shared_bytes(sizes, dtype, pitch) <= most]
-    return next((p for p in fitting if blocks(chains, p) >= attribute(xp, "MultiProcessorCount")), fitting[-1])
+    return next((p for p in fitting if blocks(chains, p) >= attribute(xp, "multiProcessorCount")), fitting[-1])
 
 
 def check_walk(walk: Walk, failed: Array) -> None:

@@ -34,7 +34,7 @@ from evenflow.experiments.two_modes_pictures import NAMES
 from evenflow.reference.checks import check_count, lookup
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
-from evenflow.reference.ebm.loop import like, train_ebm
+from evenflow.reference.ebm.loop import train_ebm
 from evenflow.reference.energies import MLPEnergy
 from evenflow.reference.flows import realnvp
 from evenflow.reference.folders import Log, read_log
@@ -45,6 +45,7 @@ from evenflow.reference.mcmc.langevin import MALA, ULA
 from evenflow.reference.mixtures import two_modes
 from evenflow.reference.normalizer import LogZ, annealed, grid, importance, lattice
 from evenflow.reference.optim import constant, linear_decay
+from evenflow.reference.placement import fetched, placed
 from evenflow.reference.training import Progress, Settings, TrainingStopped
 from evenflow.reference.trees import Array, write_aside
 
@@ -152,15 +153,20 @@ def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_st
     }
     try:
         state = train_ebm(
-            model, type(start)(*(like(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
+            model, type(start)(*(placed(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
             Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
-            evaluate=lambda state: {"weight": weight(lambda x: model.log_density(state, x))}, callback=report,
+            evaluate=lambda state: {"weight": weight(at_host(model, state))}, callback=report,
             checkpoint=checkpoint, resume=resume and checkpoint.exists(),
             identity={"algorithm": algorithm, "preset": preset, "seed": seed},
         )
     except TrainingStopped as stopped:
         return Outcome(row | {"stopped_at": stopped.step}, trace(read_log(log.path)))
     return measure(row, model, state, read_log(log.path))
+
+
+def at_host(model: Any, state: Any) -> LogDensity:
+    """The model's log density from points (n, 2) to numbers (n,), both on the host."""
+    return lambda x: fetched(model.log_density(state, placed(x, np.float32)))
 
 
 def weight(log_density: LogDensity) -> float:
@@ -176,11 +182,11 @@ def measure(row: dict[str, Any], model: Any, state: Any, lines: list[dict[str, A
     rng = np.random.default_rng([row["seed"], 3])
 
     def log_density(x: Array) -> Array:
-        return model.log_density(state, x.astype(np.float32))
+        return model.log_density(state, placed(x, np.float32))
 
-    at, estimate = grid(log_density, BOX), log_z(model, state, log_density, rng)
+    at, estimate = grid(at_host(model, state), BOX), log_z(model, state, log_density, rng)
     kernel, every = sampler(model, state)
-    chains = run_chains(kernel, state.chains[:CHAINS], log_density, SWEEPS * every, rng, every).x
+    chains = fetched(run_chains(kernel, state.chains[:CHAINS], log_density, SWEEPS * every, rng, every).x)
     zones = TARGET.zones(chains.reshape(-1, 2)).reshape(chains.shape[:2])
     weights = trace(lines)
     late = [value for step, value in weights if step > lines[-1]["step"] / 2]
@@ -194,7 +200,7 @@ def measure(row: dict[str, Any], model: Any, state: Any, lines: list[dict[str, A
     }
     log_lambda = None
     if row["algorithm"] == "flowmc":
-        log_lambda = grid(lambda x: model.flow.log_prob(state.flow, x.astype(np.float32)), BOX).log_p
+        log_lambda = grid(lambda x: fetched(model.flow.log_prob(state.flow, placed(x, np.float32))), BOX).log_p
     return Outcome(row, weights, at.log_p - at.log_z, log_lambda, chains)
 
 
@@ -208,11 +214,11 @@ def sampler(model: Any, state: Any) -> tuple[Any, int]:
 def log_z(model: Any, state: Any, log_density: LogDensity, rng: np.random.Generator) -> LogZ:
     """By importance sampling from the flow; without a flow, by annealing N(0, I)."""
     if not isinstance(model, PCD):
-        x, log_lambda = model.flow.sample_and_log_prob(state.flow, like(model.flow.noise(rng, DRAWS), np.float32))
-        return importance(log_density(x), log_lambda)
+        x, log_lambda = model.flow.sample_and_log_prob(state.flow, placed(model.flow.noise(rng, DRAWS), np.float32))
+        return importance(fetched(log_density(x)), fetched(log_lambda))
     base = StandardNormal(2)
-    kernel, x = MALA(STEP_SIZE), base.noise(rng, PARTICLES).astype(np.float32)
-    noise = [like(kernel.noise(rng, PARTICLES, 2), np.float32) for _ in range(TEMPERATURES - 1)]
+    kernel, x = MALA(STEP_SIZE), placed(base.noise(rng, PARTICLES), np.float32)
+    noise = [placed(kernel.noise(rng, PARTICLES, 2), np.float32) for _ in range(TEMPERATURES - 1)]
     b = np.linspace(0, 1, TEMPERATURES + 1).tolist()
     return annealed(log_density, lambda x: base.log_prob({}, x), x, b, kernel, noise)[0]
 

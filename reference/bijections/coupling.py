@@ -17,6 +17,7 @@ from evenflow.reference.bijections.affine import AffineTransformer
 from evenflow.reference.bijections.contract import Transformer, check_input
 from evenflow.reference.dispatch import replaceable
 from evenflow.reference.networks import MLP
+from evenflow.reference.placement import beside
 from evenflow.reference.trees import Array, Tree
 
 
@@ -51,20 +52,20 @@ class Coupling:
     @replaceable
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        A, B = self.select()
+        A, B = self.select(z)
         x_B, log_slope = self.transformer.forward(self.raw(params, z @ A, context), z @ B)
-        return z * onp.array(self.mask) + x_B @ B.T, np.sum(log_slope, axis=1)
+        return z * beside(self.mask, z) + x_B @ B.T, np.sum(log_slope, axis=1)
 
     @replaceable
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        A, B = self.select()
+        A, B = self.select(x)
         z_B, log_slope = self.transformer.inverse(self.raw(params, x @ A, context), x @ B)
-        return x * onp.array(self.mask) + z_B @ B.T, np.sum(log_slope, axis=1)
+        return x * beside(self.mask, x) + z_B @ B.T, np.sum(log_slope, axis=1)
 
-    def select(self) -> tuple[Array, Array]:
+    def select(self, like: Array) -> tuple[Array, Array]:
         mask, one = onp.array(self.mask), onp.eye(self.d, dtype=bool)
-        return one[:, mask], one[:, ~mask]
+        return beside(one[:, mask], like), beside(one[:, ~mask], like)
 
     def raw(self, params: Tree, passing: Array, context: Array | None) -> Array:
         shape = (passing.shape[0], self.d - sum(self.mask), self.transformer.width)

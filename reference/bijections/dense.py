@@ -15,6 +15,7 @@ import numpy as onp
 from evenflow.reference.bijections.contract import check_input
 from evenflow.reference.bijections.permutation import check_order
 from evenflow.reference.checks import check_count, check_shape
+from evenflow.reference.placement import beside
 from evenflow.reference.special import bounded
 from evenflow.reference.trees import Array, Tree
 
@@ -85,14 +86,14 @@ class PLU:
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         L, U, log_diagonal = factors(params)
-        y = (x - shift(params, x, context))[:, onp.argsort(self.order)]
+        y = (x - shift(params, x, context))[:, onp.argsort(self.order).tolist()]
         z = np.linalg.solve(U, np.linalg.solve(L, y.T)).T
         return z, np.zeros_like(x[:, 0]) - np.sum(log_diagonal)
 
 
 def factors(params: Tree) -> tuple[Array, Array, Array]:
     """L, U and log diag(U) from the learned squares, of which one triangle each is used."""
-    one = np.eye(params["log_diagonal"].shape[0], dtype=bool)
+    one = beside(onp.eye(params["log_diagonal"].shape[0], dtype=bool), params["log_diagonal"])
     log_diagonal = bounded(params["log_diagonal"])
     return np.tril(params["lower"], -1) + one, np.triu(params["upper"], 1) + one * np.exp(log_diagonal), log_diagonal
 

@@ -31,7 +31,7 @@ class Permutation:
 
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        return x[:, onp.argsort(self.order)], np.zeros_like(x[:, 0])
+        return x[:, onp.argsort(self.order).tolist()], np.zeros_like(x[:, 0])
 
 
 def reversal(d: int) -> Permutation:

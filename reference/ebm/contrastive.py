@@ -27,6 +27,7 @@ from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
 from evenflow.reference.energies import EBM, Energy, check_points
 from evenflow.reference.flows import Flow
 from evenflow.reference.optim import Adam
+from evenflow.reference.training import as_arrays
 from evenflow.reference.trees import Array, Tree
 
 
@@ -87,7 +88,7 @@ class FCE:
             "contrast": mean_log_p[1] - mean_log_p[0], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,
             "log_z": float(after["c"]),
         }
-        return State(after["energy"], onp.asarray(after["c"]), flow, energy_optimiser, flow_optimiser), info
+        return State(after["energy"], as_arrays(after["c"]), flow, energy_optimiser, flow_optimiser), info
 
     def log_p(self, model: Tree, x: Array) -> Array:
         """-E - c: normalised once trained."""

@@ -40,6 +40,7 @@ from evenflow.reference.mcmc import langevin
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.mcmc.langevin import drift, evaluate
 from evenflow.reference.optim import Adam
+from evenflow.reference.placement import beside
 from evenflow.reference.special import logsumexp
 from evenflow.reference.trees import Array, Tree
 
@@ -140,5 +141,5 @@ def resampled(X: Array, A: Array, uniform: float) -> Array:
     """
     n, reached = len(A), np.cumsum(softmax(A))
     last = np.searchsorted(reached, reached[-1])  # behind it there may be walkers without weight
-    chosen = np.searchsorted(reached, reached[-1] * ((uniform + np.arange(n)) / n), side="right")
+    chosen = np.searchsorted(reached, reached[-1] * ((uniform + beside(np.arange(n), A)) / n), side="right")
     return X[np.minimum(chosen, last)]

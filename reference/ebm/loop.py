@@ -7,8 +7,9 @@ import numpy as np
 
 from evenflow.reference.checkpoints import State
 from evenflow.reference.ebm.contract import Algorithm, Rates
+from evenflow.reference.placement import placed, streams
 from evenflow.reference.training import Report, Settings, as_arrays, check_all_finite, loop
-from evenflow.reference.trees import Array, Tree, tree_map
+from evenflow.reference.trees import Array, Tree
 
 S = TypeVar("S", bound=tuple[Any, ...])
 RUN_AWAY = 1e6  # nats between data and samples: no model is that wrong, but a training that diverges goes on to 1e20 and beyond
@@ -30,7 +31,8 @@ def train_ebm(
     def advance(state: State) -> tuple[State, Report]:
         rng, now = copy.deepcopy(state.rng), rates(state.step)
         positives = draw(state.step, rng)
-        noise = like(algorithm.noise(rng), positives.dtype)
+        dtype = positives.dtype
+        positives, noise = placed(positives, dtype), placed(algorithm.noise(streams(rng, dtype)), dtype)
         after, info = algorithm.step(unpack(state.params), positives, noise, now)
         if abs(info["contrast"]) > RUN_AWAY:
             apart = f"the energies of data and samples are {info['contrast']:.2g} nats apart"
@@ -43,8 +45,3 @@ def train_ebm(
     first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]
     judge = None if evaluate is None else lambda state: evaluate(unpack(state.params))
     return unpack(loop(first, advance, settings, evaluate=judge, **kept).params)
-
-
-def like(tree: Tree, dtype: Any) -> Tree:
-    """The same tree with its floats in another dtype; whole numbers stay."""
-    return tree_map(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf, tree)

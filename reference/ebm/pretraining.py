@@ -8,8 +8,9 @@ from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.flows import Flow
 from evenflow.reference.objectives import Likelihood
 from evenflow.reference.optim import linear_decay
+from evenflow.reference.placement import placed
 from evenflow.reference.training import Settings, train
-from evenflow.reference.trees import Array, Tree, cast
+from evenflow.reference.trees import Array, Tree
 
 
 def pretrained(
@@ -30,6 +31,6 @@ def pretrained(
     def loss(params: Tree, x: Array) -> Array:
         return objective(params, flow, x, {})
 
-    params, settings = cast(flow.init(rng), data.dtype), Settings(steps, schedule=linear_decay(rate, steps))
+    params, settings = placed(flow.init(rng), data.dtype), Settings(steps, schedule=linear_decay(rate, steps))
     own = np.random.default_rng(rng.integers(2**63))  # training leaves the generator it is given as it was
     return train(loss, draw, params, settings, own).params

@@ -22,7 +22,8 @@ from autograd import make_vjp
 
 from evenflow.reference.checks import check_finite, check_shape
 from evenflow.reference.dispatch import replaceable
-from evenflow.reference.trees import Array, Tree, cast
+from evenflow.reference.placement import placed, streams
+from evenflow.reference.trees import Array, Tree
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
 S = TypeVar("S", bound=tuple[Any, ...])
@@ -87,7 +88,7 @@ def walk(kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDen
 
 def noise_like(x: Array, kernel: Kernel, rng: np.random.Generator) -> Tree:
     """The noise of one step, in the dtype of the positions."""
-    return cast(kernel.noise(rng, *x.shape), x.dtype)
+    return placed(kernel.noise(streams(rng, x.dtype), *x.shape), x.dtype)
 
 
 def log_density_at(x: Array, log_density: LogDensity) -> Array:

@@ -29,6 +29,7 @@ from evenflow.reference.mcmc.contract import (
     log_density_at,
     metropolis,
 )
+from evenflow.reference.placement import beside
 from evenflow.reference.trees import Array, Tree
 
 
@@ -92,7 +93,7 @@ def isir(
     ], axis=1)                                                                  # (chains, N)
     chosen = resample(log_w, uniform)                                           # (chains,) in 0 ... N - 1
     moved = chosen > 0
-    picked = np.arange(chains) * (log_w.shape[1] - 1) + np.maximum(chosen - 1, 0)
+    picked = beside(np.arange(chains), log_w) * (log_w.shape[1] - 1) + np.maximum(chosen - 1, 0)
     return choose(moved, State(*(entry[picked] for entry in fresh)), state), Choice(moved, log_w)
 
 

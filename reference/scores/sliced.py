@@ -17,6 +17,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.checks import check_count, check_finite, check_shape, lookup, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.scores.energy import check_beta, smooth_power
 from evenflow.reference.scores.pairs import ESTIMATORS, check_draws, check_samples, pair_distance, pair_score
 from evenflow.reference.scores.sorting import sorted_cross, sorted_within
@@ -51,7 +52,7 @@ def sliced_energy_score(
     beta = check_beta(beta)
     check_draws(draws, y)
     check_directions(directions, y.shape[1])
-    x, y = draws @ directions.T, y @ directions.T
+    x, y = project(draws, directions), project(y, directions)
     if beta != 1:
         return pair_score(lambda a, b: sliced_distance(a, b, beta), x, y, estimator)
     m = x.shape[0]
@@ -70,12 +71,18 @@ def sliced_energy_distance(
     beta = check_beta(beta)
     check_samples(x, y)
     check_directions(directions, y.shape[1])
-    x, y = x @ directions.T, y @ directions.T
+    x, y = project(x, directions), project(y, directions)
     if beta != 1:
         return pair_distance(lambda a, b: sliced_distance(a, b, beta), x, y, estimator)
     n, m, weight = x.shape[0], y.shape[0], lookup("estimator", estimator, ESTIMATORS)
     cross = np.sum(sorted_cross(x, y), axis=0) / (n * m)
     return mean_over_directions(2 * (cross - sorted_within(x) * weight(n) - sorted_within(y) * weight(m)))
+
+
+@replaceable
+def project(points: Array, directions: Array) -> Array:
+    """v_l . p for every point and direction: (..., d), (L, d) -> (..., L)."""
+    return points @ directions.T
 
 
 def sliced_distance(a: Array, b: Array, beta: float) -> Array:

@@ -16,7 +16,6 @@ from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzyns
 from evenflow.reference.ebm.contrastive import V
 from evenflow.reference.ebm.coopflow import revised
 from evenflow.reference.ebm.jarzynski import alpha, carried, effective_size, log_mean_exp, resampled, softmax
-from evenflow.reference.ebm.loop import like
 from evenflow.reference.ebm.pretraining import pretrained
 from evenflow.reference.ebm.updates import descend, forward_divergence
 from evenflow.reference.energies import MixtureEnergy, MLPEnergy, contrast
@@ -27,6 +26,7 @@ from evenflow.reference.mcmc.langevin import MALA, evaluate, mala
 from evenflow.reference.mcmc.latent import Latent, pullback
 from evenflow.reference.mixtures import two_modes
 from evenflow.reference.optim import Adam
+from evenflow.reference.placement import placed
 from evenflow.reference.training import TrainingStopped
 from evenflow.reference.trees import Array, Tree, leaves, tree_map
 from tests import tolerances
@@ -61,13 +61,13 @@ def begin(algorithm: Any, seed: int = 0, dtype: Any = np.float64) -> Any:
     """The first state; a flow that others have trained comes with random parameters."""
     given = (randomise(FLOW.init(generator(7)), generator(8)),) if isinstance(algorithm, NTEBM | CoopFlow) else ()
     state = algorithm.init(generator(seed), *given)
-    return type(state)(*(like(part, dtype) for part in state))
+    return type(state)(*(placed(part, dtype) for part in state))
 
 
 def run(algorithm: Any, state: Any, steps: int, seed: int = 1, rates: Rates = RATES) -> tuple[Any, list[dict[str, float]]]:
     dtype, rng, infos = next(leaves(state.energy)).dtype, generator(seed), []
     for k in range(steps):
-        state, info = algorithm.step(state, data(seed=k, dtype=dtype), like(algorithm.noise(rng), dtype), rates)
+        state, info = algorithm.step(state, data(seed=k, dtype=dtype), placed(algorithm.noise(rng), dtype), rates)
         infos.append(info)
     return state, infos
 
@@ -633,7 +633,7 @@ def test_descend() -> None:
         with pytest.raises(FloatingPointError, match="the gradient must be finite"):
             descend(Adam(), params, {"a": np.array([bad, 1.0])}, memory, 0.1)
     with pytest.raises(FloatingPointError, match="after the update, the optimiser's state v/a is not finite"):
-        descend(Adam(), like(params, np.float32), {"a": np.full(2, 1e25)}, like(memory, np.float32), 0.1)
+        descend(Adam(), placed(params, np.float32), {"a": np.full(2, 1e25)}, placed(memory, np.float32), 0.1)
 
 
 def test_pretraining() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from evenflow.reference.ebm.contract import Info, Rates
-from evenflow.reference.ebm.loop import RUN_AWAY, like, train_ebm
+from evenflow.reference.ebm.loop import RUN_AWAY, train_ebm
+from evenflow.reference.placement import placed
 from evenflow.reference.training import Progress, Settings, TrainingStopped
 from evenflow.reference.trees import Array, Tree
 
@@ -88,5 +89,5 @@ def test_what_is_not_finite_stops_it() -> None:
 
 
 def test_like_leaves_whole_numbers_alone() -> None:
-    tree = like({"a": np.zeros(2), "b": [np.zeros(3, np.int64)]}, np.float32)
+    tree = placed({"a": np.zeros(2), "b": [np.zeros(3, np.int64)]}, np.float32)
     assert (tree["a"].dtype, tree["b"][0].dtype) == (np.float32, np.int64)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "reference").rglob("*.py"))
+SOURCES = sorted(path for top in ("reference", "accel") for path in (ROOT / top).rglob("*.py"))
 
 
 def test_every_package_is_listed_in_pyproject() -> None:
     """setuptools is told each sub-package by hand; one left out would be missing from a wheel but not from a checkout."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    made = [path for top in ("reference", "docs/experiments") for path in (ROOT / top).rglob("__init__.py")]
+    made = [path for top in ("reference", "accel", "docs/experiments") for path in (ROOT / top).rglob("__init__.py")]
     folders = {path.parent.relative_to(ROOT) for path in made}
     assert {Path(folder) for folder in settings["package-dir"].values()} == folders
     assert set(settings["packages"]) == set(settings["package-dir"])

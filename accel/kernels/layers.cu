@@ -1,0 +1,130 @@
+// The small operations between matrix products, one launch each. Arithmetic first, then a kernel for each operation.
+// Formulas and letters: accel/elementwise.py and reference/optim.py. Arrays are row-major and without gaps.
+
+#define BY_INPUT(kind) (kind >= 3)  // whose slope is told from a, not from h
+
+__device__ REAL sigmoid(REAL a) { return (REAL)0.5 * (1 + tanh((REAL)0.5 * a)); }
+
+// tanh, relu, leaky_relu, softplus, silu, elu
+__device__ REAL activation(int kind, REAL a) {
+  switch (kind) {
+    case 0: return tanh(a);
+    case 1: return a > 0 ? a : 0 * a;
+    case 2: return a > 0 ? a : (REAL)0.05 * a;
+    case 3: return (a > 0 ? a : 0) + log1p(exp(-fabs(a)));
+    case 4: return a * sigmoid(a);
+    default: return a >= 0 ? a : expm1(a);
+  }
+}
+
+__device__ REAL activation_slope(int kind, REAL a, REAL h) {
+  REAL s;
+  switch (kind) {
+    case 0: return 1 - h * h;
+    case 1: return h > 0 ? 1 : 0;
+    case 2: return h > 0 ? 1 : (REAL)0.05;
+    case 3: return sigmoid(a);
+    case 4: s = sigmoid(a); return s * (1 + a * (1 - s));
+    default: return a >= 0 ? 1 : exp(a);
+  }
+}
+
+#define INDEX ((long long)blockIdx.x * blockDim.x + threadIdx.x)
+
+// h (n, k + 1) = [x[:, columns], 1]
+extern "C" __global__ void with_ones(const REAL* x, const int* columns, int n, int d, int k, REAL* h) {
+  long long i = INDEX;
+  if (i >= (long long)n * (k + 1)) return;
+  int j = i % (k + 1);
+  h[i] = j < k ? x[i / (k + 1) * d + columns[j]] : 1;
+}
+
+// h (n, w + 1) = [act(a), 1]
+extern "C" __global__ void activate(const REAL* a, int n, int w, int kind, REAL* h) {
+  long long i = INDEX;
+  if (i >= (long long)n * (w + 1)) return;
+  int j = i % (w + 1);
+  h[i] = j < w ? activation(kind, a[i / (w + 1) * w + j]) : 1;
+}
+
+// g (n, w) *= act'(a)
+extern "C" __global__ void activate_back(REAL* g, const REAL* a, const REAL* h, int n, int w, int kind) {
+  long long i = INDEX;
+  if (i >= (long long)n * w) return;
+  g[i] *= activation_slope(kind, BY_INPUT(kind) ? a[i] : 0, h[i / w * (w + 1) + i % w]);
+}
+
+// a (m size) += extra (size), for each of m
+extern "C" __global__ void add_context(REAL* a, const REAL* extra, long long n, long long size) {
+  long long i = INDEX;
+  if (i < n) a[i] += extra[i % size];
+}
+
+// total (size) += the sum over m of g (m size)
+extern "C" __global__ void add_over_draws(REAL* total, const REAL* g, long long n, long long size) {
+  long long i = INDEX;
+  if (i >= size) return;
+  REAL sum = total[i];
+  for (long long at = i; at < n; at += size) sum += g[at];
+  total[i] = sum;
+}
+
+// g[:, columns] += change (n, k)
+extern "C" __global__ void add_columns(REAL* g, const int* columns, const REAL* change, int n, int d, int k) {
+  long long i = INDEX;
+  if (i < (long long)n * k) g[i / k * d + columns[i % k]] += change[i];
+}
+
+// x (n, d), log_det (n), s (n, k) from z (n, d) and raw (n, 2 k): one thread a row
+extern "C" __global__ void couple(const REAL* z, const REAL* raw, const int* moved, int n, int d, int k, REAL limit, int back,
+                                  REAL* x, REAL* log_det, REAL* s) {
+  long long i = INDEX;
+  if (i >= n) return;
+  REAL sum = 0;
+  for (int j = 0; j < d; j++) x[i * d + j] = z[i * d + j];
+  for (int j = 0; j < k; j++) {
+    long long at = i * d + moved[j], pair = (i * k + j) * 2;
+    REAL scale = limit * tanh(raw[pair] / limit), shift = raw[pair + 1];
+    x[at] = back ? (z[at] - shift) * exp(-scale) : z[at] * exp(scale) + shift;
+    s[i * k + j] = scale;
+    sum += scale;
+  }
+  log_det[i] = back ? -sum : sum;
+}
+
+// g_z (n, d) and g_raw (n, 2 k) from g_x and g_log_det (nullptr: nothing depends on it)
+extern "C" __global__ void couple_back(const REAL* g_x, const REAL* g_log_det, const REAL* z, const REAL* x, const REAL* s,
+                                       const int* moved, int n, int d, int k, REAL limit, int back, REAL* g_z, REAL* g_raw) {
+  long long i = INDEX;
+  if (i >= n) return;
+  REAL of_log_det = g_log_det ? (back ? -g_log_det[i] : g_log_det[i]) : 0;
+  for (int j = 0; j < d; j++) g_z[i * d + j] = g_x[i * d + j];
+  for (int j = 0; j < k; j++) {
+    long long at = i * d + moved[j], pair = (i * k + j) * 2;
+    REAL scale = s[i * k + j], g = g_x[at], through = g * exp(back ? -scale : scale), part = scale / limit;
+    REAL of_scale = (back ? -g * x[at] : through * z[at]) + of_log_det;
+    g_z[at] = through;
+    g_raw[pair] = of_scale * (1 - part * part);
+    g_raw[pair + 1] = back ? -through : g;
+  }
+}
+
+// log N(z; 0, I), one thread a row
+extern "C" __global__ void normal_log_prob(const REAL* z, int n, int d, REAL constant, REAL* log_prob) {
+  long long i = INDEX;
+  if (i >= n) return;
+  REAL sum = 0;
+  for (int j = 0; j < d; j++) sum += z[i * d + j] * z[i * d + j];
+  log_prob[i] = constant - (REAL)0.5 * sum;
+}
+
+// rate: the learning rate over 1 - beta1^t; second: 1 / (1 - beta2^t)
+extern "C" __global__ void adam(const REAL* theta, const REAL* g, const REAL* m, const REAL* v, long long n, REAL beta1, REAL rest1,
+                                REAL beta2, REAL rest2, REAL eps, REAL rate, REAL second, REAL* theta_next, REAL* m_next,
+                                REAL* v_next) {
+  long long i = INDEX;
+  if (i >= n) return;
+  m_next[i] = beta1 * m[i] + rest1 * g[i];
+  v_next[i] = beta2 * v[i] + rest2 * (g[i] * g[i]);
+  theta_next[i] = theta[i] - rate * (m_next[i] / (sqrt(second * v_next[i]) + eps));
+}

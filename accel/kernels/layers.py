@@ -1,0 +1,99 @@
+"""The small operations of elementwise.py, densities.py and optim.py on the device: layers.cu. Arguments and meaning as there."""
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from evenflow.accel.backends import module_of
+from evenflow.accel.kernels.loading import NULL, blocks, function
+from evenflow.reference.densities import LOG_2PI
+from evenflow.reference.trees import Array
+
+THREADS = 256
+
+
+def launch(name: str, threads: int, like: Array, *args: Any) -> None:
+    """Run a kernel for so many threads; arrays without gaps, numbers in the kernel's types."""
+    if threads:
+        function(module_of(like), "layers", name, like.dtype)((blocks(threads, THREADS),), (THREADS,), args)
+
+
+@cache
+def numbers(xp: Any, columns: tuple[int, ...]) -> Array:
+    """Column numbers, brought to the device once."""
+    return xp.asarray(np.array(columns, np.int32))
+
+
+def solid(array: Array) -> Array:
+    """The array without gaps: a gradient may be a view that repeats one number."""
+    return module_of(array).ascontiguousarray(array)
+
+
+def with_ones(x: Array, columns: list[int]) -> Array:
+    (n, d), k, xp = x.shape, len(columns), module_of(x)
+    h = xp.empty((n, k + 1), x.dtype)
+    launch("with_ones", h.size, x, solid(x), numbers(xp, tuple(columns)), np.int32(n), np.int32(d), np.int32(k), h)
+    return h
+
+
+def activate(a: Array, kind: int) -> Array:
+    n, w = a.shape
+    h = module_of(a).empty((n, w + 1), a.dtype)
+    launch("activate", h.size, a, solid(a), np.int32(n), np.int32(w), np.int32(kind), h)
+    return h
+
+
+def activate_back(g: Array, a: Array | None, h: Array, kind: int) -> Array:
+    n, w = g.shape
+    g = solid(g)
+    launch("activate_back", g.size, g, g, NULL if a is None else a, h, np.int32(n), np.int32(w), np.int32(kind))
+    return g
+
+
+def add_context(a: Array, extra: Array) -> None:
+    launch("add_context", a.size, a, a, solid(extra), np.int64(a.size), np.int64(extra.size))
+
+
+def add_over_draws(total: Array, g: Array) -> None:
+    launch("add_over_draws", total.size, g, total, solid(g), np.int64(g.size), np.int64(total.size))
+
+
+def add_columns(g: Array, columns: list[int], change: Array) -> None:
+    (n, d), k = g.shape, len(columns)
+    where = numbers(module_of(g), tuple(columns))
+    launch("add_columns", change.size, g, g, where, solid(change), np.int32(n), np.int32(d), np.int32(k))
+
+
+def couple(z: Array, raw: Array, moved: list[int], limit: float, back: bool) -> tuple[Array, Array, Array]:
+    (n, d), k, xp = z.shape, len(moved), module_of(z)
+    x, log_det, s = xp.empty((n, d), z.dtype), xp.empty(n, z.dtype), xp.empty((n, k), z.dtype)
+    launch("couple", n, z, solid(z), solid(raw), numbers(xp, tuple(moved)), np.int32(n), np.int32(d), np.int32(k),
+           z.dtype.type(limit), np.int32(back), x, log_det, s)
+    return x, log_det, s
+
+
+def couple_back(
+    g_x: Array, g_log_det: Array | None, z: Array, x: Array, s: Array, moved: list[int], limit: float, back: bool
+) -> tuple[Array, Array]:
+    (n, d), k, xp = z.shape, len(moved), module_of(z)
+    g_z, g_raw = xp.empty((n, d), z.dtype), xp.empty((n, 2 * k), z.dtype)
+    launch("couple_back", n, z, solid(g_x), NULL if g_log_det is None else solid(g_log_det), solid(z), solid(x), s,
+           numbers(xp, tuple(moved)), np.int32(n), np.int32(d), np.int32(k), z.dtype.type(limit), np.int32(back), g_z, g_raw)
+    return g_z, g_raw
+
+
+def normal_log_prob(z: Array) -> Array:
+    n, d = z.shape
+    out = module_of(z).empty(n, z.dtype)
+    launch("normal_log_prob", n, z, solid(z), np.int32(n), np.int32(d), z.dtype.type(-0.5 * d * LOG_2PI), out)
+    return out
+
+
+def adam(
+    theta: Array, g: Array, m: Array, v: Array, beta1: float, beta2: float, eps: float, rate: float, second: float
+) -> tuple[Array, Array, Array]:
+    """The next theta, m and v. rate: the learning rate over 1 - beta1^t; second: 1 / (1 - beta2^t)."""
+    after = [module_of(theta).empty_like(theta) for _ in range(3)]
+    numbers = (beta1, 1 - beta1, beta2, 1 - beta2, eps, rate, second)
+    launch("adam", theta.size, theta, theta, g, m, v, np.int64(theta.size), *map(theta.dtype.type, numbers), *after)
+    return after[0], after[1], after[2]
