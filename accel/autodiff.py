@@ -79,9 +79,8 @@ def vspace_in(xp: Any) -> type[ArrayVSpace]:
 
 def change_rules() -> None:
     """Put the functions below in the place of autograd's own. Its rules look them up by name, when they are called."""
-    for module, functions in ((numpy_vjps, (repeat_to_match_shape, unbroadcast)), (numpy_wrapper, (metadata, parse_einsum_input))):
-        for function in functions:
-            setattr(module, function.__name__, function)
+    numpy_vjps.repeat_to_match_shape, numpy_vjps.unbroadcast = repeat_to_match_shape, unbroadcast
+    numpy_wrapper.metadata, numpy_wrapper.parse_einsum_input = metadata, notrace_primitive(parse_einsum_input)
     for name, new in PRIMITIVES.items():
         for rules in (primitive_vjps, primitive_jvps):
             old = getattr(numpy_wrapper, name)
@@ -102,22 +101,21 @@ def change_rules() -> None:
 # Indexing
 
 
-@primitive
-def untake(g: Array, idx: Any, vs: VSpace) -> SparseObject:
-    """The adjoint of x[idx]: something to add to the gradient of x."""
+def to_add(g: Array, idx: Any, vs: VSpace) -> SparseObject:
+    """The adjoint of x[idx]: what is still to be added to the gradient of x."""
     def add(total: Array) -> Array:
         parts = idx if isinstance(idx, tuple) else (idx,)
         if all(map(is_basic, parts)):
             view = total[parts if Ellipsis in parts else (*parts, Ellipsis)]
             view += g
         else:
-            lists = tuple(np.asarray(part, np.int64 if len(part) == 0 else None) if isinstance(part, list) else part for part in parts)
-            module_of(total).add.at(total, lists, g)
+            module_of(total).add.at(total, tuple(np.asarray(i, int) if isinstance(i, list) and not i else i for i in parts), g)
         return total
 
     return SparseObject(vs, add)
 
 
+untake = primitive(to_add)
 defvjp(untake, lambda ans, g, idx, vs: lambda h: h[idx])
 
 
@@ -222,7 +220,6 @@ def _astype(A: Array, dtype: Any, order: str = "K", casting: str = "unsafe", sub
 PRIMITIVES = {f.__name__: primitive(f) for f in (concatenate_args, array_from_args, _array_from_scalar_or_array, _astype)}
 
 
-@notrace_primitive
 def parse_einsum_input(subscripts: str, *operands: Array) -> Any:
     """NumPy's parser, which looks at nothing but the operands' shapes, and wants them on the host."""
     return numpy_wrapper._parse_einsum_input((subscripts, *(np.broadcast_to(0.0, x.shape) for x in operands)))

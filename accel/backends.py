@@ -1,4 +1,4 @@
-"""Where arrays live: NumPy on the host, CuPy on the device. The fused operations are written once and ask here whose they are."""
+"""Where arrays live: NumPy on the host, CuPy on the device. Operations are written once and ask here whose an array is."""
 from types import ModuleType
 from typing import Any
 
@@ -17,9 +17,17 @@ def register(xp: ModuleType) -> None:
 
 def module_of(*arrays: Array) -> Any:
     """numpy, or the device module if any of the arrays (autograd's boxes are looked through) lives on the device."""
-    known = [_modules.get(type(value(array)), np) for array in arrays]
-    return next((xp for xp in known if xp is not np), np)
+    for array in arrays:
+        xp = _modules.get(type(array)) or _modules.get(type(value(array)))
+        if xp is not None and xp is not np:
+            return xp
+    return np
 
 
 def on_device(array: Array) -> bool:
     return module_of(array) is not np
+
+
+def devices() -> list[Any]:
+    """The device modules in use."""
+    return [xp for xp in _modules.values() if xp is not np]

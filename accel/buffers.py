@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evenflow.accel.backends import module_of
+from evenflow.accel.backends import module_of, on_device
 from evenflow.reference.trees import Array, Tree
 
 _notes: dict[int, tuple[Any, dict[int, tuple[Any, int]]]] = {}  # id(buffer) -> buffer, {id(leaf): (leaf, where it starts)}
@@ -40,10 +40,13 @@ def flat(tree: Tree) -> Array | None:
     parts = list(plain_leaves(tree))
     if not parts or any(part.dtype != parts[0].dtype for part in parts):
         return None
-    buffer, starts = parts[0].base, [start_of(part) for part in parts]
-    if starts[0] == 0 and buffer.size == sum(part.size for part in parts) and all(part.base is buffer for part in parts):
-        if None not in starts and starts == sorted(starts):
-            return buffer
+    buffer, at = parts[0].base, 0
+    for part in parts:
+        if part.base is not buffer or start_of(part) != at:
+            break
+        at += part.size
+    if buffer is not None and at == buffer.size:
+        return buffer
     return module_of(*parts).concatenate([part.reshape(-1) for part in parts])
 
 
@@ -55,24 +58,33 @@ def packed(tree: Tree) -> Tree:
 
 def unpacked(buffer: Array, like: Tree) -> Tree:
     """A vector cut into a tree of the shapes of another, without a copy of the numbers."""
-    at, leaves = 0, {}
+    at, leaves, key = 0, {}, id(buffer)
 
     def cut(leaf: Array) -> Array:
         nonlocal at
         part = buffer[at : at + leaf.size].reshape(leaf.shape)
-        leaves[id(part)] = weakref.ref(part), at
+        if not on_device(buffer):
+            leaves[id(part)] = weakref.ref(part), at
         at += leaf.size
         return part
 
-    tree, key = rebuilt(cut, like), id(buffer)
-    _notes[key] = weakref.ref(buffer, lambda gone: _notes.pop(key, None)), leaves
+    tree = rebuilt(cut, like)
+    if leaves:
+        _notes[key] = weakref.ref(buffer, lambda gone: _notes.pop(key, None)), leaves
     return tree
 
 
 def start_of(leaf: Array) -> int | None:
-    """Where a leaf begins in the buffer that it was cut from; None for any other array."""
+    """Where a leaf begins in the buffer that it was cut from; None for any other array.
+
+    On the device the addresses tell; on the host NumPy takes longer over an address than all the rest does.
+    """
     buffer = leaf.base
-    if buffer is None or id(buffer) not in _notes:
+    if buffer is None or buffer.ndim != 1:
+        return None
+    if on_device(buffer):
+        return int(leaf.data.ptr - buffer.data.ptr) // leaf.itemsize if leaf.flags.c_contiguous else None
+    if id(buffer) not in _notes:
         return None
     known, leaves = _notes[id(buffer)]
     part, start = leaves.get(id(leaf), (None, 0))

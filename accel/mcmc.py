@@ -81,7 +81,9 @@ def mala(
     return definitions["mcmc.langevin.mala"](state, noise, uniform, step_size, log_density)  # type: ignore[return-value]
 
 
-def walk(kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Array, Array]:
+def walk(
+    kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity
+) -> tuple[Any, Array, Array]:
     """mcmc.contract.walk: on the device, all steps of MALA in one launch."""
     model = recognised(log_density) if on_device(state.x) and isinstance(kernel, MALA) and len(noises) else None
     if model is not None and model[0].net.activation in WALKING:
@@ -90,7 +92,7 @@ def walk(kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensit
         if fits(xp, [*(len(W) for W, _ in layers), 1], state.x.dtype):
             given = Given(*(xp.stack([noise[name] for noise in noises]) for name in ("normal", "uniform")))
             walked = persistent(state, given, kernel.step_size, layers, net.activation, sd)
-            return walked.x, walked.accepted
+            return State(walked.x[-1], walked.log_p[-1], walked.score), walked.x, walked.accepted
     return definitions["mcmc.contract.walk"](kernel, state, noises, log_density)  # type: ignore[return-value]
 
 

@@ -1,8 +1,8 @@
 """The scores' replacements: which sum over pairs is done how, and each as one node on autograd's tape.
 
 Draws shared by all observations are swept in blocks (scores_pairs.py), draws per observation pair by pair (scores_each.py),
-and on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two kernels are sums
-of what is cheap: linear in the number of points. A function of pairs that is none of these goes to the definition.
+and on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two kernels
+are sums of these and of what is linear in the number of points. A function of pairs that is none of these goes to the definition.
 """
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from evenflow.accel import scores_each as each
 from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.fused import fused
 from evenflow.accel.scores_pairs import Radial, sweep
-from evenflow.accel.sorting import sorted_cross, sorted_within
+from evenflow.accel.sorting import sorted_sums, sorted_within
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.scores.energy import Distance, distance
 from evenflow.reference.scores.kernels import RBF, DistanceKernel, Linear
@@ -121,7 +121,7 @@ def within_each(f: Radial, draws: Array) -> Array:
 def pinball(u: Array, alpha: Array) -> Array:
     """max(alpha u, (alpha - 1) u); the slope in u is alpha, less 1 below 0, and in alpha it is u."""
     def forward(u: Array, alpha: Array) -> Any:
-        slope = alpha - (u < 0)
+        slope = alpha - (u < 0).astype(u.dtype)  # a plain alpha less a bool would be float64
         return (u * slope,), (u, slope)
 
     return fused(forward, lambda saved, wanted, g: [g * saved[0 if k else 1] for k in wanted])(u, alpha)[0]
@@ -154,6 +154,7 @@ REPLACEMENTS: dict[str, Callable[..., Array]] = {
     "scores.pairs.within_sum": within_sum,
     "scores.quantile.pinball": pinball,
     "scores.sliced.project": project,
-    "scores.sorting.sorted_cross": sorted_cross,
+    "scores.sorting.sorted_sums": sorted_sums,
     "scores.sorting.sorted_within": sorted_within,
+    "special.logsumexp": logsumexp,
 }

@@ -11,8 +11,8 @@ Few coordinates (`Differences`): u = a - b coordinate by coordinate. Many (`Expa
 $$s = \|a\|^2 - 2 a \cdot b + \|b\|^2, \qquad \sum_j w_{ij} (a_i - b_j) = a_i \sum_j w_{ij} - \sum_j w_{ij} b_j .$$
 
 Those cancel where points are close. The points are centred first, so rounding leaves an error of about eps ||a||^2 in s.
-Pairs with $s \le 2 \tau \|a\|^2$, $\tau = \sqrt{eps}$, are computed anew from their differences; in all others at least half of the
-digits of s are right, and the distance is off by at most about $eps^{3/4} \|a\|$. What is not finite comes out as NaN.
+Pairs with $s \le 2 \tau \|a\|^2$, $\tau = \sqrt{eps}$, are computed anew from their differences; in all others at least half
+of the digits of s are right, and the distance is off by at most about $eps^{3/4} \|a\|$. What is not finite comes out as NaN.
 """
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -46,8 +46,8 @@ def sweep(
             g = None if weights is None else weights[rows]
             for columns in slices(rows.start if b is None else 0, others.shape[0], COLUMNS):
                 values, w = profile(f, pairs.squared(rows, columns), any(slopes))
-                if b is None and columns.start == rows.start:
-                    leave_out_earlier(values, w)
+                if b is None and columns.start < rows.stop:
+                    values, w = (later(block, rows.start - columns.start) for block in (values, w))
                 sums[rows] += values @ xp.ones_like(values[0])
                 if w is not None:
                     pairs.collect(w, rows, columns, slopes, g)
@@ -59,12 +59,9 @@ def slices(start: int, end: int, step: int) -> Iterator[slice]:
     return (slice(i, min(i + step, end)) for i in range(start, end, step))
 
 
-def leave_out_earlier(*blocks: Array | None) -> None:
-    """Set to 0 what pairs a row with itself or an earlier one; the first column is that of the first row."""
-    for block in blocks:
-        if block is not None:
-            n = min(block.shape)
-            block[:, :n] *= module_of(block).triu(block[:, :n] * 0 + 1, 1)
+def later(block: Array | None, offset: int) -> Array | None:
+    """0 where the pair is of a row with itself or an earlier one."""
+    return None if block is None else module_of(block).triu(block, offset + 1)
 
 
 def profile(f: Radial, squared: Array, slopes: bool) -> tuple[Array, Array | None]:

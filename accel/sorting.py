@@ -5,8 +5,8 @@ Ranks r_i among the x and counts c_j of the x at or below y_j are constants, so 
 $$\partial\, \text{within} / \partial x_i = 2 r_i - m + 1, \qquad \partial\, \text{cross}_j / \partial y_j = 2 c_j - m, \qquad
   \partial \sum_j g_j \text{cross}_j / \partial x_i = 2 \sum_{y_j < x_i} g_j - \sum_j g_j .$$
 
-Columns are laid down as rows, so that each is sorted where it lies together; equal entries keep their order, as in the reference,
-so the subgradient is the same. One sort of the x and y of a column together tells who stands where.
+Columns are laid down as rows, so that each is sorted where it lies together; equal entries keep their order, as in
+the reference, so the subgradient is the same. One sort of the x and y of a column together tells who stands where.
 """
 from collections.abc import Iterator
 from typing import Any
@@ -55,8 +55,8 @@ def parts(rows: Array, *others: Array) -> Iterator[tuple[Array, ...]]:
 
 
 def put(out: Array, places: Array, entries: Array) -> None:
-    """Entries of sorted rows back to their places: out, places and entries all (L, k)."""
-    out.reshape(-1)[places.reshape(-1)] = entries.reshape(-1)
+    """Entries of sorted rows, (L, k) or (k,) for each, back to their places in out (L, k)."""
+    out.reshape(-1)[places] = entries
 
 
 def sorted_within(x: Array) -> Array:
@@ -65,43 +65,50 @@ def sorted_within(x: Array) -> Array:
 
 
 def within_forward(x: Array) -> Any:
-    rows, m = as_rows(x), x.shape[0]
-    xp = module_of(rows)
-    slopes, by_rank = xp.empty_like(rows), (2 * xp.arange(m) - (m - 1)).astype(rows.dtype)
+    rows = as_rows(x)
+    slopes, by_rank = module_of(x).empty_like(rows), rank_slopes(rows)
     for part, out in parts(rows, slopes):
-        put(out, stable_order(part) + starts(part), xp.broadcast_to(by_rank, out.shape))
-    sums = xp.sum(slopes * rows, axis=1)
+        put(out, stable_order(part) + starts(part), by_rank)
+    sums = module_of(x).sum(slopes * rows, axis=1)
     return (sums.reshape(x.shape[1:]),), slopes.T.reshape(x.shape)
 
 
-def sorted_cross(x: Array, y: Array) -> Array:
-    """sum_i |x_i - y_j| for every j: x (m, L), y (n, L) -> (n, L).
+def rank_slopes(rows: Array) -> Array:
+    """2 r - m + 1 for the ranks r = 0, ..., m - 1 of rows (L, m): (m,)."""
+    m = rows.shape[1]
+    return (2 * module_of(rows).arange(m) - (m - 1)).astype(rows.dtype)
+
+
+def sorted_sums(x: Array, y: Array) -> tuple[Array, ...]:
+    """sum_i |x_i - y_j| for every j, and sum_{i<j} |x_i - x_j|: x (m, L), y (n, L) -> (n, L), (L,).
 
     As in the sweep over pairs, the g_j of a column are taken for equal, and if they are not, it is sorted again.
     """
-    return fused(cross_forward, cross_backward)(x, y)[0]
+    return fused(sums_forward, sums_backward)(x, y)
 
 
-def cross_forward(x: Array, y: Array) -> Any:
+def sums_forward(x: Array, y: Array) -> Any:
     xp, m, n = module_of(x), x.shape[0], y.shape[0]
-    xs, ys = as_rows(x), as_rows(y)
-    values, by_x, by_y = xp.empty_like(ys), xp.empty_like(xs), xp.empty_like(ys)
-    for a, b, value, slope_a, slope_b in parts(xs, ys, values, by_x, by_y):
+    xs, ys, within, by_rank = as_rows(x), as_rows(y), xp.empty_like(x[0]), rank_slopes(as_rows(x))
+    cross, by_x, by_y, among_x = xp.empty_like(ys), xp.empty_like(xs), xp.empty_like(ys), xp.empty_like(xs)
+    for a, b, value, spread, *slopes in parts(xs, ys, cross, within[:, None], by_x, by_y, among_x):
         at_a, at_b, before, below = merge(a, b)
         middle = xp.mean(a, axis=1, keepdims=True)  # no difference changes, and the running sums stay small
-        a, b = a - middle, b - middle
-        sums = running_sums(a.reshape(-1)[at_a])
-        slopes = (2 * below - m).astype(b.dtype)
-        put(value, at_b, slopes * b.reshape(-1)[at_b] + sums[:, -1:] - 2 * sums.reshape(-1)[below + starts(sums)])
-        put(slope_a, at_a, (2 * before - n).astype(a.dtype))
-        put(slope_b, at_b, slopes)
-    return (values.T,), (xs, ys, by_x.T, by_y.T)
+        ordered = a.reshape(-1)[at_a] - middle
+        sums, slope = running_sums(ordered), (2 * below - m).astype(b.dtype)
+        put(value, at_b, slope * (b.reshape(-1)[at_b] - middle) + sums[:, -1:] - 2 * sums.reshape(-1)[below + starts(sums)])
+        spread[:] = (ordered @ by_rank)[:, None]
+        for out, at, entries in zip(slopes, (at_a, at_b, at_a), (2 * before - n, slope, by_rank), strict=True):
+            put(out, at, entries)
+    return (cross.T, within), (xs, ys, by_x.T, by_y.T, among_x.T)
 
 
-def cross_backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
-    xs, ys, by_x, by_y = saved
+def sums_backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_within: Array | None) -> list[Array]:
+    xs, ys, by_x, by_y, among_x = saved
+    g = module_of(xs).zeros_like(by_y) if g is None else g
     if 0 in wanted:
         by_x = by_x * g[0] if (g == g[0]).all() else weighted(xs, ys, as_rows(g)).T
+        by_x = by_x if g_within is None else by_x + among_x * g_within
     return [by_y * g if k else by_x for k in wanted]
 
 

@@ -7,7 +7,7 @@ or task is not seen in another, and nothing is ever patched. The reference knows
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import ParamSpec, TypeVar
 
 from evenflow.reference.checks import unknown
@@ -32,14 +32,24 @@ def replaceable(definition: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-@contextmanager
-def replacing(table: Table) -> Iterator[None]:
-    """Use these replacements until the block ends. Raises ValueError for a name that no function is defined under."""
+def replace(table: Table) -> Token[Table]:
+    """Use these replacements from now on, until `restore`. Raises ValueError for a name that no function is defined under."""
     for name in table:
         if name not in definitions:
             raise ValueError(unknown("replaceable function", name, definitions))
-    token = _replacements.set({**_replacements.get(), **table})
+    return _replacements.set({**_replacements.get(), **table})
+
+
+def restore(token: Token[Table]) -> None:
+    """Go back to what was used before the `replace` that gave this token."""
+    _replacements.reset(token)
+
+
+@contextmanager
+def replacing(table: Table) -> Iterator[None]:
+    """Use these replacements until the block ends."""
+    token = replace(table)
     try:
         yield
     finally:
-        _replacements.reset(token)
+        restore(token)

@@ -25,6 +25,7 @@ from evenflow.reference.densities import Density, Mixture
 from evenflow.reference.dispatch import replaceable
 from evenflow.reference.gradients import value_and_gradient
 from evenflow.reference.networks import MLP
+from evenflow.reference.placement import beside
 from evenflow.reference.trees import Array, Tree, size
 
 
@@ -140,8 +141,8 @@ def contrast(
     if weights is not None:
         check_shape("weights", weights, len(negatives))
     n, m = len(positives), len(negatives)
-    w = np.full(m, 1 / m, dtype=negatives.dtype) if weights is None else weights
-    signed = np.concatenate([np.full(n, 1 / n, dtype=positives.dtype), -w])
+    w = beside(onp.full(m, 1 / m, dtype=negatives.dtype), negatives) if weights is None else weights
+    signed = np.concatenate([beside(onp.full(n, 1 / n, dtype=positives.dtype), positives), -w])
     both = np.concatenate([positives, negatives])
     with np.errstate(all="ignore"):
         value, gradient = value_and_gradient(lambda theta: np.sum(signed * energy(theta, both)), params)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenflow.reference.checks import check_count, check_finite, check_positive, check_shape, lookup, value
+from evenflow.reference.placement import beside
 from evenflow.reference.special import logsumexp
 from evenflow.reference.trees import Array
 
@@ -74,7 +75,7 @@ class GaussianMixture:
         """x (n, d) -> (n,) the index of the nearest centre, the first of them at a tie."""
         check_shape("x", x, "n", self.d)
         check_finite("x", x)
-        centres = np.asarray(self.centres)
+        centres = beside(self.centres, x)
         return np.argmin(np.sum(centres**2, axis=1) / 2 - value(x) @ centres.T, axis=1)  # without |x|^2 nothing overflows
 
     def zone_weights(self) -> Array:
@@ -178,8 +179,8 @@ def mixture_log_prob(x: Array, centres: Array, weights: Array, sd: float | Array
     """
     x = 1.0 * x  # whole numbers become floats
     d, sds = centres.shape[1], np.broadcast_to(sd, len(centres))
-    log_scales = (np.log(weights) - d * np.log(sds * math.sqrt(2 * math.pi))).astype(x.dtype)
-    centres, widths = centres.astype(x.dtype), (2 * sds**2).astype(x.dtype)
+    log_scales = beside((np.log(weights) - d * np.log(sds * math.sqrt(2 * math.pi))).astype(x.dtype), x)
+    centres, widths = beside(centres.astype(x.dtype), x), beside((2 * sds**2).astype(x.dtype), x)
     squares = sum((x[:, j : j + 1] - centres[:, j]) ** 2 for j in range(d))
     return logsumexp(log_scales - squares / widths, axis=1)
 

@@ -32,6 +32,7 @@ from evenflow.reference.mixtures import (
     mixture_log_prob,
     two_modes,
 )
+from evenflow.reference.placement import beside
 from evenflow.reference.trees import Array
 
 
@@ -86,7 +87,7 @@ class Rings(Target):
         """x (n, 2) -> (n,) the nearest ring: 0 where |x| < 1.5, 1 where it is < 2.5, and so on."""
         check_shape("x", x, "n", 2)
         check_finite("x", x)
-        return onp.searchsorted(onp.arange(1.5, self.rings), onp.hypot(*value(x).T), side="right")
+        return onp.searchsorted(beside(onp.arange(1.5, self.rings), x), onp.hypot(*value(x).T), side="right")
 
     def zone_weights(self) -> Array:
         """The probability of each zone, (rings,): of |r|, so that what falls below r = 0 counts on the other side."""

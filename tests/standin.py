@@ -1,14 +1,14 @@
 """A strict stand-in for CuPy 14 on machines without a GPU: `xp` behaves as CuPy does wherever our code could notice.
 
-    where the data is   NumPy underneath, but nothing crosses to the host unless it is asked for (get, item, float, bool, asnumpy),
+    where the data is   NumPy underneath, but nothing crosses to the host unless asked for (get, item, float, bool, asnumpy),
                         and no host array mixes with device arrays, not even one without axes
     what exists         the functions, keywords, ufuncs and methods of CuPy that we use (standin_table.py), no others
     what differs        a reduction gives a device array without axes; `empty` holds NaN; singular matrices raise nothing
     what it counts      launches, views, uploads, synchronisations (standin_count.py): `with counting() as count: ...`
     kernels             RawModule compiles CUDA sources for the CPU (standin_cuda.py)
 
-Stricter than CuPy in four things: indices out of range raise, Python numbers are refused as arguments of a kernel (CuPy takes
-them for 64-bit ones), so are arrays that are not C-contiguous (CuPy passes the bare pointer), and broadcast views are read-only.
+Stricter than CuPy in four things: indices out of range raise; Python numbers are refused as arguments of a kernel (CuPy takes
+them for 64-bit ones); so are arrays that are not C-contiguous (CuPy passes the bare pointer); broadcast views are read-only.
 What only a device can show is out of reach: races, float32 sums in another order, memory that runs out.
 """
 from types import ModuleType
@@ -19,6 +19,7 @@ import numpy as np
 from tests import standin_count as count
 from tests import standin_cuda as cuda
 from tests.standin_array import FUNCTION, MADE, call, host, launch, live, ndarray, wrap
+from tests.standin_table import CONSTANTS
 from tests.standin_ufuncs import UFUNC
 
 __all__ = ["counting", "xp"]
@@ -26,8 +27,9 @@ counting = count.counting
 
 
 def array(
-    obj: Any, dtype: Any = None, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0, *, blocking: bool = False
-) -> ndarray:
+    obj: Any, dtype: Any = None, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0, *,
+    blocking: bool = False,
+) -> Any:
     """A copy on the device: of a device array, of a (nested) list of them, or of whatever NumPy makes an array of."""
     if isinstance(obj, ndarray):
         if not copy and np.dtype(dtype or obj.dtype) == obj.dtype and ndmin <= obj.ndim:
@@ -49,11 +51,11 @@ def flat(obj: Any) -> Any:
         yield from flat(x) if isinstance(x, list | tuple) else (x,)
 
 
-def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False) -> ndarray:
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False) -> Any:
     return array(a, dtype, copy=bool(copy), order=order or "K")
 
 
-def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
+def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
     a = asarray(a, dtype)
     return a if a.flags.c_contiguous and a.ndim else a.copy().reshape(a.shape or (1,))
 
@@ -90,7 +92,7 @@ def module() -> Any:
     for made in (array, asarray, ascontiguousarray, asnumpy):
         setattr(xp, made.__name__, made)
         MADE[made.__name__] = made
-    for name in "float32 float64 int32 int64 uint8 uint32 uint64 bool_ dtype newaxis pi inf nan finfo".split():
+    for name in CONSTANTS:
         setattr(xp, name, getattr(np, name))
     xp.get_default_memory_pool = lambda: pool
     xp.RawModule, xp.RawKernel = cuda.RawModule, cuda.RawKernel

@@ -19,14 +19,14 @@ live = {"bytes": 0}  # held by arrays that own their memory
 
 class ndarray:
     """`xp.ndarray(shape, dtype)` is uninitialised, as in CuPy; `wrap` puts one around what NumPy computed."""
-    __slots__ = ("__weakref__", "_host", "_owned", "base")
+    __slots__ = ("_host", "_owned", "base")
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, shape: Any, dtype: Any = float) -> None:
         self._hold(costs.uninitialised(shape, dtype), None)
 
-    def _hold(self, array: np.ndarray, base: "ndarray | None") -> "ndarray":
+    def _hold(self, array: Any, base: "ndarray | None") -> "ndarray":
         self._host, self.base = array, base
         self._owned = -(-array.nbytes // 512) * 512 if base is None else 0  # CuPy's pool gives out blocks of 512 bytes
         live["bytes"] += self._owned
@@ -54,7 +54,8 @@ class ndarray:
 
     def get(self) -> np.ndarray:
         count.synchronised()
-        return self._host.copy()
+        host: np.ndarray = self._host.copy()
+        return host
 
     def item(self) -> Any:
         return self.get().item()
@@ -86,32 +87,32 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     # Shapes and copies
-    def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> "ndarray":
+    def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> Any:
         return call("reshape", self, shape[0] if len(shape) == 1 else shape, order=order, copy=copy)
 
-    def transpose(self, *axes: Any) -> "ndarray":
+    def transpose(self, *axes: Any) -> Any:
         return call("transpose", self, axes[0] if len(axes) == 1 else axes or None)
 
-    def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> "ndarray":
+    def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
         if casting is not None or subok is not None:
             raise TypeError("casting and subok are not supported")
         if not copy and self.dtype == np.dtype(dtype):
             return self
         return launch("astype", lambda: self._host.astype(dtype, order=order))
 
-    def copy(self, order: str = "C") -> "ndarray":
+    def copy(self, order: str = "C") -> Any:
         return launch("copy", lambda: self._host.copy(order=order))
 
-    def __copy__(self) -> "ndarray":
+    def __copy__(self) -> Any:
         return self.copy()
 
-    def __deepcopy__(self, memo: Any) -> "ndarray":
+    def __deepcopy__(self, memo: Any) -> Any:
         return self.copy()
 
-    def flatten(self, order: str = "C") -> "ndarray":
+    def flatten(self, order: str = "C") -> Any:
         return launch("copy", lambda: self._host.flatten(order))
 
-    def view(self, dtype: Any = None) -> "ndarray":
+    def view(self, dtype: Any = None) -> Any:
         count.viewed()
         return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)
 
@@ -120,7 +121,7 @@ class ndarray:
         count.launched("fill", int(self.size > 0))
 
     # Indices
-    def __getitem__(self, index: Any) -> "ndarray":
+    def __getitem__(self, index: Any) -> Any:
         at, launches, masked = costs.index(index, ndarray)
         taken = self._host[at]
         if masked:

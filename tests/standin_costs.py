@@ -57,9 +57,9 @@ def launches_of(name: str, arguments: Mapping[str, Any], operands: tuple[Any, ..
     if name in JOINING:
         return len(operands) if len(operands) <= 8 else 1  # a copy for each, or one kernel for many
     if name == "where":
-        return 1 + (operands[0].dtype.kind != "b")
+        return 1 + int(operands[0].dtype.kind != "b")
     if name == "take_along_axis":
-        return 2 * operands[0].ndim + 1
+        return 2 * int(operands[0].ndim) + 1
     if name == "dot":
         return matmul(*operands[:2])
     if name in ("sort", "argsort") and arguments.get("axis", -1) not in (-1, operands[0].ndim - 1):
@@ -71,8 +71,8 @@ def matmul(a: Any, b: Any) -> int:
     """One product; a copy of every operand that cuBLAS cannot read as it lies, or whose dtype is not the other's."""
     if a.ndim == b.ndim == 1:
         return 2  # a product and a sum
-    readable = (lambda x: x.flags.c_contiguous) if max(a.ndim, b.ndim) > 2 else (lambda x: x.flags.forc)
-    return 1 + (not readable(a)) + (not readable(b)) + (a.dtype != b.dtype)
+    lies_well = "c_contiguous" if max(a.ndim, b.ndim) > 2 else "forc"
+    return 1 + sum(not getattr(x.flags, lies_well) for x in (a, b)) + int(a.dtype != b.dtype)
 
 
 def check_solve(a: tuple[int, ...], b: tuple[int, ...]) -> None:
@@ -105,24 +105,24 @@ def index(given: Any, kind: type) -> tuple[tuple[Any, ...], int, bool]:
     return tuple(at), launches, masks > 0
 
 
-def uninitialised(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
+def uninitialised(shape: Any, dtype: Any = float, order: Any = "C") -> Any:
     """What `empty` gives: NaN or an odd number, so that nobody reads it unnoticed."""
-    array = np.empty(shape, dtype, order=order)  # type: ignore[call-overload]
+    array = np.empty(shape, dtype, order=order)
     array.fill({"f": np.nan, "c": np.nan, "b": True}.get(array.dtype.kind, 99))
-    return array  # type: ignore[no-any-return]
+    return array
 
 
-def uninitialised_like(prototype: np.ndarray, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None) -> np.ndarray:
-    like = np.empty_like(prototype, dtype, order, shape=shape)  # type: ignore[call-overload]
+def uninitialised_like(prototype: Any, dtype: Any = None, order: Any = "K", subok: Any = None, shape: Any = None) -> Any:
+    like = np.empty_like(prototype, dtype, order, shape=shape)
     like[...] = uninitialised((), like.dtype)
-    return like  # type: ignore[no-any-return]
+    return like
 
 
-def silent(name: str) -> Callable[..., np.ndarray]:
+def silent(name: str) -> Callable[..., Any]:
     """cuSOLVER raises nothing where a matrix is singular: NaN stands for what it leaves."""
-    def compute(*given: np.ndarray) -> np.ndarray:
+    def compute(*given: Any) -> Any:
         try:
-            return getattr(np.linalg, name)(*given)  # type: ignore[no-any-return]
+            return getattr(np.linalg, name)(*given)
         except np.linalg.LinAlgError:
             return np.full_like(given[-1], np.nan)
 

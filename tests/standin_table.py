@@ -103,16 +103,22 @@ SPECIAL = {  # written out in standin.py
     "asnumpy": "(a, stream=None, order='C', out=None, *, blocking=True)",
 }
 
-UFUNCS = """
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+UFUNCS = words("""
     absolute add arccos arcsin arctan arctan2 bitwise_and bitwise_or bitwise_xor ceil conjugate copysign cos cosh divide equal
     exp exp2 expm1 floor floor_divide fmax fmin greater greater_equal hypot invert isfinite isinf isnan ldexp less less_equal
     log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul maximum minimum multiply negative
     not_equal positive power reciprocal remainder rint sign signbit sin sinh sqrt square subtract tan tanh trunc
-""".split()
+""")
 ALIASES = {"abs": "absolute", "mod": "remainder", "true_divide": "divide", "conj": "conjugate"}
 
 REDUCED = {"add": "sum", "multiply": "prod"}          # the only ufuncs with .reduce, and the function it stands for
 ACCUMULATED = {"add": "cumsum"}                       # and with .accumulate
+CONSTANTS = words("float32 float64 int32 int64 uint8 uint32 uint64 bool_ dtype newaxis pi inf nan finfo")
 SCATTERED = {"add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"}  # and with .at
 
 

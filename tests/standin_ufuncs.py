@@ -1,12 +1,14 @@
 """The stand-in's ufuncs, and the operators and methods of its array that lead to them. Read standin.py first."""
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from tests import standin_array
 from tests import standin_costs as costs
 from tests import standin_count as count
-from tests.standin_array import SCALARS, UFUNC, call, host, launch, ndarray
-from tests.standin_table import ACCUMULATED, ALIASES, REDUCED, SCATTERED, UFUNCS
+from tests.standin_array import SCALARS, call, host, launch, ndarray
+from tests.standin_table import ACCUMULATED, ALIASES, REDUCED, SCATTERED, UFUNCS, words
 
 BINARY = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "mod": "remainder",
@@ -14,8 +16,9 @@ BINARY = {
 }
 COMPARED = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal"}
 UNARY = {"neg": "negative", "abs": "absolute", "invert": "invert", "pos": "positive"}
-METHODS = """all any argmax argmin argsort clip cumsum diagonal dot max mean min nonzero prod ptp ravel repeat
-    searchsorted squeeze std sum swapaxes take trace var""".split()
+METHODS = words("""all any argmax argmin argsort clip cumsum diagonal dot max mean min nonzero prod ptp ravel repeat
+    searchsorted squeeze std sum swapaxes take trace var""")
+UFUNC: dict[str, Any] = standin_array.UFUNC
 
 
 class Ufunc:
@@ -35,11 +38,11 @@ class Ufunc:
         if self.name == "matmul" and not all(isinstance(x, ndarray) for x in given):
             raise TypeError("matmul: Unsupported type, a scalar")
         launches = costs.matmul(*given) if self.name == "matmul" else 1
-        how = {} if dtype is None else {"dtype": dtype}
-        compute = lambda **to: self.ufunc(*(host(x, self.name) for x in given), casting=casting, **how, **to)
+        how: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
+        compute = partial(self.ufunc, *(host(x, self.name) for x in given), casting=casting, **how)
         if out is None:
             return launch(self.name, compute, launches)
-        launch(self.name, lambda: compute(out=out._host), launches)
+        launch(self.name, partial(compute, out=out._host), launches)
         return out
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:

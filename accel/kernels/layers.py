@@ -82,6 +82,12 @@ def couple_back(
     return g_z, g_raw
 
 
+def erf(x: Array) -> Array:
+    out = module_of(x).empty(x.shape, x.dtype)
+    launch("error_function", x.size, x, solid(x), np.int64(x.size), out)
+    return out
+
+
 def normal_log_prob(z: Array) -> Array:
     n, d = z.shape
     out = module_of(z).empty(n, z.dtype)

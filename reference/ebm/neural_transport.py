@@ -75,8 +75,8 @@ class NTEBM:
         step_size, log_p_z = float(state.step_size), partial(self.latent_log_density, state)
         kernel = replace(self.kernel, step_size=step_size)
         now = started(kernel, self.flow.base.sample(state.flow["base"], noise["flow"]), log_p_z)
-        path, accepted = walk(kernel, now, noise["moves"], log_p_z)
-        negatives, _ = self.flow.bijection.forward(state.flow["bijection"], path[-1])
+        after, _, accepted = walk(kernel, now, noise["moves"], log_p_z)
+        negatives, _ = self.flow.bijection.forward(state.flow["bijection"], after.x)
 
         difference, gradient = contrast(self.energy, state.energy, positives, negatives)
         energy, optimiser, norm = descend(self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy)

@@ -68,8 +68,8 @@ class PCD:
         """positives (n, d): the x+ of the list above."""
         kernel, log_density, chosen = ULA(self.step_size), partial(self.ebm.log_density, state.energy), noise["chosen"]
         check_moves(noise["moves"], self.steps)
-        path, _ = walk(kernel, started(kernel, state.chains[chosen], log_density), noise["moves"], log_density)
-        negatives, chains = path[-1], state.chains.copy()
+        after, _, _ = walk(kernel, started(kernel, state.chains[chosen], log_density), noise["moves"], log_density)
+        negatives, chains = after.x, state.chains.copy()
         chains[chosen] = negatives
 
         difference, gradient = contrast(self.energy, state.energy, positives, negatives)

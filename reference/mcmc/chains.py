@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.checks import check_count
-from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like
+from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like, walk
 from evenflow.reference.trees import Array
 
 
@@ -32,9 +32,8 @@ def run(
     if steps % every:
         raise ValueError(f"steps must be a multiple of every, so that the last state is kept, got {steps} and {every}")
     state, kept, accepted = kernel.init(x, log_density), [], []
-    for step in range(1, steps + 1):
-        state, info = kernel.step(state, noise_like(x, kernel, rng), log_density)
-        accepted.append(info.accepted)
-        if step % every == 0:
-            kept.append(state.x)
-    return Chains(np.stack(kept), np.stack(accepted))
+    for _ in range(steps // every):
+        state, _, took = walk(kernel, state, [noise_like(x, kernel, rng) for _ in range(every)], log_density)
+        kept.append(state.x)
+        accepted.append(took)
+    return Chains(np.stack(kept), np.concatenate(accepted))

@@ -76,14 +76,16 @@ def check_positions(x: Array) -> None:
 
 
 @replaceable
-def walk(kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Array, Array]:
-    """One step for each noise: every position on the way (steps, chains, d), and what was accepted (steps, chains)."""
+def walk(
+    kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDensity
+) -> tuple[Any, Array, Array]:
+    """One step for each noise: the last state, every position on the way (steps, chains, d), what was accepted (steps, chains)."""
     path, accepted = [], []
     for noise in noises:
         state, info = kernel.step(state, noise, log_density)
         path.append(state.x)
         accepted.append(info.accepted)
-    return np.stack(path), np.stack(accepted)
+    return state, np.stack(path), np.stack(accepted)
 
 
 def noise_like(x: Array, kernel: Kernel, rng: np.random.Generator) -> Tree:

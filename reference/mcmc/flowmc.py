@@ -52,7 +52,7 @@ class FlowMC:
         for (kernel, steps), draws in zip(self.blocks, noise, strict=True):
             if len(draws) != steps:
                 raise ValueError(f"noise must be for the {steps} steps of each block, got {len(draws)}")
-            path, took = walk(kernel, kernel.init(x, log_density), draws, log_density)
+            _, path, took = walk(kernel, kernel.init(x, log_density), draws, log_density)
             trace.append(path)
             accepted.append(took)
             x = path[-1]

@@ -16,6 +16,7 @@ import numpy as onp
 from autograd.extend import defvjp, primitive
 
 from evenflow.reference.checks import check_finite, check_shape, lookup, value
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.scores.pairs import ESTIMATORS
 from evenflow.reference.scores.sorting import sorted_within
 from evenflow.reference.trees import Array
@@ -50,6 +51,7 @@ def crps_normal(mean: Array, sd: Array, y: Array) -> Array:
     return sd * (w * erf(w / math.sqrt(2)) + math.sqrt(2 / math.pi) * np.exp(-(w**2) / 2) - 1 / math.sqrt(math.pi))
 
 
+@replaceable
 def erf_entries(x: Array) -> Array:
     """The error function, which NumPy lacks: one entry at a time by math.erf."""
     x = onp.asarray(x)

@@ -16,6 +16,7 @@ from autograd.extend import defvjp_argnums, primitive
 
 from evenflow.reference.checks import check_finite, check_shape, lookup, value
 from evenflow.reference.dispatch import replaceable
+from evenflow.reference.placement import beside
 from evenflow.reference.trees import Array
 
 PairFunction: TypeAlias = Callable[[Array, Array], Array]  # symmetric, over the last axis: (..., d), (..., d) -> (...)
@@ -62,7 +63,7 @@ def within_sum(f: PairFunction, draws: Array) -> Array:
 
 def within_block(f: PairFunction, a: Array, b: Array) -> Array:
     """a are consecutive rows, b all rows after the first of a: b_j comes later than a_i in the whole where j >= i."""
-    later = onp.triu(onp.ones((a.shape[0], b.shape[0]), dtype=bool))
+    later = beside(onp.triu(onp.ones((a.shape[0], b.shape[0]), dtype=bool)), a)
     return np.sum(f(a[:, None], b[None]) * later.reshape(*later.shape, *(1,) * (a.ndim - 2)), axis=(0, 1))
 
 

@@ -20,7 +20,7 @@ from evenflow.reference.checks import check_count, check_finite, check_shape, lo
 from evenflow.reference.dispatch import replaceable
 from evenflow.reference.scores.energy import check_beta, smooth_power
 from evenflow.reference.scores.pairs import ESTIMATORS, check_draws, check_samples, pair_distance, pair_score
-from evenflow.reference.scores.sorting import sorted_cross, sorted_within
+from evenflow.reference.scores.sorting import sorted_sums, sorted_within
 from evenflow.reference.trees import Array
 
 
@@ -55,10 +55,12 @@ def sliced_energy_score(
     x, y = project(draws, directions), project(y, directions)
     if beta != 1:
         return pair_score(lambda a, b: sliced_distance(a, b, beta), x, y, estimator)
-    m = x.shape[0]
-    cross = np.sum(np.abs(x - y), axis=0) if x.ndim == 3 else sorted_cross(x, y)        # (n, L)
-    within = sorted_within(x) * lookup("estimator", estimator, ESTIMATORS)(m)           # (n, L) or (L,)
-    return mean_over_directions(cross / m - within)
+    m, weight = x.shape[0], lookup("estimator", estimator, ESTIMATORS)
+    if x.ndim == 3:
+        cross, within = np.sum(np.abs(x - y), axis=0), sorted_within(x)                 # (n, L), (n, L)
+    else:
+        cross, within = sorted_sums(x, y)                                               # (n, L), (L,)
+    return mean_over_directions(cross / m - within * weight(m))
 
 
 def sliced_energy_distance(
@@ -75,8 +77,9 @@ def sliced_energy_distance(
     if beta != 1:
         return pair_distance(lambda a, b: sliced_distance(a, b, beta), x, y, estimator)
     n, m, weight = x.shape[0], y.shape[0], lookup("estimator", estimator, ESTIMATORS)
-    cross = np.sum(sorted_cross(x, y), axis=0) / (n * m)
-    return mean_over_directions(2 * (cross - sorted_within(x) * weight(n) - sorted_within(y) * weight(m)))
+    cross, within = sorted_sums(x, y)
+    cross = np.sum(cross, axis=0) / (n * m)
+    return mean_over_directions(2 * (cross - within * weight(n) - sorted_within(y) * weight(m)))
 
 
 @replaceable

@@ -29,6 +29,11 @@ def sorted_within(x: Array) -> Array:
 
 
 @replaceable
+def sorted_sums(x: Array, y: Array) -> tuple[Array, Array]:
+    """What a score needs of both: x (m, L), y (n, L) -> sorted_cross (n, L) and, of the x alone, sorted_within (L,)."""
+    return sorted_cross(x, y), sorted_within(x)
+
+
 def sorted_cross(x: Array, y: Array) -> Array:
     """sum_i |x_i - y_j| for every j: x (m, L), y (n, L) -> (n, L)."""
     m, columns, middle = x.shape[0], onp.arange(x.shape[1]), onp.mean(value(x), axis=0)

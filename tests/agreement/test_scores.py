@@ -2,9 +2,9 @@
 
 How far a sum over pairs may be off is bounded pair by pair. With ROUNDINGS roundings of u, of the unit
 
-    s = |a - b|^2      u s, or u (|a|^2 + |b|^2) where it is expanded; sqrt(u) s where that is more: closer pairs are recomputed
-    f(s)               |f'(s)| times that, and u f(s)
-    gradient w (a - b) what s does to w, and u w (|a| + |b|) from the products, a and b taken from their centre
+    s = |a - b|^2        u s where it is made of differences, u (|a|^2 + |b|^2) where it is expanded around the centre
+    f(s)                 |f'(s)| times that, and u f(s)
+    gradient w (a - b)   what s does to w, and u w |a - b|, or u w (|a| + |b|) where it is expanded
 """
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ from evenflow.reference.scores.kernels import RBF
 from evenflow.reference.scores.pairs import cross_sums, within_sum
 from evenflow.reference.scores.quantile import pinball
 from evenflow.reference.scores.sliced import project
-from evenflow.reference.scores.sorting import sorted_cross, sorted_within
+from evenflow.reference.scores.sorting import sorted_sums, sorted_within
 from tests.tolerances import ROUNDINGS, eps
 
 few = settings(deadline=None, derandomize=True, max_examples=60)
@@ -53,7 +53,8 @@ estimators = st.sampled_from(["U", "V"])
 radial = st.sampled_from([Distance(0.5), Distance(1.0), Distance(1.5), RBF((-0.5 / 0.3**2, -0.5 / 2**2))])
 layouts = st.sampled_from(["each", "shared"])
 sizes = st.integers(1, 12)
-SCALES = {"ordinary": (0.0, 1.0), "far": (1e3, 1.0), "tiny": (0.0, 1e-4), "below EPS": (0.0, 1e-8), "far and small": (1e3, 1e-2)}
+SCALES = {"ordinary": (0.0, 1.0), "far": (1e3, 1.0), "tiny": (0.0, 1e-4), "below EPS": (0.0, 1e-8),
+          "far and small": (1e3, 1e-2)}
 scales = st.sampled_from(sorted(SCALES))
 ties = st.booleans()
 
@@ -106,7 +107,8 @@ def pair_errors(f: Any, a: Any, b: Any, unit: float, expanded: bool) -> tuple[An
     s = np.sum((a - b) ** 2, axis=-1)
     middle = np.mean(b, axis=tuple(range(b.ndim - 1)))
     lengths = np.sum((a - middle) ** 2, axis=-1) + np.sum((b - middle) ** 2, axis=-1)
-    off = unit * s + (np.minimum(unit * lengths, np.sqrt(unit) * s) if expanded else 0)
+    anew = s <= np.sqrt(unit / ROUNDINGS) * lengths / 2 if expanded else s >= 0  # from differences
+    off = unit * np.where(anew, s, lengths)
     if isinstance(f, Distance):
         smooth = s + EPS**2
         value, w = smooth ** (f.beta / 2), f.beta * smooth ** (f.beta / 2 - 1)
@@ -114,9 +116,7 @@ def pair_errors(f: Any, a: Any, b: Any, unit: float, expanded: bool) -> tuple[An
     else:
         value, w, bend = (sum(abs(c) ** k * np.exp(c * s) for c in f.scales) * 2**k for k in (0, 1, 2))
     r = np.sqrt(s)
-    far = np.sqrt(2 * lengths) if expanded else r
-    near = s <= np.sqrt(unit) * lengths  # such a pair may be multiplied out or recomputed: the larger w r of both
-    return w * off + unit * value, bend * off * r + unit * w * np.where(near & (s == 0), 0, far)
+    return w * off + unit * value, bend * off * r + unit * w * np.where(anew, r, np.sqrt(2 * lengths))
 
 
 def check(pairs: list[tuple[Any, Any]], *bounds: Any) -> None:
@@ -153,3 +153,202 @@ def test_within_sum(
     g = np.abs(np.random.default_rng(seed).standard_normal(n if layout == "each" else ()))
     value, slope = pair_errors(f, x[:, None], x[None], ROUNDINGS * eps(dtype), layout == "shared" and d > 3)
     check(pairs, np.sum(value, axis=(0, 1)), (np.sum(slope, axis=1) * g)[..., None])
+
+
+@few
+@given(seeds, scales, ties, dtypes, layouts, sizes, sizes, st.integers(1, 5))
+def test_linear_and_distance_kernels(
+    seed: int, scale: str, ties: bool, dtype: Any, layout: str, m: int, n: int, d: int
+) -> None:
+    """Linear in the points: sums of lengths, in which all roundings are of the longest point, squared or not."""
+    x, y = points(seed, scale, ties, dtype, (m + 1, n, d) if layout == "each" else (m + 1, d), (n, d))
+    longest = max(float(np.max(np.sum(p.astype(float) ** 2, axis=-1))) for p in (x, y))
+    unit = ROUNDINGS * eps(dtype)
+    for kernel in (linear_kernel(), distance_kernel(0.5), distance_kernel(1.0)):
+        linear = kernel == linear_kernel()
+        power = 1.0 if linear else kernel.beta / 2  # type: ignore[attr-defined]
+        for f, args in ((lambda x, y, k=kernel: cross_sums(k, x, y), (x, y)), (lambda x, k=kernel: within_sum(k, x), (x,))):
+            (value, exact), *gradients = against(f, seed, *args)
+            terms = (m + 1) * (1 if len(args) == 2 else m)
+            np.testing.assert_allclose(value, exact, rtol=0, atol=unit * terms * longest**power)
+            for fast, expected in gradients if linear else []:  # the other one's are of |x| and of distances, tested above
+                np.testing.assert_allclose(fast, expected, rtol=0, atol=4 * unit * max(m + 1, n) * longest**0.5)
+
+
+def test_a_function_of_pairs_that_accel_does_not_know_goes_to_the_definition() -> None:
+    cube = lambda a, b: anp.sum(anp.abs(a - b) ** 3, axis=-1)
+    x, y = points(0, "ordinary", False, np.float64, (5, 3), (4, 3))
+    for f, args in ((lambda x, y: cross_sums(cube, x, y), (x, y)), (lambda x: within_sum(cube, x), (x,))):
+        for fast, expected in against(f, 0, *args):
+            np.testing.assert_array_equal(fast, expected)
+
+
+@pytest.mark.parametrize("f", [Distance(1.0), Distance(1.5), RBF((-0.5,))])
+def test_close_points_far_from_the_middle(f: Any) -> None:
+    """Two heaps 2000 apart, in each of which points are 1e-2 apart: multiplied out, float32 would see nothing of it."""
+    x, y = points(4, "far and small", False, np.float32, (40, 8), (40, 8))
+    x[::2] -= 2000
+    y[1::2] -= 2000
+    pairs = against(lambda x, y: cross_sums(f, x, y), 0, x, y)
+    exact = [np.abs(expected) for _, expected in pairs]
+    check(pairs, *(1e-4 * np.max(e) for e in exact))
+    (value, expected), (slope, by_x) = against(lambda x: within_sum(f, x), 0, x)
+    assert abs(value / expected - 1) < 1e-5
+    np.testing.assert_allclose(slope, by_x, atol=1e-4 * np.max(np.abs(by_x)))
+
+
+def test_block_sizes_change_nothing() -> None:
+    x, y = points(5, "ordinary", False, np.float64, (23, 5), (19, 5))
+    for f in (lambda x, y: cross_sums(Distance(1.0), x, y), lambda x, y: within_sum(Distance(1.0), x) + anp.sum(0 * y)):
+        with replacing(REPLACEMENTS):
+            whole = value_and_grad(lambda x, f=f: anp.sum(f(x, y) * anp.arange(1.0, 20.0)))(x)
+        for block in (1, 2, 7, 40):
+            with replacing(REPLACEMENTS), small_blocks(block):
+                parts = value_and_grad(lambda x, f=f: anp.sum(f(x, y) * anp.arange(1.0, 20.0)))(x)
+            for a, b in zip(whole, parts, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-11)
+
+
+# ------------------------------------------------------------------------------------------------------------ sorting
+
+
+@few
+@given(seeds, scales, ties, dtypes, sizes, sizes, st.integers(1, 4), st.booleans())
+def test_sorting(seed: int, scale: str, ties: bool, dtype: Any, m: int, n: int, L: int, even: bool) -> None:
+    """Slopes are sums of cotangents with whole factors, values sums of differences (cross) or of numbers (within)."""
+    x, y = points(seed, scale, ties, dtype, (m, L), (n, L))
+    x[0] = 0 * x[0] - 0.0
+    unit, spread = ROUNDINGS * eps(dtype), float(np.ptp(np.concatenate([x, y])))
+    cross = against(lambda x, y: sorted_sums(x, y)[0], seed, x, y, even=even)
+    check(cross, unit * m * spread, unit * 4 * n, unit * 4 * m)
+    both = against(lambda x, y: anp.concatenate([f.ravel() for f in sorted_sums(x, y)]), seed, x, y)
+    check(both, unit * m**2 * spread, unit * 4 * (m + n), unit * 4 * m)
+    check(against(lambda x, y: sorted_sums(x, y)[1], seed, x, y), unit * m**2 * spread, unit * 4 * m, 0.0)
+    within = against(sorted_within, seed, x)
+    check(within, unit * m**2 * np.max(np.abs(x)), unit * 4 * m)
+
+
+@few
+@given(seeds, dtypes, sizes, sizes, st.integers(1, 3))
+def test_sorted_within_of_draws_per_observation(seed: int, dtype: Any, m: int, n: int, L: int) -> None:
+    for shape in ((m, n, L), (m,)):
+        x, = points(seed, "ordinary", False, dtype, shape)
+        check(against(sorted_within, seed, x), ROUNDINGS * eps(dtype) * m**2 * 4, ROUNDINGS * eps(dtype) * m * 4)
+
+
+@few
+@given(seeds, st.integers(2, 50), ties)
+def test_sorted_keys_are_a_stable_argsort(seed: int, k: int, ties: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((3, k)).astype(np.float32) * 10.0 ** rng.integers(-40, 30, (3, k))
+    rows = rows.astype(np.float32)
+    rows[:, ::2] = np.sign(rows[:, ::2]) * (0.0 if ties else 1.0)
+    rows[1, 0] = -0.0
+    np.testing.assert_array_equal(sorting.sorted_keys(rows), np.argsort(rows, axis=1, kind="stable"))
+
+
+@few
+@given(seeds, dtypes, layouts, sizes, sizes, st.integers(1, 4))
+def test_project(seed: int, dtype: Any, layout: str, m: int, L: int, d: int) -> None:
+    x, v = points(seed, "ordinary", False, dtype, (m, 3, d) if layout == "each" else (m, d), (L, d))
+    for fast, expected in against(project, seed, x, v):
+        np.testing.assert_allclose(fast, expected, rtol=0, atol=ROUNDINGS * eps(dtype) * (m + L) * 4)
+
+
+# ------------------------------------------------------------------------------------------------------- entry by entry
+
+
+@few
+@given(seeds, dtypes, scales, ties, sizes)
+def test_pinball(seed: int, dtype: Any, scale: str, ties: bool, n: int) -> None:
+    u, = points(seed, scale, ties, dtype, (n, 2))
+    alpha = (0.01 + 0.98 * np.random.default_rng(seed).random((n, 2))).astype(dtype)
+    bound = ROUNDINGS * eps(dtype) * np.maximum(1, np.abs(u))
+    check(against(pinball, seed, u, alpha), bound, bound * 4, bound * 4)
+    check(against(lambda u: pinball(u, 0.3), seed, u), bound, bound * 4)
+
+
+@few
+@given(seeds, dtypes, st.sampled_from([0.0, 1.0, 1e3]), st.sampled_from([0, 1, -1]), st.booleans())
+def test_logsumexp(seed: int, dtype: Any, size: float, axis: int, holes: bool) -> None:
+    a = (size * np.random.default_rng(seed).standard_normal((4, 5))).astype(dtype)
+    if holes:
+        a[1:, 2], a[0, 3:] = -np.inf, -np.inf
+    g = np.ones(4 if axis else 5, dtype)
+    expected = make_vjp(lambda a: special.logsumexp(a, axis))(a.astype(float))
+    back, value = make_vjp(lambda a: logsumexp(a, axis))(a)
+    assert value.dtype == back(g).dtype == dtype
+    np.testing.assert_allclose(value, expected[1], rtol=ROUNDINGS * eps(dtype), atol=ROUNDINGS * eps(dtype))
+    np.testing.assert_allclose(back(g), expected[0](g.astype(float)), rtol=0, atol=ROUNDINGS * eps(dtype) * max(1, size))
+
+
+# -------------------------------------------------------------------------------------------------- whole scores, float64
+
+V = random_directions(np.random.default_rng(0).standard_normal((6, 4)))
+SCORES: dict[str, Callable[..., Any]] = {
+    "energy": energy_score,
+    "sliced": lambda x, y, beta, e: sliced_energy_score(x, y, random_directions(V[:, :y.shape[1]]), beta, e),
+    "rbf": lambda x, y, beta, e: kernel_score(x, y, rbf_kernel((0.5, 2)), e),
+    "linear": lambda x, y, beta, e: kernel_score(x, y, linear_kernel(), e),
+    "distance kernel": lambda x, y, beta, e: kernel_score(x, y, distance_kernel(beta), e),
+    "on the line": lambda x, y, beta, e: crps(x[..., 0] if x.ndim == 3 else anp.stack([x[:, 0]] * len(y), 1), y[:, 0], e),
+    "quantile": lambda x, y, beta, e: quantile_score((x[0] if x.ndim == 3 else x[:1] + 0 * y), y, 0.2),
+}
+DISTANCES: dict[str, Callable[..., Any]] = {
+    "energy": energy_distance,
+    "sliced": lambda x, y, beta, e: sliced_energy_distance(x, y, random_directions(V[:, :y.shape[1]]), beta, e),
+    "rbf": lambda x, y, beta, e: mmd(x, y, rbf_kernel((0.5, 2)), e),
+    "linear": lambda x, y, beta, e: mmd(x, y, linear_kernel(), e),
+    "distance kernel": lambda x, y, beta, e: mmd(x, y, distance_kernel(beta), e),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+@settings(few, max_examples=15)
+@given(seeds, betas, estimators, layouts, st.integers(2, 6), st.integers(2, 6), st.integers(1, 4))
+def test_scores(name: str, seed: int, beta: float, estimator: str, layout: str, m: int, n: int, d: int) -> None:
+    x, y = points(seed, "ordinary", False, np.float64, (m, n, d) if layout == "each" else (m, d), (n, d))
+    for fast, expected in against(lambda x, y: SCORES[name](x, y, beta, estimator), seed, x, y):
+        np.testing.assert_allclose(fast, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(DISTANCES))
+@settings(few, max_examples=15)
+@given(seeds, betas, estimators, st.integers(2, 6), st.integers(2, 6), st.integers(1, 4))
+def test_distances(name: str, seed: int, beta: float, estimator: str, m: int, n: int, d: int) -> None:
+    x, y = points(seed, "ordinary", False, np.float64, (m, d), (n, d))
+    for fast, expected in against(lambda x, y: DISTANCES[name](x, y, beta, estimator), seed, x, y):
+        np.testing.assert_allclose(fast, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["energy", "rbf", "sliced"])
+def test_a_draw_that_is_not_finite_shows_in_every_score(name: str) -> None:
+    for bad in (np.nan, np.inf):
+        for shape in ((3, 4, 4), (3, 4)):
+            x, y = points(6, "ordinary", False, np.float32, shape, (4, 4))
+            x[1, ..., 0] = bad
+            with replacing(REPLACEMENTS), np.errstate(invalid="ignore"):
+                score = SCORES[name](x, y, 1.0, "U")
+            assert (name == "rbf" and bad == np.inf) or not np.any(np.isfinite(score))
+
+
+def test_second_derivatives_are_refused() -> None:
+    x, y = points(7, "ordinary", False, np.float64, (5, 2), (4, 2))
+    with replacing(REPLACEMENTS), pytest.raises(NotImplementedError, match="first derivatives only"):
+        grad(lambda x: anp.sum(grad(lambda x: anp.sum(energy_score(x, y)))(x)))(x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("score", [
+    lambda x, y: anp.sum(energy_score(x, y)), energy_distance, lambda x, y: mmd(x, y, rbf_kernel()),
+    lambda x, y: sliced_energy_distance(x, y, np.eye(64, dtype=np.float32)),
+])
+def test_memory_is_far_below_one_array_of_all_pairs(score: Callable[..., Any]) -> None:
+    """4096 against 4096 points of 64 coordinates in float32: n x m alone would be 67 MB."""
+    x, y = points(8, "ordinary", False, np.float32, (4096, 64), (4096, 64))
+    with replacing(REPLACEMENTS):
+        tracemalloc.start()
+        value_and_grad(score)(x, y)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 30e6
