@@ -37,7 +37,7 @@ def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:
 
 def flat(tree: Tree) -> Array | None:
     """All numbers of a tree as one vector, its own buffer where it has one; None where the leaves' dtypes differ."""
-    parts = list(plain_leaves(tree))
+    parts = [leaf for leaf in plain_leaves(tree) if leaf.size]
     if not parts or any(part.dtype != parts[0].dtype for part in parts):
         return None
     buffer, at = parts[0].base, 0
@@ -93,6 +93,8 @@ def start_of(leaf: Array) -> int | None:
 
 def stacked(W: Array, b: Array) -> Array:
     """[W; b], weights and bias as one matrix (fan_in + 1, fan_out)."""
+    if W.shape[0] == 0:
+        return b.reshape(1, -1)
     start, after = start_of(W), start_of(b)
     if start is not None and after == start + W.size and W.base is b.base:
         return W.base[start : after + b.size].reshape(W.shape[0] + 1, W.shape[1])

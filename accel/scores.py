@@ -2,7 +2,7 @@
 
 Draws shared by all observations are swept in blocks (scores_pairs.py), draws per observation pair by pair (scores_each.py),
 and on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two kernels
-are sums of these and of what is linear in the number of points. A function of pairs that is none of these goes to the definition.
+are sums of these and of what is linear in the number of points. Any other function of pairs goes to the definition.
 """
 from collections.abc import Callable
 from typing import Any

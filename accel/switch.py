@@ -54,7 +54,7 @@ def replacements(backend: str, noise: str = "device") -> Table:
     return table
 
 
-class use:  # noqa: N801, it is called and entered like a function
+class use:
     """Use a backend from now on; as the head of a `with`, until the block ends.
 
     backend: "reference", "numpy" or "cupy"; None for the one that EVENFLOW_BACKEND names, else the reference.

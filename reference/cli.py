@@ -8,9 +8,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,10 +20,11 @@ from evenflow.reference.training import TrainingStopped
 EXTRAS = {"typer": "cli", "rich": "cli", "threadpoolctl": "cli", "matplotlib": "plots", "sklearn": "data"}
 
 
-def main() -> None:
-    """The entry point. `evenflow --help` says the rest."""
+def main(extend: Callable[[Any], object] = lambda app: None) -> None:
+    """Run a command. extend: adds to the commands what evenflow.reference does not know of."""
     try:
         from evenflow.reference.commands import app
+        extend(app)
     except ModuleNotFoundError as error:
         leave(missing(error), 2)
     except KeyboardInterrupt:
@@ -66,7 +68,7 @@ def missing(error: ModuleNotFoundError) -> str:
     return f"error: this needs {top}, which is not installed: pip install 'evenflow[{EXTRAS[top]}]', or [demo] for everything"
 
 
-def leave(line: str, status: int, as_json: bool = False) -> None:
+def leave(line: str, status: int, as_json: bool = False) -> NoReturn:
     print(line, file=sys.stderr)
     if as_json:
         print(json.dumps({"error": line.removeprefix("error: ")}))

@@ -92,12 +92,13 @@ extern "C" __global__ void couple(const REAL* z, const REAL* raw, const int* mov
   log_det[i] = back ? -sum : sum;
 }
 
-// g_z (n, d) and g_raw (n, 2 k) from g_x and g_log_det (nullptr: nothing depends on it)
-extern "C" __global__ void couple_back(const REAL* g_x, const REAL* g_log_det, const REAL* z, const REAL* x, const REAL* s,
+// g_z (n, d) and g_raw (n, 2 k) from g_x and g_log_det, whose entries lie `stride` apart: 0 where all are one number (nullptr:
+// nothing depends on it)
+extern "C" __global__ void couple_back(const REAL* g_x, const REAL* g_log_det, long long stride, const REAL* z, const REAL* x, const REAL* s,
                                        const int* moved, int n, int d, int k, REAL limit, int back, REAL* g_z, REAL* g_raw) {
   long long i = INDEX;
   if (i >= n) return;
-  REAL of_log_det = g_log_det ? (back ? -g_log_det[i] : g_log_det[i]) : 0;
+  REAL of_log_det = g_log_det ? (back ? -1 : 1) * g_log_det[i * stride] : 0;
   for (int j = 0; j < d; j++) g_z[i * d + j] = g_x[i * d + j];
   for (int j = 0; j < k; j++) {
     long long at = i * d + moved[j], pair = (i * k + j) * 2;

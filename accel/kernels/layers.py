@@ -77,7 +77,7 @@ def couple_back(
 ) -> tuple[Array, Array]:
     (n, d), k, xp = z.shape, len(moved), module_of(z)
     g_z, g_raw = xp.empty((n, d), z.dtype), xp.empty((n, 2 * k), z.dtype)
-    launch("couple_back", n, z, solid(g_x), NULL if g_log_det is None else solid(g_log_det), solid(z), solid(x), s,
+    launch("couple_back", n, z, solid(g_x), *with_stride(g_log_det), solid(z), solid(x), s,
            numbers(xp, tuple(moved)), np.int32(n), np.int32(d), np.int32(k), z.dtype.type(limit), np.int32(back), g_z, g_raw)
     return g_z, g_raw
 
@@ -86,6 +86,13 @@ def erf(x: Array) -> Array:
     out = module_of(x).empty(x.shape, x.dtype)
     launch("error_function", x.size, x, solid(x), np.int64(x.size), out)
     return out
+
+
+def with_stride(g: Array | None) -> tuple[Any, np.int64]:
+    """A vector and how far apart its entries are: one number repeated is passed as one number."""
+    if g is None:
+        return NULL, np.int64(0)
+    return (g[:1], np.int64(0)) if g.strides[0] == 0 else (solid(g), np.int64(1))
 
 
 def normal_log_prob(z: Array) -> Array:

@@ -5,6 +5,7 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from evenflow import accel
 from evenflow.reference.threads import single_blas_thread
 from evenflow.reference.training import Progress
 
@@ -14,7 +15,7 @@ TOLD_EVERY = 16                           # steps
 
 
 def side_by_side(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], on_step: OnStep | None) -> list[T]:
-    """[work(*job, tell) for each job], as many at a time as there are cores, one BLAS thread each.
+    """[work(*job, tell) for each job], as many at a time as there are cores, one BLAS thread each, under the caller's backend.
 
     work: a function at the top of a module, whose last argument is an OnStep. What it raises is raised here, and ends the
     others; so does Ctrl-C. Each of them then leaves the checkpoint that it last wrote.
@@ -22,7 +23,7 @@ def side_by_side(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], on_ste
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
         told = manager.Queue()
-        pending = [pool.apply_async(call, (work, job, told)) for job in jobs]
+        pending = [pool.apply_async(call, (accel.active(), work, job, told)) for job in jobs]
         while not all(result.ready() for result in pending):
             relay(told, on_step)
             for result in pending:
@@ -43,13 +44,13 @@ def relay(told: Any, on_step: OnStep | None) -> None:
         return
 
 
-def call(work: Callable[..., T], job: tuple[Any, ...], told: Any) -> T:
+def call(backend: str, work: Callable[..., T], job: tuple[Any, ...], told: Any) -> T:
     def tell(name: str, progress: Progress) -> None:
         if progress.step % TOLD_EVERY == 0 or progress.step == progress.steps:
             told.put((name, progress._replace(info=dict(progress.info))))
 
     try:
-        with single_blas_thread():
+        with accel.use(backend), single_blas_thread():
             return work(*job, tell)
     except KeyboardInterrupt:
         raise SystemExit from None  # the parent says it

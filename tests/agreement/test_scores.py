@@ -19,10 +19,8 @@ from autograd import grad, make_vjp, value_and_grad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenflow import accel
 from evenflow.accel import scores_each, scores_pairs, sorting
-from evenflow.accel.scores import REPLACEMENTS, logsumexp
-from evenflow.reference import special
-from evenflow.reference.dispatch import replacing
 from evenflow.reference.scores import (
     crps,
     distance_kernel,
@@ -43,9 +41,11 @@ from evenflow.reference.scores.pairs import cross_sums, within_sum
 from evenflow.reference.scores.quantile import pinball
 from evenflow.reference.scores.sliced import project
 from evenflow.reference.scores.sorting import sorted_sums, sorted_within
+from evenflow.reference.special import logsumexp
+from tests.agreement.backends import BACKENDS, backend, here, host
 from tests.tolerances import ROUNDINGS, eps
 
-few = settings(deadline=None, derandomize=True, max_examples=60)
+few = settings(deadline=None, derandomize=True, max_examples=25)
 seeds = st.integers(0, 2**32 - 1)
 dtypes = st.sampled_from([np.float32, np.float64])
 betas = st.sampled_from([0.5, 1.0, 1.5])
@@ -79,21 +79,25 @@ def both_ways(f: Callable[..., Any], g: Any, *args: Any) -> list[Any]:
     alone = [make_vjp(f, k)(*args)[0](g) for k in range(len(args))]
     products = together(g)
     for a, b in zip(products, alone, strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(host(a), host(b))
     return [value, *products]
 
 
-def against(f: Callable[..., Any], seed: int, *args: Any, even: bool = False, block: int = 3) -> list[tuple[Any, Any]]:
+def against(
+    where: str, f: Callable[..., Any], seed: int, *args: Any, even: bool = False, block: int = 3
+) -> list[tuple[Any, Any]]:
     """(fast, reference in float64) for values and VJPs; fast keeps the dtype and the inputs. even: equal cotangents."""
     shape, before = np.shape(f(*args)), [a.copy() for a in args]
     g = np.random.default_rng(seed).standard_normal(shape).astype(args[0].dtype)
     g = np.full_like(g, 1.5) if even else g
     expected = both_ways(f, g.astype(float), *(a.astype(float) for a in args))
-    with replacing(REPLACEMENTS), small_blocks(block):
-        fast = both_ways(f, g, *args)
-        np.testing.assert_allclose(f(*args), fast[0], rtol=1e-6)  # nothing traced, no gradients made
-        assert np.shape(f(*args)) == shape
-    for a, b in zip(args, before, strict=True):
+    with backend(where), small_blocks(block):
+        placed = [here(a) for a in args]
+        fast = [host(a) for a in both_ways(f, here(g), *placed)]
+        plain = host(f(*placed))  # nothing traced, no gradients made
+        untouched = [host(a) for a in placed]
+    np.testing.assert_allclose(plain, fast[0], rtol=1e-6)
+    for a, b in zip(untouched, before, strict=True):
         np.testing.assert_array_equal(a, b)
     for a, e in zip(fast, expected, strict=True):
         assert a.dtype == args[0].dtype
@@ -127,15 +131,16 @@ def check(pairs: list[tuple[Any, Any]], *bounds: Any) -> None:
 # --------------------------------------------------------------------------------------------------- sums over pairs
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, radial, layouts, scales, ties, dtypes, st.booleans(), sizes, sizes, st.sampled_from([1, 2, 3, 4, 7]))
 def test_cross_sums(
-    seed: int, f: Any, layout: str, scale: str, ties: bool, dtype: Any, even: bool, m: int, n: int, d: int
+    where: str, seed: int, f: Any, layout: str, scale: str, ties: bool, dtype: Any, even: bool, m: int, n: int, d: int
 ) -> None:
     x, y = points(seed, scale, ties, dtype, (m, n, d) if layout == "each" else (m, d), (n, d))
     if layout == "shared":
         x[0] = y[0]
-    pairs = against(lambda x, y: cross_sums(f, x, y), seed, x, y, even=even)
+    pairs = against(where, lambda x, y: cross_sums(f, x, y), seed, x, y, even=even)
     g = np.abs(np.full(n, 1.5) if even else np.random.default_rng(seed).standard_normal(n))
     value, slope = pair_errors(f, x[:, None] if x.ndim == 2 else x, y, ROUNDINGS * eps(dtype), layout == "shared" and d > 3)
     slope = slope * g
@@ -143,22 +148,24 @@ def test_cross_sums(
           np.sum(slope, axis=0)[:, None])
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, radial, layouts, scales, ties, dtypes, sizes, sizes, st.sampled_from([1, 2, 3, 4, 7]))
 def test_within_sum(
-    seed: int, f: Any, layout: str, scale: str, ties: bool, dtype: Any, m: int, n: int, d: int
+    where: str, seed: int, f: Any, layout: str, scale: str, ties: bool, dtype: Any, m: int, n: int, d: int
 ) -> None:
     x, = points(seed, scale, ties, dtype, (m + 1, n, d) if layout == "each" else (m + 1, d))
-    pairs = against(lambda x: within_sum(f, x), seed, x)
+    pairs = against(where, lambda x: within_sum(f, x), seed, x)
     g = np.abs(np.random.default_rng(seed).standard_normal(n if layout == "each" else ()))
     value, slope = pair_errors(f, x[:, None], x[None], ROUNDINGS * eps(dtype), layout == "shared" and d > 3)
     check(pairs, np.sum(value, axis=(0, 1)), (np.sum(slope, axis=1) * g)[..., None])
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, scales, ties, dtypes, layouts, sizes, sizes, st.integers(1, 5))
 def test_linear_and_distance_kernels(
-    seed: int, scale: str, ties: bool, dtype: Any, layout: str, m: int, n: int, d: int
+    where: str, seed: int, scale: str, ties: bool, dtype: Any, layout: str, m: int, n: int, d: int
 ) -> None:
     """Linear in the points: sums of lengths, in which all roundings are of the longest point, squared or not."""
     x, y = points(seed, scale, ties, dtype, (m + 1, n, d) if layout == "each" else (m + 1, d), (n, d))
@@ -168,31 +175,33 @@ def test_linear_and_distance_kernels(
         linear = kernel == linear_kernel()
         power = 1.0 if linear else kernel.beta / 2  # type: ignore[attr-defined]
         for f, args in ((lambda x, y, k=kernel: cross_sums(k, x, y), (x, y)), (lambda x, k=kernel: within_sum(k, x), (x,))):
-            (value, exact), *gradients = against(f, seed, *args)
+            (value, exact), *gradients = against(where, f, seed, *args)
             terms = (m + 1) * (1 if len(args) == 2 else m)
             np.testing.assert_allclose(value, exact, rtol=0, atol=unit * terms * longest**power)
             for fast, expected in gradients if linear else []:  # the other one's are of |x| and of distances, tested above
                 np.testing.assert_allclose(fast, expected, rtol=0, atol=4 * unit * max(m + 1, n) * longest**0.5)
 
 
-def test_a_function_of_pairs_that_accel_does_not_know_goes_to_the_definition() -> None:
+@pytest.mark.parametrize("where", BACKENDS)
+def test_a_function_of_pairs_that_accel_does_not_know_goes_to_the_definition(where: str) -> None:
     cube = lambda a, b: anp.sum(anp.abs(a - b) ** 3, axis=-1)
     x, y = points(0, "ordinary", False, np.float64, (5, 3), (4, 3))
     for f, args in ((lambda x, y: cross_sums(cube, x, y), (x, y)), (lambda x: within_sum(cube, x), (x,))):
-        for fast, expected in against(f, 0, *args):
+        for fast, expected in against(where, f, 0, *args):
             np.testing.assert_array_equal(fast, expected)
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("f", [Distance(1.0), Distance(1.5), RBF((-0.5,))])
-def test_close_points_far_from_the_middle(f: Any) -> None:
+def test_close_points_far_from_the_middle(where: str, f: Any) -> None:
     """Two heaps 2000 apart, in each of which points are 1e-2 apart: multiplied out, float32 would see nothing of it."""
     x, y = points(4, "far and small", False, np.float32, (40, 8), (40, 8))
     x[::2] -= 2000
     y[1::2] -= 2000
-    pairs = against(lambda x, y: cross_sums(f, x, y), 0, x, y)
+    pairs = against(where, lambda x, y: cross_sums(f, x, y), 0, x, y)
     exact = [np.abs(expected) for _, expected in pairs]
     check(pairs, *(1e-4 * np.max(e) for e in exact))
-    (value, expected), (slope, by_x) = against(lambda x: within_sum(f, x), 0, x)
+    (value, expected), (slope, by_x) = against(where, lambda x: within_sum(f, x), 0, x)
     assert abs(value / expected - 1) < 1e-5
     np.testing.assert_allclose(slope, by_x, atol=1e-4 * np.max(np.abs(by_x)))
 
@@ -200,10 +209,10 @@ def test_close_points_far_from_the_middle(f: Any) -> None:
 def test_block_sizes_change_nothing() -> None:
     x, y = points(5, "ordinary", False, np.float64, (23, 5), (19, 5))
     for f in (lambda x, y: cross_sums(Distance(1.0), x, y), lambda x, y: within_sum(Distance(1.0), x) + anp.sum(0 * y)):
-        with replacing(REPLACEMENTS):
+        with accel.use("numpy"):
             whole = value_and_grad(lambda x, f=f: anp.sum(f(x, y) * anp.arange(1.0, 20.0)))(x)
         for block in (1, 2, 7, 40):
-            with replacing(REPLACEMENTS), small_blocks(block):
+            with accel.use("numpy"), small_blocks(block):
                 parts = value_and_grad(lambda x, f=f: anp.sum(f(x, y) * anp.arange(1.0, 20.0)))(x)
             for a, b in zip(whole, parts, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-11)
@@ -212,28 +221,30 @@ def test_block_sizes_change_nothing() -> None:
 # ------------------------------------------------------------------------------------------------------------ sorting
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, scales, ties, dtypes, sizes, sizes, st.integers(1, 4), st.booleans())
-def test_sorting(seed: int, scale: str, ties: bool, dtype: Any, m: int, n: int, L: int, even: bool) -> None:
+def test_sorting(where: str, seed: int, scale: str, ties: bool, dtype: Any, m: int, n: int, L: int, even: bool) -> None:
     """Slopes are sums of cotangents with whole factors, values sums of differences (cross) or of numbers (within)."""
     x, y = points(seed, scale, ties, dtype, (m, L), (n, L))
     x[0] = 0 * x[0] - 0.0
     unit, spread = ROUNDINGS * eps(dtype), float(np.ptp(np.concatenate([x, y])))
-    cross = against(lambda x, y: sorted_sums(x, y)[0], seed, x, y, even=even)
+    cross = against(where, lambda x, y: sorted_sums(x, y)[0], seed, x, y, even=even)
     check(cross, unit * m * spread, unit * 4 * n, unit * 4 * m)
-    both = against(lambda x, y: anp.concatenate([f.ravel() for f in sorted_sums(x, y)]), seed, x, y)
+    both = against(where, lambda x, y: anp.concatenate([f.ravel() for f in sorted_sums(x, y)]), seed, x, y)
     check(both, unit * m**2 * spread, unit * 4 * (m + n), unit * 4 * m)
-    check(against(lambda x, y: sorted_sums(x, y)[1], seed, x, y), unit * m**2 * spread, unit * 4 * m, 0.0)
-    within = against(sorted_within, seed, x)
+    check(against(where, lambda x: sorted_sums(x, 2 * x)[1], seed, x), unit * m**2 * spread, unit * 4 * m)
+    within = against(where, sorted_within, seed, x)
     check(within, unit * m**2 * np.max(np.abs(x)), unit * 4 * m)
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, sizes, sizes, st.integers(1, 3))
-def test_sorted_within_of_draws_per_observation(seed: int, dtype: Any, m: int, n: int, L: int) -> None:
+def test_sorted_within_of_draws_per_observation(where: str, seed: int, dtype: Any, m: int, n: int, L: int) -> None:
     for shape in ((m, n, L), (m,)):
         x, = points(seed, "ordinary", False, dtype, shape)
-        check(against(sorted_within, seed, x), ROUNDINGS * eps(dtype) * m**2 * 4, ROUNDINGS * eps(dtype) * m * 4)
+        check(against(where, sorted_within, seed, x), ROUNDINGS * eps(dtype) * m**2 * 4, ROUNDINGS * eps(dtype) * m * 4)
 
 
 @few
@@ -247,39 +258,38 @@ def test_sorted_keys_are_a_stable_argsort(seed: int, k: int, ties: bool) -> None
     np.testing.assert_array_equal(sorting.sorted_keys(rows), np.argsort(rows, axis=1, kind="stable"))
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, layouts, sizes, sizes, st.integers(1, 4))
-def test_project(seed: int, dtype: Any, layout: str, m: int, L: int, d: int) -> None:
+def test_project(where: str, seed: int, dtype: Any, layout: str, m: int, L: int, d: int) -> None:
     x, v = points(seed, "ordinary", False, dtype, (m, 3, d) if layout == "each" else (m, d), (L, d))
-    for fast, expected in against(project, seed, x, v):
+    for fast, expected in against(where, project, seed, x, v):
         np.testing.assert_allclose(fast, expected, rtol=0, atol=ROUNDINGS * eps(dtype) * (m + L) * 4)
 
 
 # ------------------------------------------------------------------------------------------------------- entry by entry
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, scales, ties, sizes)
-def test_pinball(seed: int, dtype: Any, scale: str, ties: bool, n: int) -> None:
+def test_pinball(where: str, seed: int, dtype: Any, scale: str, ties: bool, n: int) -> None:
     u, = points(seed, scale, ties, dtype, (n, 2))
     alpha = (0.01 + 0.98 * np.random.default_rng(seed).random((n, 2))).astype(dtype)
     bound = ROUNDINGS * eps(dtype) * np.maximum(1, np.abs(u))
-    check(against(pinball, seed, u, alpha), bound, bound * 4, bound * 4)
-    check(against(lambda u: pinball(u, 0.3), seed, u), bound, bound * 4)
+    check(against(where, pinball, seed, u, alpha), bound, bound * 4, bound * 4)
+    check(against(where, lambda u: pinball(u, 0.3), seed, u), bound, bound * 4)
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([0.0, 1.0, 1e3]), st.sampled_from([0, 1, -1]), st.booleans())
-def test_logsumexp(seed: int, dtype: Any, size: float, axis: int, holes: bool) -> None:
+def test_logsumexp(where: str, seed: int, dtype: Any, size: float, axis: int, holes: bool) -> None:
     a = (size * np.random.default_rng(seed).standard_normal((4, 5))).astype(dtype)
     if holes:
         a[1:, 2], a[0, 3:] = -np.inf, -np.inf
-    g = np.ones(4 if axis else 5, dtype)
-    expected = make_vjp(lambda a: special.logsumexp(a, axis))(a.astype(float))
-    back, value = make_vjp(lambda a: logsumexp(a, axis))(a)
-    assert value.dtype == back(g).dtype == dtype
-    np.testing.assert_allclose(value, expected[1], rtol=ROUNDINGS * eps(dtype), atol=ROUNDINGS * eps(dtype))
-    np.testing.assert_allclose(back(g), expected[0](g.astype(float)), rtol=0, atol=ROUNDINGS * eps(dtype) * max(1, size))
+    for fast, expected in against(where, lambda a: logsumexp(a, axis), seed, a):
+        np.testing.assert_allclose(fast, expected, rtol=ROUNDINGS * eps(dtype), atol=ROUNDINGS * eps(dtype) * max(1, size))
 
 
 # -------------------------------------------------------------------------------------------------- whole scores, float64
@@ -287,7 +297,7 @@ def test_logsumexp(seed: int, dtype: Any, size: float, axis: int, holes: bool) -
 V = random_directions(np.random.default_rng(0).standard_normal((6, 4)))
 SCORES: dict[str, Callable[..., Any]] = {
     "energy": energy_score,
-    "sliced": lambda x, y, beta, e: sliced_energy_score(x, y, random_directions(V[:, :y.shape[1]]), beta, e),
+    "sliced": lambda x, y, beta, e: sliced_energy_score(x, y, here(random_directions(V[:, :y.shape[1]])), beta, e),
     "rbf": lambda x, y, beta, e: kernel_score(x, y, rbf_kernel((0.5, 2)), e),
     "linear": lambda x, y, beta, e: kernel_score(x, y, linear_kernel(), e),
     "distance kernel": lambda x, y, beta, e: kernel_score(x, y, distance_kernel(beta), e),
@@ -296,28 +306,30 @@ SCORES: dict[str, Callable[..., Any]] = {
 }
 DISTANCES: dict[str, Callable[..., Any]] = {
     "energy": energy_distance,
-    "sliced": lambda x, y, beta, e: sliced_energy_distance(x, y, random_directions(V[:, :y.shape[1]]), beta, e),
+    "sliced": lambda x, y, beta, e: sliced_energy_distance(x, y, here(random_directions(V[:, :y.shape[1]])), beta, e),
     "rbf": lambda x, y, beta, e: mmd(x, y, rbf_kernel((0.5, 2)), e),
     "linear": lambda x, y, beta, e: mmd(x, y, linear_kernel(), e),
     "distance kernel": lambda x, y, beta, e: mmd(x, y, distance_kernel(beta), e),
 }
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", sorted(SCORES))
 @settings(few, max_examples=15)
 @given(seeds, betas, estimators, layouts, st.integers(2, 6), st.integers(2, 6), st.integers(1, 4))
-def test_scores(name: str, seed: int, beta: float, estimator: str, layout: str, m: int, n: int, d: int) -> None:
+def test_scores(where: str, name: str, seed: int, beta: float, estimator: str, layout: str, m: int, n: int, d: int) -> None:
     x, y = points(seed, "ordinary", False, np.float64, (m, n, d) if layout == "each" else (m, d), (n, d))
-    for fast, expected in against(lambda x, y: SCORES[name](x, y, beta, estimator), seed, x, y):
+    for fast, expected in against(where, lambda x, y: SCORES[name](x, y, beta, estimator), seed, x, y):
         np.testing.assert_allclose(fast, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", sorted(DISTANCES))
 @settings(few, max_examples=15)
 @given(seeds, betas, estimators, st.integers(2, 6), st.integers(2, 6), st.integers(1, 4))
-def test_distances(name: str, seed: int, beta: float, estimator: str, m: int, n: int, d: int) -> None:
+def test_distances(where: str, name: str, seed: int, beta: float, estimator: str, m: int, n: int, d: int) -> None:
     x, y = points(seed, "ordinary", False, np.float64, (m, d), (n, d))
-    for fast, expected in against(lambda x, y: DISTANCES[name](x, y, beta, estimator), seed, x, y):
+    for fast, expected in against(where, lambda x, y: DISTANCES[name](x, y, beta, estimator), seed, x, y):
         np.testing.assert_allclose(fast, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -327,14 +339,14 @@ def test_a_draw_that_is_not_finite_shows_in_every_score(name: str) -> None:
         for shape in ((3, 4, 4), (3, 4)):
             x, y = points(6, "ordinary", False, np.float32, shape, (4, 4))
             x[1, ..., 0] = bad
-            with replacing(REPLACEMENTS), np.errstate(invalid="ignore"):
+            with accel.use("numpy"), np.errstate(invalid="ignore"):
                 score = SCORES[name](x, y, 1.0, "U")
             assert (name == "rbf" and bad == np.inf) or not np.any(np.isfinite(score))
 
 
 def test_second_derivatives_are_refused() -> None:
     x, y = points(7, "ordinary", False, np.float64, (5, 2), (4, 2))
-    with replacing(REPLACEMENTS), pytest.raises(NotImplementedError, match="first derivatives only"):
+    with accel.use("numpy"), pytest.raises(NotImplementedError, match="first derivatives only"):
         grad(lambda x: anp.sum(grad(lambda x: anp.sum(energy_score(x, y)))(x)))(x)
 
 
@@ -346,7 +358,7 @@ def test_second_derivatives_are_refused() -> None:
 def test_memory_is_far_below_one_array_of_all_pairs(score: Callable[..., Any]) -> None:
     """4096 against 4096 points of 64 coordinates in float32: n x m alone would be 67 MB."""
     x, y = points(8, "ordinary", False, np.float32, (4096, 64), (4096, 64))
-    with replacing(REPLACEMENTS):
+    with accel.use("numpy"):
         tracemalloc.start()
         value_and_grad(score)(x, y)
         peak = tracemalloc.get_traced_memory()[1]
