@@ -31,12 +31,14 @@ class Affine(NamedTuple):
     def backward(
         self, saved: Any, g_x: Array, g_log_det: Array | None, moved: list[int], back: bool
     ) -> tuple[Array, Array]:
-        return e.couple_back(g_x, g_log_det, *saved, moved, self.limit, back)
+        z, x, s = saved
+        return e.couple_back(g_x, g_log_det, z, x, s, moved, self.limit, back)
 
 
 def affine(transformer: AffineTransformer, raw: Array, v: Array, back: bool) -> tuple[Array, Array]:
     check_shape("raw", raw, *v.shape, 2)
-    return _affine(transformer.limit, back, raw, v)  # type: ignore[return-value]
+    out, log_slope = _affine(transformer.limit, back, raw, v)
+    return out, log_slope
 
 
 def _affine_forward(limit: float, back: bool, raw: Array, v: Array) -> tuple[tuple[Array, Array], Any]:
@@ -117,7 +119,8 @@ def couple(
     layer = layer_of(coupling, context is not None, back)
     if layer is None:  # the network alone is fused then
         return definitions[name](coupling, params, z, context)  # type: ignore[return-value]
-    return coupled(layer, z, context, *arrays(params, context is not None))  # type: ignore[return-value]
+    x, log_det = coupled(layer, z, context, *arrays(params, context is not None))
+    return x, log_det
 
 
 def coupling_forward(coupling: Coupling, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:

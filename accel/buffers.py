@@ -5,7 +5,7 @@ without a copy. Whoever cuts a buffer into leaves leaves a note of it here, so t
 trees stay plain dicts and lists. Leaves that came from elsewhere are copied into a new buffer.
 """
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from evenflow.accel.backends import module_of, on_device
@@ -14,16 +14,22 @@ from evenflow.reference.trees import Array, Tree
 _notes: dict[int, tuple[Any, dict[int, tuple[Any, int]]]] = {}  # id(buffer) -> buffer, {id(leaf): (leaf, where it starts)}
 
 
-def plain_leaves(tree: Tree) -> Iterator[Array]:
+def plain_leaves(tree: Tree) -> list[Array]:
     """trees.leaves for trees without autograd's boxes around dicts and lists, which take long to look at."""
+    found: list[Array] = []
+    collect(tree, found)
+    return found
+
+
+def collect(tree: Tree, found: list[Array]) -> None:
     if type(tree) is dict:
         for branch in tree.values():
-            yield from plain_leaves(branch)
+            collect(branch, found)
     elif type(tree) is list:
         for branch in tree:
-            yield from plain_leaves(branch)
+            collect(branch, found)
     else:
-        yield tree
+        found.append(tree)
 
 
 def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:
@@ -40,38 +46,45 @@ def flat(tree: Tree) -> Array | None:
     parts = [leaf for leaf in plain_leaves(tree) if leaf.size]
     if not parts or any(part.dtype != parts[0].dtype for part in parts):
         return None
-    buffer, at = parts[0].base, 0
-    for part in parts:
-        if part.base is not buffer or start_of(part) != at:
-            break
-        at += part.size
-    if buffer is not None and at == buffer.size:
+    buffer = parts[0].base
+    if buffer is not None and follow_each_other(parts) and buffer.size == sum(part.size for part in parts):
         return buffer
     return module_of(*parts).concatenate([part.reshape(-1) for part in parts])
 
 
 def packed(tree: Tree) -> Tree:
     """The same tree with its leaves in one buffer."""
-    buffer = flat(tree)
-    return tree if buffer is None else unpacked(buffer, tree)
+    buffer, parts = flat(tree), plain_leaves(tree)
+    return tree if buffer is None or any(part.base is buffer for part in parts) else unpacked(buffer, tree)
 
 
 def unpacked(buffer: Array, like: Tree) -> Tree:
     """A vector cut into a tree of the shapes of another, without a copy of the numbers."""
     at, leaves, key = 0, {}, id(buffer)
+    noted = not on_device(buffer)
 
     def cut(leaf: Array) -> Array:
         nonlocal at
         part = buffer[at : at + leaf.size].reshape(leaf.shape)
-        if not on_device(buffer):
+        if noted:
             leaves[id(part)] = weakref.ref(part), at
         at += leaf.size
         return part
 
     tree = rebuilt(cut, like)
-    if leaves:
+    if noted:
         _notes[key] = weakref.ref(buffer, lambda gone: _notes.pop(key, None)), leaves
     return tree
+
+
+def follow_each_other(parts: list[Array]) -> bool:
+    """Whether the parts are of one buffer, from its beginning on, without a gap."""
+    buffer, at = parts[0].base, 0
+    for part in parts:
+        if part.base is not buffer or start_of(part) != at:
+            return False
+        at += part.size
+    return True
 
 
 def start_of(leaf: Array) -> int | None:
@@ -80,15 +93,14 @@ def start_of(leaf: Array) -> int | None:
     On the device the addresses tell; on the host NumPy takes longer over an address than all the rest does.
     """
     buffer = leaf.base
-    if buffer is None or buffer.ndim != 1:
+    note = _notes.get(id(buffer))
+    if note is not None:
+        known, leaves = note
+        part, start = leaves.get(id(leaf), (None, 0))
+        return start if known() is buffer and part is not None and part() is leaf else None
+    if buffer is None or buffer.ndim != 1 or not on_device(buffer) or not leaf.flags.c_contiguous:
         return None
-    if on_device(buffer):
-        return int(leaf.data.ptr - buffer.data.ptr) // leaf.itemsize if leaf.flags.c_contiguous else None
-    if id(buffer) not in _notes:
-        return None
-    known, leaves = _notes[id(buffer)]
-    part, start = leaves.get(id(leaf), (None, 0))
-    return start if known() is buffer and part is not None and part() is leaf else None
+    return int(leaf.data.ptr - buffer.data.ptr) // leaf.itemsize
 
 
 def stacked(W: Array, b: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The command `evenflow` with its switch: every command of evenflow.reference gets --backend, and `evenflow backends` is added."""
+"""The command `evenflow` with its switch: each command of evenflow.reference gets --backend; `evenflow backends` is added."""
 import functools
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-r"""The standard normal's log density as one operation: $\ell = -\tfrac12 |z|^2 - \tfrac d2 \log 2\pi$, $\bar z = -\bar\ell z$."""
+r"""The standard normal's log density, one operation: $\ell = -\tfrac12 |z|^2 - \tfrac d2 \log 2\pi$, $\bar z = -\bar\ell z$."""
 from typing import Any
 
 from evenflow.accel.backends import on_device

@@ -29,7 +29,8 @@ class Known(NamedTuple):
 
 def known(ebm: EBM) -> Known | None:
     """The model in the terms of this file; None for any other energy or tilt."""
-    energy, tilt = ebm.energy, ebm.tilt
+    energy: Any = ebm.energy
+    tilt = ebm.tilt
     if isinstance(energy, Tilted) and tilt is None:
         energy, tilt = energy.energy, energy.tilt
     if not isinstance(energy, MLPEnergy):

@@ -66,7 +66,8 @@ def run_back(argnums: Sequence[int], ans: Array, args: tuple[Any, ...], kwargs: 
             raise NotImplementedError("fused operations have first derivatives only: use the reference backend")
         given, tape.pending = tape.pending, {}
         gs = [g, *(given.get(i) for i in range(1, len(tape.outputs)))]
-        return tape.backward(tape.saved, tuple(n - 1 for n in argnums), *gs)
+        grads: Sequence[Array] = tape.backward(tape.saved, tuple(n - 1 for n in argnums), *gs)
+        return grads
 
     return vjp
 

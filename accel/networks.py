@@ -7,7 +7,7 @@ $$a_l = [h_l, 1]\,[W_l; b_l] + c\, C_l, \qquad h_{l+1} = \sigma(a_l), \qquad \te
 Backward, from $\bar a_L$ = the output's adjoint down:
 
 $$[\bar W_l; \bar b_l] = [h_l, 1]^T \bar a_l, \qquad \bar C_l = c^T \textstyle\sum_m \bar a_l, \qquad
-\bar c \mathrel{+}= \sum_m \bar a_l\, C_l^T, \qquad \bar h_l = \bar a_l W_l^T, \qquad \bar a_{l-1} = \bar h_l\, \sigma'(a_{l-1})$$
+\bar c \mathrel{+}= \sum_m \bar a_l\, C_l^T, \quad \bar h_l = \bar a_l W_l^T, \quad \bar a_{l-1} = \bar h_l\, \sigma'(a_{l-1})$$
 
 On the host the rows go through in pieces, one piece through all layers before the next.
 A masked network does the same with $W \odot M$ in the place of W, and its $\bar W$ is multiplied by M.
@@ -61,7 +61,7 @@ def through(net: Layers, h: Array, context: Array | None, leaves: Sequence[Array
     """[x, 1] (m n, inputs + 1), context (n, c), leaves W, b, (C), W, b, ... -> (m n, outputs)."""
     masks = net.masks or [None] * len(leaves)
     W, b, C = leaves[:: net.each], leaves[1 :: net.each], list(leaves[2 :: net.each]) if net.has_context else []
-    stacks = [stacked(w if mask is None else w * mask, bias) for w, bias, mask in zip(W, b, masks, strict=False)]
+    stacks = [stacked(w, bias) if mask is None else masked(w, bias, mask) for w, bias, mask in zip(W, b, masks, strict=False)]
     extra = [] if context is None else [context @ c for c in C]
     parts = pieces(module_of(h), len(h), len(h) if context is None else len(context))
     out = module_of(h).empty((len(h), stacks[-1].shape[1]), h.dtype) if len(parts) > 1 else None
@@ -78,6 +78,15 @@ def through(net: Layers, h: Array, context: Array | None, leaves: Sequence[Array
         if out is not None:
             out[piece.rows] = a
     return (a if out is None else out), Saved(stacks, C, context, parts)
+
+
+def masked(W: Array, b: Array, mask: Array) -> Array:
+    """[W M; b]."""
+    stack = module_of(W).empty((W.shape[0] + 1, W.shape[1]), W.dtype)
+    stack[:-1] = W
+    stack[:-1] *= mask
+    stack[-1] = b
+    return stack
 
 
 def pieces(xp: Any, rows: int, shared: int) -> list[Piece]:
@@ -134,7 +143,9 @@ def of_leaves(net: Layers, context: Array | None, of_stacks: list[Array], of_ext
     grads = []
     for depth, (stack, extra) in enumerate(zip(of_stacks, of_extra, strict=True)):
         W = stack[:-1]
-        grads += [W if net.masks is None else W * net.masks[depth], stack[-1]]
+        if net.masks is not None:
+            W *= net.masks[depth]
+        grads += [W, stack[-1]]
         if context is not None:
             grads.append(context.T @ extra)
     return grads
@@ -180,14 +191,16 @@ def masked_mlp(net: MaskedMLP, params: Tree, x: Array, context: Array | None = N
     check_shape("x", x, "n", len(net.degrees_in))
     check_context(context, x.shape[0], net.context_dim)
     leaves = arrays(params, context is not None)
-    masks = tuple(masks_on(module_of(x), net.degrees_in, net.hidden, net.degrees_out))
+    masks = tuple(masks_on(module_of(x), leaves[0].dtype, net.degrees_in, net.hidden, net.degrees_out))
     return perceptron(Layers(net.activation, context is not None, masks), x, context, *leaves)[0]
 
 
 @functools.cache
-def masks_on(xp: Any, degrees_in: tuple[int, ...], hidden: tuple[int, ...], degrees_out: tuple[int, ...]) -> list[Array]:
-    """The masks, once for each device."""
-    return [xp.asarray(mask) for mask in made_masks(degrees_in, hidden, degrees_out)]
+def masks_on(
+    xp: Any, dtype: Any, degrees_in: tuple[int, ...], hidden: tuple[int, ...], degrees_out: tuple[int, ...]
+) -> list[Array]:
+    """The masks as 0 and 1 in the weights' dtype, once for each device."""
+    return [xp.asarray(mask.astype(dtype)) for mask in made_masks(degrees_in, hidden, degrees_out)]
 
 
 REPLACEMENTS = {"networks.MLP.__call__": mlp, "networks.MaskedMLP.__call__": masked_mlp}

@@ -4,10 +4,11 @@ The formulas are those of reference/optim.py. On the host the buffer is passed o
 operations of a piece one after the other; on the device it is one kernel.
 """
 import math
+from typing import Any
 
 import numpy as np
 
-from evenflow.accel.backends import module_of
+from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import flat, plain_leaves, unpacked
 from evenflow.accel.kernels import layers
 from evenflow.reference.dispatch import definitions
@@ -20,14 +21,13 @@ PIECE = 2**14  # numbers
 def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
     """optim.Adam.update."""
     check_same_shapes(params, grads)
-    buffers = [flat(tree) for tree in (params, grads, state["m"], state["v"])]
+    buffers: list[Any] = [flat(tree) for tree in (params, grads, state["m"], state["v"])]
     if any(buffer is None or buffer.dtype != buffers[0].dtype for buffer in buffers):  # leaves of several dtypes
         return definitions["optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
     t = int(state["t"]) + 1
     first, second = 1 / (1 - optimiser.beta1**t), 1 / (1 - optimiser.beta2**t)
-    moved = (adam_device if module_of(buffers[0]) is not np else adam_host)(
-        optimiser, *buffers, float(learning_rate) * first, second
-    )
+    update: Any = adam_device if on_device(buffers[0]) else adam_host
+    moved = update(optimiser, *buffers, float(learning_rate) * first, second)
     theta, m, v = (unpacked(buffer, params) for buffer in moved)
     return theta, {"t": np.array(t), "m": m, "v": v}
 

@@ -89,7 +89,7 @@ def within_shared(f: Radial, draws: Array) -> Array:
             sums, gradient = kernels.pair_sums(x, x, f.beta, gradient=traced)
             return (sums.sum() / 2,), gradient
         sums, early, late = sweep(f, x, None, (traced, traced))
-        return (sums.sum(),), early + late if traced else None
+        return (sums.sum(),), None if early is None or late is None else early + late
 
     return fused(forward, lambda gradient, wanted, g: [gradient * g])(draws)[0]
 

@@ -1,6 +1,6 @@
 r"""Special functions for whole arrays, on host and device: the normal quantile and the error function.
 
-$\Phi^{-1}$ by rational functions of three ranges (Wichura 1988, algorithm AS 241, relative error about 1e-16): with $q = \alpha - 1/2$,
+$\Phi^{-1}$ by rational functions of three ranges (Wichura 1988, algorithm AS 241, error about 1e-16): with $q = \alpha - 1/2$,
 
     |q| <= 0.425    q P(r) / Q(r)          r = 0.425^2 - q^2
     else            sign(q) P(r) / Q(r)    r = sqrt(-log min(alpha, 1 - alpha)) - 1.6, or - 5 where that root is above 5
@@ -65,7 +65,7 @@ def erf_entries(x: Array) -> Array:
     """scores.crps.erf_entries: on the device CUDA's own; NumPy has none, and the definition stands."""
     if module_of(x) is not np:
         return layers.erf(x)
-    return definitions["scores.crps.erf_entries"](x)  # type: ignore[return-value]
+    return definitions["scores.crps.erf_entries"](x)
 
 
 REPLACEMENTS: dict[str, Any] = {"special.normal_quantile": normal_quantile, "scores.crps.erf_entries": erf_entries}

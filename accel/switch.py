@@ -27,7 +27,7 @@ Table = Mapping[str, Callable[..., Any]]
 FUSED: Table = {
     name: function
     for module in (networks, bijections, spline, densities, energies, special, scores, gradients, optim, mcmc)
-    for name, function in module.REPLACEMENTS.items()  # type: ignore[attr-defined]
+    for name, function in module.REPLACEMENTS.items()
 }
 BACKENDS: dict[str, Callable[[], Table]] = {
     "reference": lambda: {}, "numpy": lambda: FUSED, "cupy": lambda: {**FUSED, **placement.replacements(devices.cupy())},

@@ -1,4 +1,4 @@
-"""The small operations of elementwise.py, densities.py and optim.py on the device: layers.cu. Arguments and meaning as there."""
+"""The small operations of elementwise.py, densities.py, optim.py on the device: layers.cu. Arguments and meaning as there."""
 from functools import cache
 from typing import Any
 

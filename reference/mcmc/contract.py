@@ -79,7 +79,7 @@ def check_positions(x: Array) -> None:
 def walk(
     kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDensity
 ) -> tuple[Any, Array, Array]:
-    """One step for each noise: the last state, every position on the way (steps, chains, d), what was accepted (steps, chains)."""
+    """One step for each noise: the last state, all positions on the way (steps, chains, d), the acceptances (steps, chains)."""
     path, accepted = [], []
     for noise in noises:
         state, info = kernel.step(state, noise, log_density)

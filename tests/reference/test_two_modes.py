@@ -182,7 +182,7 @@ def test_progress_passes_from_one_process_to_the_other() -> None:
             tell("job", Progress(step, steps, 0.5, 0.01, 1.0, None, 0.1, {"acceptance": 0.5}))
         return steps
 
-    assert pool.call(work, (35,), told) == 35
+    assert pool.call("reference", work, (35,), told) == 35
     seen: list[int] = []
     pool.relay(told, lambda name, progress: seen.append(progress.step))
     assert seen == [16, 32, 35]
