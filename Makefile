@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test lint clean
 
 demo: .venv/demo.installed
-	$(BIN)/evenflow demo
+	$(BIN)/evenflow demo --backend numpy
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not gpu"

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from evenflow import accel
 from evenflow.reference.data import Dataset, load
 from evenflow.reference.evaluation import DRAWS, FIELDS, compare, evaluate, footing
 from evenflow.reference.models import Config
@@ -106,7 +107,7 @@ def draw_posterior(path: Path, dataset: Dataset, trained: Trained, seed: int) ->
 
 def write_results(path: Path, rows: list[dict[str, Any]], seed: int) -> None:
     results = {
-        "rows": rows, "seed": seed, "steps": STEPS, "python": platform.python_version(),
+        "rows": rows, "seed": seed, "steps": STEPS, "backend": accel.active(), "python": platform.python_version(),
         "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd", "scikit-learn")},
     }
     text = json.dumps(results, indent=2) + "\n"

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evenflow import accel
 from evenflow.experiments import two_modes_pictures as draw
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.two_modes_pictures import NAMES
@@ -255,7 +256,7 @@ def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[t
 def write_results(path: Path, preset: str, rows: list[dict[str, Any]], traces: dict[str, Any]) -> None:
     results = {
         "rows": rows, "preset": preset, **vars(PRESETS[preset]),
-        "weights": traces, "python": platform.python_version(),
+        "weights": traces, "backend": accel.active(), "python": platform.python_version(),
         "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd")},
     }
     text = json.dumps(results, allow_nan=False) + "\n"

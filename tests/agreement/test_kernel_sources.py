@@ -81,6 +81,17 @@ def test_a_number_depends_on_seed_call_and_place_alone() -> None:
     assert kernels.uniform(xp, 7, (0, 3), np.float32).shape == (0, 3)
 
 
+def test_places_beyond_32_bits_have_numbers_of_their_own() -> None:
+    code = kernels.source("philox.cuh") + """
+    extern "C" __global__ void at(REAL* u, unsigned long long i) { *u = uniform_at(1, 0, i); }"""
+    seen = set()
+    for i in (0, 2**34, 2**40, 2**63):
+        u = np.zeros(1)
+        load(code, options(np.float64)).launch("at", (1,), (1,), (u, np.uint64(i)))
+        seen.add(float(u[0]))
+    assert len(seen) == 4
+
+
 def test_the_largest_word_is_below_one() -> None:
     code = kernels.source("philox.cuh") + """
     extern "C" __global__ void largest(REAL* u) { unsigned int w[2] = {~0u, ~0u}; fraction(w, *u); }"""
