@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import module_of, on_device
-from evenflow.accel.buffers import flat, plain_leaves, unpacked
+from evenflow.accel.buffers import flat, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import layers
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.optim import Adam, like_leaf
@@ -94,10 +94,11 @@ def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
 
 def check_all_finite(what: str, tree: Tree) -> None:
     """training.check_all_finite: one look at everything; only where it finds something, leaf by leaf for the name."""
-    floats = [leaf for leaf in plain_leaves(tree) if leaf.dtype.kind == "f"]
-    buffer = flat(floats)
-    if buffer is None or not bool(module_of(buffer).isfinite(buffer).all()):
-        definitions["training.check_all_finite"](what, tree)
+    parts = [leaf for leaf in plain_leaves(tree) if leaf.size]
+    whole = [leaf if start_of(leaf) is None else leaf.base for leaf in parts]  # a buffer is looked at once for all its leaves
+    for buffer in {id(array): array for array in whole}.values():
+        if not bool(module_of(buffer).isfinite(buffer).all()):
+            definitions["training.check_all_finite"](what, tree)
 
 
 REPLACEMENTS = {

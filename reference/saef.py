@@ -26,6 +26,7 @@ With a free-form head in place of T there is no inverse: that is a `SemiAutoregr
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import autograd.numpy as np
 import numpy as onp
@@ -77,7 +78,7 @@ class SemiAutoregressive:
     def sizes(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(map(len, self.blocks)))
 
-    @property
+    @cached_property
     def net(self) -> MaskedMLP:
         """All contexts c_1, ..., c_B in one masked network: a coordinate's degree is the number of its block."""
         number = {i: b for b, block in enumerate(self.blocks, 1) for i in block}

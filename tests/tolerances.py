@@ -37,3 +37,17 @@ QUADRATURE = 2e-3        # a density summed over a grid; the grid's own error at
 MASS = 1e-6              # midpoint rule, step 0.05, on normals with deviations >= 0.3: exact but for the tails outside the box
 SMOOTHING = 1e-9         # relative: the energy score has EPS^2 = 1e-12 added to |u|^2, the plain norm not; |u| above 0.03
 LEVELS = 1e-5            # midpoint rule over levels h = 1/4000 apart: the kink costs h^2 Q'/8, each tail about h^2 |Q(h)|
+
+
+def agreement(
+    dtype: np.typing.DTypeLike, exact: np.ndarray, nearby: list[np.ndarray], size: float
+) -> np.ndarray:
+    """The error allowed, entry by entry, in what should be `exact`, a float64 result for numbers of this dtype up to `size`.
+
+    nearby: the same result where each of those numbers is off by one rounding. How far they are from `exact` is the
+    conditioning: what no order of summation and no rearrangement of the formula can be asked to avoid. To this comes one
+    rounding of the largest number on the way; of both, ROUNDINGS.
+    """
+    off = np.max([np.abs(other - exact) for other in nearby] + [0 * np.abs(exact)], axis=0)
+    largest = max(1.0, size, float(np.max(np.abs(exact), initial=0.0)))
+    return ROUNDINGS * (off + eps(dtype) * largest)

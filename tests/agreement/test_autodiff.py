@@ -28,32 +28,46 @@ DTYPES = [onp.float32, onp.float64]
 
 # f(x) of x (3, 4); where a function has a domain or a kink, x is moved off it
 CASES: dict[str, Function] = {
-    "add": lambda x: x + x[0], "subtract": lambda x: 2.0 - x, "multiply": lambda x: x * x[:, :1], "divide": lambda x: x / (2.0 + x * x),
-    "product of one row": lambda x: (x[:1] * x[:, :1])[0], "matmul": lambda x: x @ x.T, "matrix and vector": lambda x: x @ x[0],
-    "stacked matmul": lambda x: x[:, None] @ x.T, "square": lambda x: x**2, "cube": lambda x: x**3, "to the 0": lambda x: x**0,
-    "root": lambda x: np.abs(x) ** 0.5, "power of arrays": lambda x: (1.0 + x * x) ** x, "number to the power": lambda x: 2.0**x,
-    "exp": np.exp, "log": lambda x: np.log(1.0 + x * x), "sqrt": lambda x: np.sqrt(1.0 + x * x), "sin": np.sin, "cos": np.cos,
-    "tanh": np.tanh, "abs": np.abs, "negative": lambda x: -x, "logaddexp": lambda x: np.logaddexp(x, 0.0),
-    "logaddexp of two": lambda x: np.logaddexp(x, x[0]), "mod": lambda x: np.mod(x + 3.1, 6.2) - 3.1, "floor": lambda x: x * np.floor(x),
-    "maximum": lambda x: np.maximum(x, 0.3), "minimum": lambda x: np.minimum(x[:, :2], x[:1, 2:]), "ties": lambda x: np.maximum(x, x * 1.0),
-    "clip": lambda x: np.clip(x, -0.5, 0.5), "where": lambda x: np.where(x > 0, x, 0.0), "where, both": lambda x: np.where(x > 0, x * x, x),
-    "where, a row": lambda x: np.where(x > 0, x[:1], x[:, :1]), "product with a mask": lambda x: x * (x > 0),
-    "sum": np.sum, "sum of an axis": lambda x: np.sum(x, axis=0) * 2.0, "sum, kept": lambda x: np.sum(x, axis=-1, keepdims=True) * x,
-    "sum of axes": lambda x: np.sum(x[:, None] * x, axis=(0, -1)), "mean": np.mean, "mean of an axis": lambda x: np.mean(x * x, axis=1),
-    "var": lambda x: np.var(x, axis=0), "var, all": np.var, "std": lambda x: np.std(x, axis=1, ddof=1), "prod": lambda x: np.prod(x, axis=1),
+    "add": lambda x: x + x[0], "subtract": lambda x: 2.0 - x, "multiply": lambda x: x * x[:, :1],
+    "divide": lambda x: x / (2.0 + x * x), "product of one row": lambda x: (x[:1] * x[:, :1])[0], "matmul": lambda x: x @ x.T,
+    "matrix and vector": lambda x: x @ x[0], "stacked matmul": lambda x: x[:, None] @ x.T, "square": lambda x: x**2,
+    "cube": lambda x: x**3, "to the 0": lambda x: x**0, "root": lambda x: np.abs(x) ** 0.5,
+    "power of arrays": lambda x: (1.0 + x * x) ** x, "number to the power": lambda x: 2.0**x, "exp": np.exp,
+    "log": lambda x: np.log(1.0 + x * x), "sqrt": lambda x: np.sqrt(1.0 + x * x), "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
+    "abs": np.abs, "negative": lambda x: -x, "logaddexp": lambda x: np.logaddexp(x, 0.0),
+    "logaddexp of two": lambda x: np.logaddexp(x, x[0]), "mod": lambda x: np.mod(x + 3.1, 6.2) - 3.1,
+    "floor": lambda x: x * np.floor(x), "maximum": lambda x: np.maximum(x, 0.3),
+    "minimum": lambda x: np.minimum(x[:, :2], x[:1, 2:]), "ties": lambda x: np.maximum(x, x * 1.0),
+    "clip": lambda x: np.clip(x, -0.5, 0.5), "where": lambda x: np.where(x > 0, x, 0.0),
+    "where, both": lambda x: np.where(x > 0, x * x, x), "where, a row": lambda x: np.where(x > 0, x[:1], x[:, :1]),
+    "product with a mask": lambda x: x * (x > 0), "sum": np.sum, "sum of an axis": lambda x: np.sum(x, axis=0) * 2.0,
+    "sum, kept": lambda x: np.sum(x, axis=-1, keepdims=True) * x, "sum of axes": lambda x: np.sum(x[:, None] * x, axis=(0, -1)),
+    "mean": np.mean, "mean of an axis": lambda x: np.mean(x * x, axis=1), "var": lambda x: np.var(x, axis=0),
+    "var, all": np.var, "std": lambda x: np.std(x, axis=1, ddof=1), "prod": lambda x: np.prod(x, axis=1),
     "max": lambda x: np.max(x, axis=1), "max, kept": lambda x: np.max(x, axis=0, keepdims=True), "min, all": np.min,
-    "ties of max": lambda x: np.max(np.concatenate([x, x]), axis=0), "cumsum": lambda x: np.cumsum(x, axis=-1), "cumsum, rows": lambda x: np.cumsum(x, axis=0),
-    "cumsum, flat": np.cumsum, "reshape": lambda x: np.reshape(x * x, (2, -1)), "reshape method": lambda x: (x * x).reshape(4, 3), "ravel": lambda x: np.ravel(x) ** 2,
-    "transpose": lambda x: np.transpose(x) * 2.0, "T": lambda x: x.T ** 2, "swapaxes": lambda x: np.swapaxes(x, 0, 1) * x.T, "squeeze": lambda x: np.squeeze(x[:, :1], -1) ** 2,
-    "expand_dims": lambda x: np.expand_dims(x, 1) * x, "broadcast_to": lambda x: np.broadcast_to(x[:1], (3, 4)) * x, "split": lambda x: np.split(x, 2, axis=-1)[1] ** 2,
-    "split at": lambda x: sum(part.sum() for part in np.split(x * x, [1, 3], axis=1)), "concatenate": lambda x: np.concatenate([x, x * x, x[:1]]),
-    "concatenate, columns": lambda x: np.concatenate([x, x[:, :1]], axis=-1) ** 2, "stack": lambda x: np.stack([x, x * x], axis=1), "array": lambda x: np.array([x[0, 0], x[1, 1] ** 2]),
-    "repeat": lambda x: np.repeat(x, 2, axis=0) ** 2, "tile": lambda x: np.tile(x, (2, 1)) ** 2, "roll": lambda x: np.roll(x, 1, axis=0) * x, "tril": lambda x: np.tril(x, -1) ** 2,
-    "triu": lambda x: np.triu(x, 1) ** 2, "slice": lambda x: x[1:, ::2] ** 2, "row": lambda x: x[1] ** 2, "entry": lambda x: x[2, 3] ** 2, "new axis": lambda x: x[..., None] ** 2,
-    "backwards": lambda x: x[::-1] * x, "list": lambda x: x[:, [3, 0, 0]] ** 2, "empty list": lambda x: x[:, []], "two lists": lambda x: x[[0, 2, 0], [1, 1, 1]] ** 2,
-    "array of indices": lambda x: x[onp.array([1, 1, 2])] ** 2, "mask": lambda x: x[onp.array([True, False, True])] ** 2, "own order": lambda x: np.sum(x[np.argsort(x[:, 0])] * x[0]),
-    "astype": lambda x: (x * x).astype(x.dtype), "zeros_like": lambda x: x + np.zeros_like(x[:1]), "solve": lambda x: np.linalg.solve(x[:, :3] @ x[:, :3].T + x[:, 1:].T @ x[:, 1:], x),
-    "slogdet": lambda x: np.linalg.slogdet(x @ x.T)[1], "einsum": lambda x: np.einsum("ij,kj->ik", x, x * x), "a dead end": lambda x: x * np.argmax(x, axis=0),
+    "ties of max": lambda x: np.max(np.concatenate([x, x]), axis=0), "cumsum": lambda x: np.cumsum(x, axis=-1),
+    "cumsum, rows": lambda x: np.cumsum(x, axis=0), "cumsum, flat": np.cumsum, "reshape": lambda x: np.reshape(x * x, (2, -1)),
+    "reshape method": lambda x: (x * x).reshape(4, 3), "ravel": lambda x: np.ravel(x) ** 2,
+    "transpose": lambda x: np.transpose(x) * 2.0, "T": lambda x: x.T ** 2, "swapaxes": lambda x: np.swapaxes(x, 0, 1) * x.T,
+    "squeeze": lambda x: np.squeeze(x[:, :1], -1) ** 2, "expand_dims": lambda x: np.expand_dims(x, 1) * x,
+    "broadcast_to": lambda x: np.broadcast_to(x[:1], (3, 4)) * x, "split": lambda x: np.split(x, 2, axis=-1)[1] ** 2,
+    "split at": lambda x: sum(part.sum() for part in np.split(x * x, [1, 3], axis=1)),
+    "concatenate": lambda x: np.concatenate([x, x * x, x[:1]]),
+    "concatenate, columns": lambda x: np.concatenate([x, x[:, :1]], axis=-1) ** 2,
+    "stack": lambda x: np.stack([x, x * x], axis=1), "array": lambda x: np.array([x[0, 0], x[1, 1] ** 2]),
+    "repeat": lambda x: np.repeat(x, 2, axis=0) ** 2, "tile": lambda x: np.tile(x, (2, 1)) ** 2,
+    "roll": lambda x: np.roll(x, 1, axis=0) * x, "tril": lambda x: np.tril(x, -1) ** 2, "triu": lambda x: np.triu(x, 1) ** 2,
+    "slice": lambda x: x[1:, ::2] ** 2, "row": lambda x: x[1] ** 2, "entry": lambda x: x[2, 3] ** 2,
+    "new axis": lambda x: x[..., None] ** 2, "backwards": lambda x: x[::-1] * x, "list": lambda x: x[:, [3, 0, 0]] ** 2,
+    "empty list": lambda x: x[:, []], "two lists": lambda x: x[[0, 2, 0], [1, 1, 1]] ** 2,
+    "array of indices": lambda x: x[onp.array([1, 1, 2])] ** 2, "mask": lambda x: x[onp.array([True, False, True])] ** 2,
+    "own order": lambda x: np.sum(x[np.argsort(x[:, 0])] * x[0]), "astype": lambda x: (x * x).astype(x.dtype),
+    "zeros_like": lambda x: x + np.zeros_like(x[:1]),
+    "solve": lambda x: np.linalg.solve(x[:, :3] @ x[:, :3].T + x[:, 1:].T @ x[:, 1:], x),
+    "slogdet": lambda x: np.linalg.slogdet(x @ x.T)[1], "einsum": lambda x: np.einsum("ij,kj->ik", x, x * x),
+    "a dead end": lambda x: x * np.argmax(x, axis=0),
+    "einsum, broadcast behind": lambda x: np.einsum(x[:, 0], [0, ...], x * x, [0, ...], [0, ...]),
+    "through complex numbers": lambda x: np.real(x * (1.0 + 2.0j) * x),
 }
 WRONG = {"where, a row"}  # autograd as it comes forgets that where broadcasts
 X = onp.random.default_rng(0).uniform(0.2, 2.0, (3, 4)) * onp.random.default_rng(1).choice([-1.0, 1.0], (3, 4))
@@ -67,13 +81,24 @@ def weights(y: Any) -> Any:
     return 0.5 * y + 1.0
 
 
-STOCK = f"""
-import pickle, sys, warnings
-import numpy as onp
+STOCK = """
+import pickle, sys
 import tests.agreement.test_autodiff as cases
 from autograd.numpy import numpy_vjps
 assert numpy_vjps.repeat_to_match_shape.__module__ == "autograd.numpy.numpy_vjps", "imported, but not installed"
-pickle.dump({{dtype.__name__: cases.gradients(cases.X.astype(dtype)) for dtype in cases.DTYPES}}, sys.stdout.buffer)
+pickle.dump({dtype.__name__: cases.gradients(cases.X.astype(dtype)) for dtype in cases.DTYPES}, sys.stdout.buffer)
+"""
+
+
+CLEAN = """
+from autograd.core import primitive_vjps
+from autograd.numpy import numpy_vjps
+from tests.standin_autograd import taught
+before = dict(primitive_vjps), dict(vars(numpy_vjps))
+with taught():
+    assert numpy_vjps.unbroadcast is not before[1]["unbroadcast"]
+assert (primitive_vjps, vars(numpy_vjps)) == before
+print("restored")
 """
 
 
@@ -95,7 +120,6 @@ def rules_installed() -> Iterator[None]:
 @pytest.mark.parametrize("name", [name for name in CASES if name not in WRONG])
 def test_device_numpy_and_autograd_as_it_comes_agree(name: str, dtype: type) -> None:
     expected, x = stock()[dtype.__name__][name], X.astype(dtype)
-    tolerance = tolerances.value(dtype, float(onp.max(onp.abs(expected), initial=0)))
     for array in (x, xp.asarray(x)):
         kept = array.copy()
         vjp, y = make_vjp(CASES[name])(array)
@@ -105,9 +129,13 @@ def test_device_numpy_and_autograd_as_it_comes_agree(name: str, dtype: type) -> 
         assert type(found) is type(array)
         assert found.dtype == dtype
         assert found.shape == x.shape
-        onp.testing.assert_allclose(host(found), expected, rtol=0, atol=tolerance)
+        onp.testing.assert_allclose(host(found), expected, rtol=0, atol=rounding(dtype, expected))
         onp.testing.assert_array_equal(host(array), host(kept))
         onp.testing.assert_array_equal(host(g), host(given_g))
+
+
+def rounding(dtype: type, expected: Any) -> float:
+    return tolerances.value(dtype, float(onp.max(onp.abs(expected), initial=0)))
 
 
 def host(array: Any) -> onp.ndarray:
@@ -118,8 +146,9 @@ SMOOTH = [name for name in CASES if name not in ("floor", "ties", "ties of max",
 ENTRIES = st.integers(-40, 39).filter(lambda n: abs(n) > 4).map(lambda n: n / 20 + 0.02)  # no kink of CASES is among them
 
 
-@settings(max_examples=60)
-@given(st.sampled_from(SMOOTH), hnp.arrays(onp.float64, (3, 4), elements=ENTRIES, unique=True), st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("name", SMOOTH)
+@settings(max_examples=5)
+@given(hnp.arrays(onp.float64, (3, 4), elements=ENTRIES, unique=True), st.integers(0, 2**32 - 1))
 def test_the_rules_are_the_derivatives(name: str, x: onp.ndarray, seed: int) -> None:
     """On the device, against a central difference in a random direction; no entry and no difference lies near a kink."""
     f, direction, step = CASES[name], onp.random.default_rng(seed).uniform(-1, 1, x.shape), 1e-6
@@ -145,33 +174,40 @@ def test_whatever_was_broadcast_is_summed(shapes: Any, dtype: type, seed: int, u
         partial = make_vjp(ufunc, i)(*map(xp.asarray, (a, b)))[0](xp.asarray(g))
         each = make_vjp(ufunc, i)(*full)[0](g.astype(onp.float64))
         lead = each.ndim - (a, b)[i].ndim
-        summed = each.sum(axis=tuple(range(lead)) + tuple(lead + k for k, n in enumerate((a, b)[i].shape) if n == 1), keepdims=True)
+        once = (lead + k for k, n in enumerate((a, b)[i].shape) if n == 1)
+        expected = each.sum(axis=(*range(lead), *once), keepdims=True).reshape((a, b)[i].shape)
         assert partial.dtype == dtype
         assert partial.shape == (a, b)[i].shape
-        expected = summed.reshape(partial.shape)
-        onp.testing.assert_allclose(host(partial), expected, rtol=0, atol=tolerances.value(dtype, float(onp.max(onp.abs(expected), initial=0))))
+        onp.testing.assert_allclose(host(partial), expected, rtol=0, atol=rounding(dtype, expected))
 
 
 def test_dtypes_that_meet_give_each_operand_its_own() -> None:
     for make in (onp.asarray, xp.asarray):
         single, double = make(X.astype(onp.float32)), make(X)
-        g_single, g_double = (make_vjp(lambda a, b: a * b @ b.T @ a, i)(single, double)[0](make(onp.ones_like(X))) for i in (0, 1))
+        f, g = lambda a, b: a * b @ b.T @ a, make(onp.ones_like(X))
+        g_single, g_double = (make_vjp(f, i)(single, double)[0](g) for i in (0, 1))
         assert g_single.dtype == onp.float32
         assert g_double.dtype == onp.float64
 
 
-@pytest.mark.parametrize("name", ["square", "exp", "divide", "matmul", "where", "maximum", "sum, kept", "var", "max", "slice", "list", "concatenate", "solve"])
+TWICE = [
+    "square", "exp", "divide", "matmul", "where", "maximum", "sum, kept", "var", "max", "slice", "list", "concatenate", "solve",
+]
+
+
+@pytest.mark.parametrize("name", TWICE)
 def test_second_derivatives(name: str) -> None:
     f = lambda x: np.sum(elementwise_grad(lambda x: CASES[name](x) ** 2)(x) ** 2)
     on_host, on_device = grad(f)(X), grad(f)(xp.asarray(X))
-    onp.testing.assert_allclose(host(on_device), on_host, rtol=0, atol=tolerances.value(onp.float64, float(onp.max(onp.abs(on_host)))))
+    onp.testing.assert_allclose(host(on_device), on_host, rtol=0, atol=rounding(onp.float64, on_host))
 
 
 @pytest.mark.parametrize("name", ["concatenate", "stack", "array"])
 def test_forward_mode_knows_the_new_primitives(name: str) -> None:
     f, v = CASES[name], onp.ones_like(X)
     expected = (f(X + 1e-6 * v) - f(X - 1e-6 * v)) / 2e-6
-    onp.testing.assert_allclose(make_jvp(f)(X)(v)[1], expected, rtol=tolerances.GRADIENT_RTOL, atol=10 * tolerances.GRADIENT_ATOL)
+    found = make_jvp(f)(X)(v)[1]
+    onp.testing.assert_allclose(found, expected, rtol=tolerances.GRADIENT_RTOL, atol=10 * tolerances.GRADIENT_ATOL)
 
 
 def test_infinite_gradients_stop_where_nothing_was_chosen() -> None:
@@ -183,12 +219,18 @@ def test_infinite_gradients_stop_where_nothing_was_chosen() -> None:
 
 def test_installing_again_changes_nothing() -> None:
     before = dict(primitive_vjps), numpy_vjps.unbroadcast, numpy_wrapper.concatenate_args
-    rules = len(primitive_vjps)
     autodiff.install(xp)
     autodiff.install(onp)
-    assert len(primitive_vjps) == rules
     assert (numpy_vjps.unbroadcast, numpy_wrapper.concatenate_args) == before[1:]
-    assert xp.ndarray in autodiff.VSpace.mappings
+    assert primitive_vjps.keys() == before[0].keys()
+
+
+def test_the_other_tests_see_autograd_as_it_comes() -> None:
+    with taught():
+        pass
+    assert numpy_vjps.unbroadcast is autodiff.unbroadcast  # of the fixture
+    done = subprocess.run([sys.executable, "-c", CLEAN], capture_output=True, text=True, check=True)
+    assert done.stdout == "restored\n"
 
 
 def test_the_way_back_of_a_sum_is_a_view() -> None:

@@ -1,0 +1,113 @@
+r"""What is timed: the cases of both suites, and how fast a device could be at best.
+
+The floor of a case is its arithmetic at PEAK operations a second, nothing else: with w weights, n rows, K steps
+
+    training step of a flow     $6 w n$        two for each weight and row forth, four back
+    MALA                        $4 w n K$      two forth, two back: the gradient in x alone
+    energy score, gradient      $2 n^2 (4 d + 10)$    for each pair of x with y and of x with x: the distance, the gradient, a root
+"""
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+PEAK = 67e12  # float32 operations a second of an H100 SXM, by its data sheet
+
+
+@dataclass(frozen=True)
+class Case:
+    """kind and sizes say what the peers do; steps: how many steps one call makes.
+
+    once: peers so slow here that their first call is their only sample; without: peers left out, and why;
+    oracle: the backend that computes what is right, in float64.
+    """
+    name: str
+    kind: str
+    sizes: dict[str, Any]
+    once: tuple[str, ...] = ()
+    without: tuple[tuple[str, str], ...] = ()
+    oracle: str = "reference"
+
+    @property
+    def steps(self) -> int:
+        return int(self.sizes.get("steps", 1))
+
+    def floor(self) -> float | None:
+        """Seconds a step at PEAK, where there is a formula."""
+        s = self.sizes
+        if self.kind == "flow" and not s.get("bins"):
+            half = s["d"] // 2
+            return 6 * s["layers"] * weights(half, *s["hidden"], 2 * half) * s["batch"] / PEAK
+        if self.kind == "mala":
+            return 4 * weights(2, *s["hidden"], 1) * s["chains"] / PEAK
+        return 2 * s["n"] ** 2 * (4 * s["d"] + 10) / PEAK if self.kind == "energy" else None
+
+
+def weights(*widths: int) -> int:
+    return sum(a * b for a, b in pairwise(widths))
+
+
+def flow(batch: int, d: int = 2, layers: int = 8, hidden: int = 64) -> Case:
+    sizes = {"d": d, "layers": layers, "hidden": [hidden, hidden], "batch": batch}
+    return Case(f"flow step, d = {d}, {layers} layers of {hidden}, batch {batch:,}", "flow", sizes)
+
+
+def saef(blocks: int, batch: int = 128) -> Case:
+    return Case(f"SAEF digits step, B = {blocks}, batch {batch}", "saef", {"blocks": blocks, "batch": batch})
+
+
+def spline(batch: int = 1024) -> Case:
+    sizes = {"d": 6, "layers": 4, "hidden": [64, 64], "batch": batch, "bins": 8}
+    return Case(f"spline flow step, d = 6, 4 layers of 64, batch {batch:,}", "flow", sizes)
+
+
+def sampling(n: int = 10_000) -> Case:
+    return Case(f"sampling {n:,} points, d = 2, 8 layers of 64", "sample", {"d": 2, "layers": 8, "hidden": [64, 64], "batch": n})
+
+
+def mala(name: str, hidden: list[int], activation: str, chains: int, steps: int) -> Case:
+    sizes = {"hidden": hidden, "activation": activation, "chains": chains, "steps": steps, "step_size": 0.01}
+    return Case(f"MALA, {name}, {chains:,} chains, a step", "mala", sizes)
+
+
+def papers(chains: int, steps: int) -> Case:
+    return mala("the papers' energy", [32, 64, 64, 64], "leaky_relu", chains, steps)
+
+
+def tanh(chains: int, steps: int) -> Case:
+    return mala("tanh 64 x 64", [64, 64], "tanh", chains, steps)
+
+
+def energy(n: int, d: int) -> Case:
+    return Case(f"energy score and gradient, n = m = {n:,}, d = {d}", "energy", {"n": n, "d": d}, oracle="numpy")
+
+
+def sliced(n: int, d: int, directions: int = 100) -> Case:
+    sizes = {"n": n, "d": d, "directions": directions}
+    return Case(f"sliced energy score and gradient, {directions} directions, n = m = {n:,}, d = {d}", "sliced", sizes)
+
+
+def zones(chains: int = 64, steps: int = 500) -> Case:
+    sizes = {"chains": chains, "steps": steps, "step_size": 0.3}
+    return Case(f"MALA on a mixture of two, {chains} chains, a step", "zones", sizes)
+
+
+def ebm(batch: int = 64, buffer: int = 1024) -> Case:
+    return Case(f"flowMC-EBM training step, {batch} chains", "ebm", {"batch": batch, "buffer": buffer})
+
+
+CPU = (
+    flow(256), flow(1024), flow(8192), flow(1024, 64, 10, 256), saef(1), saef(4), saef(16), spline(), sampling(),
+    papers(1_000, 20), papers(10_000, 4), tanh(1_000, 20), tanh(10_000, 4), zones(), ebm(),
+    energy(4096, 2), replace(energy(4096, 64), once=("reference",)),
+    replace(energy(4096, 784), without=(("reference", "takes minutes"),)), sliced(4096, 64),
+)
+GPU = (
+    flow(256), flow(1024), flow(8192), flow(65_536), flow(65_536, 64, 10, 512), saef(1), saef(4), saef(16), spline(), sampling(),
+    *(case(chains, 100) for case in (papers, tanh) for chains in (1_000, 10_000, 100_000)), ebm(),
+    energy(4096, 64), energy(16_384, 2), energy(16_384, 64), energy(16_384, 784), sliced(4096, 64),
+)
+TINY = (
+    flow(16, hidden=8), saef(4, 4), spline(8), sampling(20), papers(8, 3), tanh(8, 3), zones(8, 20), ebm(4, 8),
+    replace(energy(16, 2), once=("reference",)), replace(energy(16, 5), without=(("reference", "takes minutes"),)), sliced(16, 3, 5),
+)
+SUITES = {"cpu": CPU, "gpu": GPU, "tiny": TINY}

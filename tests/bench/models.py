@@ -1,0 +1,32 @@
+"""The models of the cases, from their sizes alone: the runner makes their weights, evenflow's own peers their calls."""
+from typing import Any
+
+from evenflow.reference.bijections import SplineTransformer
+from evenflow.reference.ebm import FlowMCEBM
+from evenflow.reference.energies import MLPEnergy
+from evenflow.reference.flows import Flow, realnvp
+from evenflow.reference.mixtures import GaussianMixture
+from evenflow.reference.models import Config, build
+
+TARGET = GaussianMixture(((-1.2, 0.0), (1.5, 0.0)), (0.35, 0.65), (0.5, 0.7))  # its zones have known weights; MALA crosses over
+CLASSES, DIGITS = 10, 64
+
+
+def flow(sizes: dict[str, Any]) -> Flow:
+    args = sizes["d"], sizes["layers"], tuple(sizes["hidden"])
+    return realnvp(*args, transformer=SplineTransformer(sizes["bins"])) if sizes.get("bins") else realnvp(*args)
+
+
+def saef(sizes: dict[str, Any]) -> Any:
+    """The demo's model and objective."""
+    return build(Config("saef", "energy", blocks=sizes["blocks"], class_conditional=True), DIGITS, CLASSES)
+
+
+def energy(sizes: dict[str, Any]) -> MLPEnergy:
+    return MLPEnergy(2, tuple(sizes["hidden"]), sizes["activation"])
+
+
+def ebm(sizes: dict[str, Any]) -> FlowMCEBM:
+    """flowMC-EBM as in the two-modes experiment."""
+    flow = realnvp(2, layers=4, hidden=(60,), final_scale=0.0)
+    return FlowMCEBM(MLPEnergy(2), flow, batch=sizes["batch"], buffer=sizes["buffer"])

@@ -1,0 +1,154 @@
+"""evenflow itself under one of its backends: python -m tests.bench.peers.evenflow --backend numpy"""
+import argparse
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from evenflow import accel
+from evenflow.accel.devices import available, devices, synchronise, to_host
+from evenflow.reference.densities import StandardNormal
+from evenflow.reference.ebm import Rates
+from evenflow.reference.ebm.flowmc import State as EBMState
+from evenflow.reference.energies import EBM
+from evenflow.reference.gradients import value_and_gradient
+from evenflow.reference.mcmc.contract import LogDensity, walk
+from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.optim import Adam
+from evenflow.reference.placement import placed
+from evenflow.reference.scores import energy_score, sliced_energy_score
+from evenflow.reference.trees import Array, Tree
+from tests.bench import models
+from tests.bench.peers.protocol import RATE, Peer, Work, flat, leaves, serve, stepped
+
+
+def on_host(tree: Tree) -> list[Array]:
+    return leaves(to_host(tree))
+
+
+def training(loss: Any, inputs: Tree) -> Work:
+    """Value, gradient and Adam's step, from step to step."""
+    state = [inputs["params"], inputs["optimiser"]]
+
+    def call() -> Any:
+        before, optimiser = state
+        value, gradient = value_and_gradient(loss, before)
+        state[:] = Adam().update(before, gradient, optimiser, RATE)
+        synchronise()
+        return value, gradient, before, state[0]
+
+    return Work(call, lambda done: stepped(to_host(done[0]), *map(on_host, done[1:])))
+
+
+def flow(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model = models.flow(sizes)
+    return training(lambda params: -anp.sum(model.log_prob(params, inputs["x"])) / len(inputs["x"]), inputs)
+
+
+def saef(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model, objective = models.saef(sizes)
+    noise = {"z": inputs["z"]}
+    return training(lambda params: objective(params, model, inputs["x"], noise, inputs["context"]), inputs)
+
+
+def sample(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model = models.flow(sizes)
+
+    def call() -> Array:
+        x = model.sample(inputs["params"], inputs["z"])
+        synchronise()
+        return x
+
+    return Work(call, lambda x: {"x": flat(on_host(x))})
+
+
+def scored(score: Any, inputs: Tree) -> Work:
+    """The mean score of all observations and its gradient in the draws."""
+    def call() -> Any:
+        done = value_and_gradient(lambda draws: anp.sum(score(draws, inputs["y"])) / len(inputs["y"]), inputs["draws"])
+        synchronise()
+        return done
+
+    return Work(call, lambda done: {"value": np.asarray(to_host(done[0])), "gradient": flat(on_host(done[1]))})
+
+
+def sliced(sizes: dict[str, Any], inputs: Tree) -> Work:
+    return scored(lambda draws, y: sliced_energy_score(draws, y, inputs["directions"]), inputs)
+
+
+def walked(log_density: LogDensity, inputs: Tree, step_size: float) -> Work:
+    """All steps of MALA for which there is noise, from the same start each time."""
+    kernel = MALA(step_size)
+    start = kernel.init(inputs["x"], log_density)
+
+    def call() -> Array:
+        path = walk(kernel, start, inputs["noises"], log_density)[1]
+        synchronise()
+        return path
+
+    return Work(call, lambda path: {"path": to_host(path)})
+
+
+def mala(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model = EBM(models.energy(sizes), StandardNormal(2))
+    return walked(partial(model.log_density, inputs["params"]), inputs, sizes["step_size"])
+
+
+def zones(sizes: dict[str, Any], inputs: Tree) -> Work:
+    return walked(models.TARGET.log_prob, inputs, sizes["step_size"])
+
+
+def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
+    algorithm = models.ebm(sizes)
+    state = EBMState(**inputs["state"])
+
+    def call() -> Any:
+        after, _ = algorithm.step(state, inputs["positives"], inputs["noise"], Rates(RATE, RATE))
+        synchronise()
+        return after
+
+    def moved(after: Any) -> dict[str, Any]:
+        change = {name: flat(on_host(getattr(after, name))) - flat(on_host(inputs["state"][name])) for name in ("energy", "flow")}
+        return {**change, "path": to_host(after.chains)[None]}
+
+    return Work(call, moved)
+
+
+KINDS: dict[str, Callable[[dict[str, Any], Tree], Work]] = {
+    "flow": flow, "saef": saef, "sample": sample, "energy": lambda sizes, inputs: scored(energy_score, inputs),
+    "sliced": sliced, "mala": mala, "zones": zones, "ebm": ebm,
+}
+
+
+def prepare(kind: str, sizes: dict[str, Any], inputs: Tree) -> Work:
+    dtype = np.result_type(*(leaf for leaf in leaves(inputs) if leaf.dtype.kind == "f"))
+    return KINDS[kind](sizes, placed(inputs, dtype))
+
+
+def memory(call: Callable[[], Any]) -> int:
+    """On the host what NumPy allocates; on a device what its pool grows to."""
+    for xp in devices():
+        xp.get_default_memory_pool().free_all_blocks()
+        call()
+        return int(xp.get_default_memory_pool().total_bytes())
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def main(change: Callable[[Work], Work] = lambda work: work) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--backend", required=True)
+    backend = parser.parse_args().backend
+    with accel.use(backend):
+        details = {row.backend: row.details for row in available()}
+        serve(Peer(lambda: {"versions": details[backend]}, lambda *case: change(prepare(*case)), memory))
+
+
+if __name__ == "__main__":
+    main()
