@@ -10,29 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.accel import elementwise as e
-from evenflow.accel import spline
 from evenflow.accel.fused import fused
 from evenflow.accel.networks import Layers, arrays, back_through, through
+from evenflow.accel.transformers import Affine, Spline
 from evenflow.reference.bijections import AffineTransformer, Chain, Coupling, SplineTransformer
 from evenflow.reference.bijections.contract import Bijection, check_input
 from evenflow.reference.checks import check_shape
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.trees import Array, Tree
-
-
-class Affine(NamedTuple):
-    """The affine transformer with limit L, of the columns `moved`."""
-    limit: float
-
-    def forward(self, z: Array, raw: Array, moved: list[int], back: bool) -> tuple[Array, Array, Any]:
-        x, log_det, s = e.couple(z, raw, moved, self.limit, back)
-        return x, log_det, (z, x, s)
-
-    def backward(
-        self, saved: Any, g_x: Array, g_log_det: Array | None, moved: list[int], back: bool
-    ) -> tuple[Array, Array]:
-        z, x, s = saved
-        return e.couple_back(g_x, g_log_det, z, x, s, moved, self.limit, back)
 
 
 def affine(transformer: AffineTransformer, raw: Array, v: Array, back: bool) -> tuple[Array, Array]:
@@ -72,7 +57,7 @@ class Layer(NamedTuple):
     net: Layers
     passing: list[int]   # A
     moved: list[int]     # B
-    transformer: Any     # Affine or spline.Spline
+    transformer: Any     # Affine or Spline
     back: bool           # data -> noise
 
 
@@ -104,7 +89,7 @@ def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:
         case AffineTransformer(limit):
             transformer = Affine(limit)
         case SplineTransformer(bins, bound):
-            transformer = spline.Spline(bins, bound)
+            transformer = Spline(bins, bound)
         case _:
             return None
     passing = [i for i, passes in enumerate(coupling.mask) if passes]

@@ -100,7 +100,7 @@ def start_of(leaf: Array) -> int | None:
         return start if known() is buffer and part is not None and part() is leaf else None
     if buffer is None or buffer.ndim != 1 or not on_device(buffer) or not leaf.flags.c_contiguous:
         return None
-    return int(leaf.data.ptr - buffer.data.ptr) // leaf.itemsize
+    return (int(leaf.data.ptr) - int(buffer.data.ptr)) // int(leaf.itemsize)
 
 
 def stacked(W: Array, b: Array) -> Array:

@@ -21,7 +21,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.fused import fused
-from evenflow.reference.bijections.spline import MIN_BIN, SLOPE_LIMIT, check_knots
+from evenflow.reference.bijections.spline import MIN_BIN, check_knots
 from evenflow.reference.trees import Array
 
 
@@ -161,40 +161,6 @@ def knots_back(p: Array, g: Array, low: float, high: float) -> Array:
     above = module_of(g).cumsum(g[:, :0:-1], axis=1)[:, ::-1]
     g_p = above * ((high - low) * (1 - MIN_BIN * p.shape[1]))
     return p * (g_p - (p * g_p).sum(axis=1, keepdims=True))
-
-
-class Spline(NamedTuple):
-    """The spline transformer of the columns `moved`: K bins on [-bound, bound], the identity outside."""
-    bins: int
-    bound: float
-
-    def forward(self, z: Array, raw: Array, moved: list[int], back: bool) -> tuple[Array, Array, Any]:
-        """z (n, d), raw (n, k (3 K - 1)) -> image (n, d), log_det (n,), saved."""
-        xp, K, L = module_of(z), self.bins, SLOPE_LIMIT
-        v, r = z[:, moved].reshape(-1), raw.reshape(-1, 3 * K - 1)
-        X, p_x = knots(r[:, :K], -self.bound, self.bound)
-        Y, p_y = knots(r[:, K : 2 * K], -self.bound, self.bound)
-        t = xp.tanh(r[:, 2 * K :] / L)
-        S = xp.ones(X.shape, z.dtype)
-        S[:, 1:-1] = xp.exp(L * t)
-        out, log_slope, saved = (inverse if back else spline)(v, X, Y, S)
-        x = z.copy()
-        x[:, moved] = out.reshape(-1, len(moved))
-        return x, log_slope.reshape(-1, len(moved)).sum(axis=1), (z, saved, p_x, p_y, t, S)
-
-    def backward(self, kept: Any, g_x: Array, g_log_det: Array | None, moved: list[int], back: bool) -> tuple[Array, Array]:
-        """The adjoints of z (n, d) and raw."""
-        z, saved, p_x, p_y, t, S = kept
-        xp, n, k = module_of(z), len(z), len(moved)
-        g_l = xp.zeros(n * k, z.dtype) if g_log_det is None else xp.repeat(g_log_det, k)
-        g_v, g_X, g_Y, g_S = (inverse_back if back else spline_back)(saved, g_x[:, moved].reshape(-1), g_l)
-        g_z = g_x.copy()
-        g_z[:, moved] = g_v.reshape(n, k)
-        g_raw = xp.concatenate([
-            knots_back(p_x, g_X, -self.bound, self.bound), knots_back(p_y, g_Y, -self.bound, self.bound),
-            g_S[:, 1:-1] * S[:, 1:-1] * (1 - t * t),
-        ], axis=1)
-        return g_z, g_raw.reshape(n, -1)
 
 
 def core(direction: Any, direction_back: Any) -> Any:
