@@ -65,11 +65,17 @@ def run_back(argnums: Sequence[int], ans: Array, args: tuple[Any, ...], kwargs: 
         if isbox(g):
             raise NotImplementedError("fused operations have first derivatives only: use the reference backend")
         given, tape.pending = tape.pending, {}
-        gs = [g, *(given.get(i) for i in range(1, len(tape.outputs)))]
+        each = [g, *map(given.get, range(1, len(tape.outputs)))]
+        gs = [in_dtype(part, out) for part, out in zip(each, tape.outputs, strict=True)]
         grads: Sequence[Array] = tape.backward(tape.saved, tuple(n - 1 for n in argnums), *gs)
         return grads
 
     return vjp
+
+
+def in_dtype(g: Array | None, out: Array) -> Array | None:
+    """An adjoint in the dtype of its output: some of autograd's rules turn float32 into float64."""
+    return g if g is None or g.dtype == out.dtype else g.astype(out.dtype)
 
 
 def hand_over(argnum: int, ans: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Array], SparseObject]:

@@ -1,4 +1,4 @@
-"""The affine and the spline transformer as pairs of functions, forth and back, for whole columns: couplings are made of them."""
+"""The affine and the spline transformer as pairs of functions, forth and back, for whole columns: parts of a coupling."""
 from typing import Any, NamedTuple
 
 from evenflow.accel import elementwise as e

@@ -1,0 +1,42 @@
+"""What a peer computed against float64, before its time counts; and what chains are worth.
+
+The error of a result is |a - b| / |b|, all numbers together. Of chains, (steps, chains, d), the hundredth part that is farthest
+off is not counted: a proposal whose acceptance hangs on the last digit may fall either way, and then the chain is another one.
+"""
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from evenflow.reference.mcmc.diagnostics import ess, zone_weights
+from evenflow.reference.trees import Array
+from tests.bench.models import TARGET
+
+COUNTED = 0.99  # of the chains, rounded down
+
+
+def errors(found: Mapping[str, Array], right: Mapping[str, Array]) -> dict[str, float]:
+    """By name. Infinite where a result is missing, or of another shape, or not finite."""
+    return {name: error(np.asarray(found.get(name), np.float64), right[name]) for name in right}
+
+
+def error(found: Array, right: Array) -> float:
+    if found.shape != right.shape or not np.isfinite(found).all():
+        return math.inf
+    if right.ndim < 3:
+        return float(np.linalg.norm(found - right) / np.linalg.norm(right))
+    off, size = (np.sum(a**2, axis=(0, 2)) for a in (found - right, right))
+    counted = np.argsort(off)[: max(1, int(COUNTED * len(off)))]
+    return math.sqrt(off[counted].sum() / size[counted].sum())
+
+
+def limit(eps: float) -> float:
+    """Half of the digits: rounding costs far less in every case, a wrong formula far more."""
+    return math.sqrt(eps)
+
+
+def worth(path: Array) -> dict[str, Any]:
+    """Of chains in the target of the case "zones", (steps, chains, 2): effective samples a step, error of the zones' weights."""
+    found = zone_weights(np.stack([TARGET.zones(x) for x in path]), TARGET.count)
+    return {"ess_a_step": float(np.min(ess(path))) / len(path), "zone_error": float(np.abs(found - TARGET.zone_weights()).max())}

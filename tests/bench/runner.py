@@ -1,0 +1,147 @@
+"""Side by side: every case, every peer, round by round, the same numbers for all; the result is plain JSON.
+
+In each round each peer makes some calls, one peer after the other, and the round counts by the median of its calls. What is
+compared later are times of the same round, so whatever slows the machine down slows all peers down.
+"""
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from evenflow.reference.trees import save
+from tests.bench.cases import Case
+from tests.bench.checking import errors, limit, worth
+from tests.bench.inputs import make
+from tests.bench.processes import PEERS, Peer, Process, Unavailable
+
+ROUND = 0.05      # seconds of calls that a peer makes in a round, at least one call
+PATIENCE = 6.0    # seconds for all its rounds of a case
+COLD_STARTS = 3
+
+Say = Callable[[str], None]
+Json = dict[str, Any]
+
+
+def run(suite: str, cases: Iterable[Case], peers: Mapping[str, Peer], rounds: int, least_calls: int, say: Say) -> Json:
+    """least_calls: in each round. The first case is also the one that cold starts are measured with."""
+    cases = list(cases)
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        living, about = {}, {}
+        for name, peer in peers.items():
+            process = stack.enter_context(Process(peer))
+            try:
+                about[name] = process.ask({"do": "about"})
+                living[name] = process
+            except Unavailable as error:
+                about[name] = {"unavailable": str(error)}
+            say(f"{name}: {about[name]}")
+        bench = Bench(stack, living, {n: limit(peers[n].eps) for n in living}, Path(folder), rounds, least_calls)
+        rows = []
+        for case in cases:
+            rows.append(bench.row(case))
+            say(f"{case.name}: {brief(rows[-1])}")
+        cold = cold_starts(cases[0], {name: peers[name] for name in living}, Path(folder))
+    return {"suite": suite, "machine": machine(), "about": about, "rounds": rounds, "rows": rows, "cold": cold}
+
+
+class Bench:
+    """One run: the processes and the folder through which numbers pass."""
+
+    def __init__(
+        self, stack: ExitStack, living: dict[str, Process], limits: dict[str, float], folder: Path, rounds: int, least_calls: int
+    ) -> None:
+        self.stack, self.living, self.limits, self.folder = stack, living, limits, folder
+        self.rounds, self.least_calls = rounds, least_calls
+        self.oracles: dict[str, Process] = {}
+
+    def row(self, case: Case) -> Json:
+        """All that is known of one case."""
+        save(self.folder / "inputs.npz", make(case.kind, case.sizes))
+        if case.oracle not in self.oracles:
+            self.oracles[case.oracle] = self.stack.enter_context(Process(PEERS[case.oracle]))
+        right = first(self.oracles[case.oracle], case, self.folder, "float64")[1]
+        results, without = {}, dict(case.without)
+        for name, process in self.living.items():
+            try:
+                if name in without:
+                    raise Unavailable(without[name])
+                results[name] = self.begun(name, process, case, right)
+            except Unavailable as error:
+                results[name] = {"unavailable": str(error)}
+        self.time([name for name in results if results[name].get("calls")], results)
+        for name, result in results.items():
+            if name not in case.once and result.get("calls") and case.kind in ("energy", "sliced"):
+                result["peak_bytes"] = self.living[name].ask({"do": "memory"})["peak"]
+        return {"case": case.name, "steps": case.steps, "floor": case.floor(), "results": results}
+
+    def begun(self, name: str, process: Process, case: Case, right: Mapping[str, Any]) -> Json:
+        """The first call, checked; and how many calls make a round. Only what is right is timed."""
+        seconds, found = first(process, case, self.folder, "float32")
+        off = errors(found, right)
+        result: Json = {"first": seconds, "errors": off}
+        if not max(off.values()) < self.limits[name]:
+            return {**result, "wrong": max(off, key=lambda key: off[key])}
+        if case.kind == "zones":
+            result |= worth(found["path"])
+        if name in case.once:
+            return {**result, "samples": [seconds]}
+        again = process.ask({"do": "time", "calls": 1})["seconds"][0]
+        calls = max(self.least_calls, min(100, round(ROUND / again)))
+        return {**result, "calls": calls, "rounds": max(1, min(self.rounds, round(PATIENCE / (calls * again)))), "samples": []}
+
+    def time(self, names: list[str], results: Mapping[str, Json]) -> None:
+        """The rounds. Who begins a round changes from one to the next."""
+        for k in range(self.rounds):
+            for name in names[k % len(names):] + names[: k % len(names)] if names else []:
+                result = results[name]
+                if k < result["rounds"]:
+                    seconds = self.living[name].ask({"do": "time", "calls": result["calls"]})["seconds"]
+                    result["samples"].append(median(seconds))
+
+
+def first(process: Process, case: Case, folder: Path, dtype: str) -> tuple[float, dict[str, Any]]:
+    """Seconds of the first call, and what came out."""
+    outputs = folder / "outputs.npz"
+    request = {"kind": case.kind, "sizes": case.sizes, "inputs": str(folder / "inputs.npz"), "outputs": str(outputs)}
+    reply = process.ask({"do": "first", "dtype": dtype, **request})
+    with np.load(outputs) as file:
+        return reply["first"], dict(file)
+
+
+def cold_starts(case: Case, peers: Mapping[str, Peer], folder: Path) -> dict[str, list[float]]:
+    """Seconds from nothing to the first call's result, process start and imports included, in turn."""
+    save(folder / "inputs.npz", make(case.kind, case.sizes))
+    taken: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(COLD_STARTS):
+        for name, peer in peers.items():
+            start = time.perf_counter()
+            with Process(peer) as process:
+                try:
+                    first(process, case, folder, "float32")
+                    taken[name].append(time.perf_counter() - start)
+                except Unavailable:
+                    pass
+    return taken
+
+
+def brief(row: Json) -> str:
+    """For the terminal: milliseconds of the median round."""
+    told = {}
+    for name, result in row["results"].items():
+        said = result.get("unavailable") or ("WRONG" if "wrong" in result else None)
+        told[name] = said or f"{1e3 * median(result['samples']) / row['steps']:.3g} ms"
+    return ", ".join(f"{name} {said}" for name, said in told.items())
+
+
+def machine() -> dict[str, Any]:
+    info = Path("/proc/cpuinfo")
+    models = {line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")} if (
+        info.exists()) else {platform.processor()}
+    return {"cpu": ", ".join(sorted(models)), "cores": os.cpu_count(), "system": platform.system(), "threads": 1}
