@@ -22,6 +22,7 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -180,11 +181,7 @@ def trace(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:
 
 
 def measure(row: dict[str, Any], model: Any, state: Any, lines: list[dict[str, Any]]) -> Outcome:
-    rng = np.random.default_rng([row["seed"], 3])
-
-    def log_density(x: Array) -> Array:
-        return model.log_density(state, placed(x, np.float32))
-
+    rng, log_density = np.random.default_rng([row["seed"], 3]), partial(model.ebm.log_density, state.energy)
     at, estimate = grid(at_host(model, state), BOX), log_z(model, state, log_density, rng)
     kernel, every = sampler(model, state)
     chains = fetched(run_chains(kernel, state.chains[:CHAINS], log_density, SWEEPS * every, rng, every).x)
