@@ -109,7 +109,7 @@ def to_add(g: Array, idx: Any, vs: VSpace) -> SparseObject:
             view = total[parts if Ellipsis in parts else (*parts, Ellipsis)]
             view += g
         else:
-            module_of(total).add.at(total, tuple(np.asarray(i, int) if isinstance(i, list) and not i else i for i in parts), g)
+            module_of(total).add.at(total, parts, g)
         return total
 
     return SparseObject(vs, add)
@@ -129,6 +129,8 @@ def is_basic(part: Any) -> bool:
 
 def repeat_to_match_shape(g: Array, shape: tuple[int, ...], dtype: Any, axis: Any, keepdims: Any) -> tuple[Array, int]:
     """g along the axes that were reduced, a view; and how many numbers stood there for one of g's."""
+    if shape == ():
+        return in_dtype(g, dtype), 1
     reduced = {a % len(shape) for a in (range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,))}
     kept = tuple(1 if i in reduced else n for i, n in enumerate(shape))
     return anp.broadcast_to(anp.reshape(in_dtype(g, dtype), kept), shape), math.prod(shape[i] for i in reduced)
@@ -140,7 +142,7 @@ def unbroadcast(x: Array, target: Metadata, broadcast_idx: int = 0) -> Array:
     if full != shape:
         first = broadcast_idx if broadcast_idx >= 0 else ndim
         missing = tuple(range(first, first + axes - ndim))
-        once = (a for a, n in zip((a for a in range(axes) if a not in missing), shape, strict=True) if n == 1 != full[a])
+        once = (a for a, n in zip((a for a in range(axes) if a not in missing), shape, strict=True) if n == 1)
         x = anp.reshape(anp.sum(x, axis=(*missing, *once)), shape)
     return in_dtype(anp.real(x) if x_complex and not is_complex else x, dtype)
 

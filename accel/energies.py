@@ -28,22 +28,19 @@ class Known(NamedTuple):
 
 
 def known(ebm: EBM) -> Known | None:
-    """The model in the terms of this file; None for any other energy or tilt."""
+    """The model in the terms of this file; None for any other energy or tilt, a subclass too: it may mean something else."""
     energy: Any = ebm.energy
     tilt = ebm.tilt
-    if isinstance(energy, Tilted) and tilt is None:
+    if type(energy) is Tilted and tilt is None:
         energy, tilt = energy.energy, energy.tilt
-    if not isinstance(energy, MLPEnergy):
+    if type(energy) is not MLPEnergy:
         return None
     net = Layers(energy.activation, False)
-    match tilt:
-        case None:
-            return Known(net, None)
-        case StandardNormal():
-            return Known(net, 1.0)
-        case Normal(_, sd):
-            return Known(net, float(sd))
-    return None
+    if tilt is None:
+        return Known(net, None)
+    if type(tilt) is StandardNormal:
+        return Known(net, 1.0)
+    return Known(net, float(tilt.sd)) if type(tilt) is Normal else None
 
 
 def log_p_of(model: Known, E: Array, x: Array) -> Array:
@@ -83,7 +80,7 @@ def recognised(log_density: Any) -> tuple[Known, list[Array]] | None:
     if not (isinstance(log_density, partial) and len(log_density.args) == 1 and not log_density.keywords):
         return None
     ebm = getattr(log_density.func, "__self__", None)
-    if not isinstance(ebm, EBM) or log_density.func != ebm.log_density:
+    if type(ebm) is not EBM or log_density.func != ebm.log_density:
         return None
     model = known(ebm)
     return None if model is None else (model, arrays(log_density.args[0], False))

@@ -12,13 +12,16 @@ from autograd.extend import SparseObject
 from autograd.tracer import isbox, new_box, trace_stack
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.buffers import packed, rebuilt
+from evenflow.accel.buffers import packed, plain_leaves, rebuilt
 from evenflow.accel.fused import add_nothing
+from evenflow.reference.dispatch import definitions
 from evenflow.reference.trees import Array, Tree
 
 
 def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree]:
     """gradients.value_and_gradient. The gradient's leaves are views of one buffer where all have one dtype."""
+    if any(map(isbox, plain_leaves(params))):  # inside a trace of someone else's
+        return definitions["gradients.value_and_gradient"](loss, params, *args)  # type: ignore[return-value]
     params = packed(params)
     nodes: list[VJPNode] = []
     with trace_stack.new_trace() as trace:
@@ -36,7 +39,8 @@ def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree
         g = found.get(next(roots))
         return module_of(leaf).zeros_like(leaf) if g is None else g.astype(leaf.dtype, copy=False)
 
-    return value, packed(rebuilt(gradient, params))
+    gradients = rebuilt(gradient, params)
+    return value, gradients if isbox(value) else packed(gradients)
 
 
 def backward(end: Any, value: Array) -> dict[Any, Array]:

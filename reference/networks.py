@@ -23,6 +23,7 @@ import numpy as onp
 
 from evenflow.reference.checks import check_context, check_count, check_shape, lookup, value
 from evenflow.reference.dispatch import replaceable
+from evenflow.reference.placement import beside
 from evenflow.reference.special import tanh
 from evenflow.reference.trees import Array, Tree
 
@@ -88,7 +89,7 @@ class MaskedMLP:
         check_shape("x", x, "n", len(self.degrees_in))
         check_context(context, x.shape[0], self.context_dim)
         masks = made_masks(self.degrees_in, self.hidden, self.degrees_out)
-        weights = [layer["W"] * mask for layer, mask in zip(params, masks, strict=True)]
+        weights = [layer["W"] * beside(mask, layer["W"]) for layer, mask in zip(params, masks, strict=True)]
         return perceptron(weights, params, x, context, ACTIVATIONS[self.activation])
 
 

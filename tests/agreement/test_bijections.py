@@ -4,7 +4,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenflow.accel import networks
@@ -145,7 +145,7 @@ BLOCK_MAPS: dict[str, Any] = {
 @agreement("saef.draws_of")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", BLOCK_MAPS)
-@few
+@settings(few, max_examples=8)
 @given(seeds, dtypes, st.integers(1, 5), st.sampled_from([1, 3, 6]), st.sampled_from([1, 4, 7, 1024]))
 def test_draws_that_share_a_context(where: str, name: str, seed: int, dtype: Any, m: int, rows: int, piece: int) -> None:
     """piece: rows at a time, less than the contexts, as many, several draws, and all."""

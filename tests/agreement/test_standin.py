@@ -169,6 +169,7 @@ COUNTED: dict[str, tuple[tuple[int, ...], Attempt]] = {  # expected launches, vi
     "elementwise": ((2, 0, 0, 0), lambda x: x * 2 + 1), "reduction": ((1, 0, 0, 0), lambda x: np.sum(x, axis=0)),
     "views": ((0, 6, 0, 0), lambda x: (x.T, x[1:], x.reshape(-1), np.broadcast_to(x, (4, 2, 3)), np.squeeze(x[:1], 0))[:0]),
     "a reshape that copies": ((1, 1, 0, 0), lambda x: x.T.reshape(-1)), "product": ((1, 1, 0, 0), lambda x: x @ x.T),
+    "a product of two dtypes": ((3, 1, 0, 0), lambda x: x @ x.T.astype(np.float32)),
     "a product that copies": ((2, 1, 0, 0), lambda x: x[:, :2] @ x), "upload": ((0, 0, 1, 0), lambda x: xp.asarray(HOST)),
     "download": ((0, 0, 0, 1), lambda x: x.get()), "a number": ((1, 0, 0, 1), lambda x: float(np.sum(x))),
     "a truth": ((2, 0, 0, 1), lambda x: bool(np.any(x > 9))), "a mask": ((4, 0, 0, 1), lambda x: x[x > 1]),

@@ -17,7 +17,8 @@ from tests.bench.report import page
 from tests.bench.runner import run
 
 DEFAULTS = {
-    "cpu": "reference,numpy,torch", "tiny": "reference,numpy", "gpu": "cupy,torch-cuda,torch-cuda-compile,torch-cuda-tf32,jax-cuda",
+    "cpu": "reference,numpy,torch", "tiny": "reference,numpy",
+    "gpu": "cupy,torch-cuda,torch-cuda-compile,torch-cuda-tf32,jax-cuda",
 }
 LEAST_CALLS = {"cpu": 1, "tiny": 1, "gpu": 10}  # in each round: on a device at least 100 samples in all
 

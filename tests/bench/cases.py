@@ -4,7 +4,7 @@ The floor of a case is its arithmetic at PEAK operations a second, nothing else:
 
     training step of a flow     $6 w n$        two for each weight and row forth, four back
     MALA                        $4 w n K$      two forth, two back: the gradient in x alone
-    energy score, gradient      $2 n^2 (4 d + 10)$    for each pair of x with y and of x with x: the distance, the gradient, a root
+    energy score, gradient      $2 n^2 (4 d + 10)$    for each pair (x, y) and (x, x): distance, gradient, a root
 """
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -33,13 +33,15 @@ class Case:
 
     def floor(self) -> float | None:
         """Seconds a step at PEAK, where there is a formula."""
-        s = self.sizes
+        s, operations = self.sizes, 0
         if self.kind == "flow" and not s.get("bins"):
             half = s["d"] // 2
-            return 6 * s["layers"] * weights(half, *s["hidden"], 2 * half) * s["batch"] / PEAK
-        if self.kind == "mala":
-            return 4 * weights(2, *s["hidden"], 1) * s["chains"] / PEAK
-        return 2 * s["n"] ** 2 * (4 * s["d"] + 10) / PEAK if self.kind == "energy" else None
+            operations = 6 * s["layers"] * weights(half, *s["hidden"], 2 * half) * s["batch"]
+        elif self.kind == "mala":
+            operations = 4 * weights(2, *s["hidden"], 1) * s["chains"]
+        elif self.kind == "energy":
+            operations = 2 * s["n"] ** 2 * (4 * s["d"] + 10)
+        return operations / PEAK if operations else None
 
 
 def weights(*widths: int) -> int:
@@ -61,7 +63,8 @@ def spline(batch: int = 1024) -> Case:
 
 
 def sampling(n: int = 10_000) -> Case:
-    return Case(f"sampling {n:,} points, d = 2, 8 layers of 64", "sample", {"d": 2, "layers": 8, "hidden": [64, 64], "batch": n})
+    sizes = {"d": 2, "layers": 8, "hidden": [64, 64], "batch": n}
+    return Case(f"sampling {n:,} points, d = 2, 8 layers of 64", "sample", sizes)
 
 
 def mala(name: str, hidden: list[int], activation: str, chains: int, steps: int) -> Case:
@@ -102,12 +105,14 @@ CPU = (
     replace(energy(4096, 784), without=(("reference", "takes minutes"),)), sliced(4096, 64),
 )
 GPU = (
-    flow(256), flow(1024), flow(8192), flow(65_536), flow(65_536, 64, 10, 512), saef(1), saef(4), saef(16), spline(), sampling(),
+    flow(256), flow(1024), flow(8192), flow(65_536), flow(65_536, 64, 10, 512), saef(1), saef(4), saef(16), spline(),
+    sampling(),
     *(case(chains, 100) for case in (papers, tanh) for chains in (1_000, 10_000, 100_000)), ebm(),
     energy(4096, 64), energy(16_384, 2), energy(16_384, 64), energy(16_384, 784), sliced(4096, 64),
 )
 TINY = (
     flow(16, hidden=8), saef(4, 4), spline(8), sampling(20), papers(8, 3), tanh(8, 3), zones(8, 20), ebm(4, 8),
-    replace(energy(16, 2), once=("reference",)), replace(energy(16, 5), without=(("reference", "takes minutes"),)), sliced(16, 3, 5),
+    replace(energy(16, 2), once=("reference",)), replace(energy(16, 5), without=(("reference", "takes minutes"),)),
+    sliced(16, 3, 5),
 )
 SUITES = {"cpu": CPU, "gpu": GPU, "tiny": TINY}

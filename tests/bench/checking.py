@@ -37,6 +37,6 @@ def limit(eps: float) -> float:
 
 
 def worth(path: Array) -> dict[str, Any]:
-    """Of chains in the target of the case "zones", (steps, chains, 2): effective samples a step, error of the zones' weights."""
-    found = zone_weights(np.stack([TARGET.zones(x) for x in path]), TARGET.count)
-    return {"ess_a_step": float(np.min(ess(path))) / len(path), "zone_error": float(np.abs(found - TARGET.zone_weights()).max())}
+    """Of chains in the target of the case "zones", (steps, chains, 2): effective samples a step, error of the weights."""
+    off = zone_weights(np.stack([TARGET.zones(x) for x in path]), TARGET.count) - TARGET.zone_weights()
+    return {"ess_a_step": float(np.min(ess(path))) / len(path), "zone_error": float(np.abs(off).max())}

@@ -58,12 +58,18 @@ class Process:
     """A peer that runs. Use in `with`: at the end it is asked to go, by closing its stdin."""
 
     def __init__(self, peer: Peer) -> None:
+        """Raises Unavailable where the interpreter cannot be started."""
+        self.python = peer.python
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
         environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
-        self.child = subprocess.Popen(
-            [peer.python, *peer.args], cwd=ROOT, env=environment, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-        )
+        try:
+            self.child = subprocess.Popen(
+                [peer.python, *peer.args], cwd=ROOT, env=environment, text=True, bufsize=1,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+            )
+        except OSError as error:
+            self.errors.close()
+            raise Unavailable(f"its interpreter does not start: {error.strerror}") from error
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply. Raises Unavailable, with the reason, where the peer gives none."""
@@ -89,7 +95,7 @@ class Process:
         """Why it ended: the last line it wrote to stderr."""
         code = self.child.wait()
         self.errors.seek(0)
-        lines = self.errors.read().strip().splitlines()
+        lines = self.errors.read().replace(self.python, "python").strip().splitlines()
         return lines[-1] if lines else f"ended with exit status {code}"
 
     def __enter__(self) -> Self:

@@ -35,8 +35,8 @@ def run(suite: str, cases: Iterable[Case], peers: Mapping[str, Peer], rounds: in
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         living, about = {}, {}
         for name, peer in peers.items():
-            process = stack.enter_context(Process(peer))
             try:
+                process = stack.enter_context(Process(peer))
                 about[name] = process.ask({"do": "about"})
                 living[name] = process
             except Unavailable as error:
@@ -55,7 +55,8 @@ class Bench:
     """One run: the processes and the folder through which numbers pass."""
 
     def __init__(
-        self, stack: ExitStack, living: dict[str, Process], limits: dict[str, float], folder: Path, rounds: int, least_calls: int
+        self, stack: ExitStack, living: dict[str, Process], limits: dict[str, float], folder: Path, rounds: int,
+        least_calls: int,
     ) -> None:
         self.stack, self.living, self.limits, self.folder = stack, living, limits, folder
         self.rounds, self.least_calls = rounds, least_calls

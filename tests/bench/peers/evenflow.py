@@ -9,7 +9,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from evenflow import accel
-from evenflow.accel.devices import available, devices, synchronise, to_host
+from evenflow.accel.backends import devices
 from evenflow.reference.densities import StandardNormal
 from evenflow.reference.ebm import Rates
 from evenflow.reference.ebm.flowmc import State as EBMState
@@ -26,7 +26,7 @@ from tests.bench.peers.protocol import RATE, Peer, Work, flat, leaves, serve, st
 
 
 def on_host(tree: Tree) -> list[Array]:
-    return leaves(to_host(tree))
+    return leaves(accel.to_host(tree))
 
 
 def training(loss: Any, inputs: Tree) -> Work:
@@ -37,10 +37,10 @@ def training(loss: Any, inputs: Tree) -> Work:
         before, optimiser = state
         value, gradient = value_and_gradient(loss, before)
         state[:] = Adam().update(before, gradient, optimiser, RATE)
-        synchronise()
+        accel.synchronise()
         return value, gradient, before, state[0]
 
-    return Work(call, lambda done: stepped(to_host(done[0]), *map(on_host, done[1:])))
+    return Work(call, lambda done: stepped(accel.to_host(done[0]), *map(on_host, done[1:])))
 
 
 def flow(sizes: dict[str, Any], inputs: Tree) -> Work:
@@ -59,7 +59,7 @@ def sample(sizes: dict[str, Any], inputs: Tree) -> Work:
 
     def call() -> Array:
         x = model.sample(inputs["params"], inputs["z"])
-        synchronise()
+        accel.synchronise()
         return x
 
     return Work(call, lambda x: {"x": flat(on_host(x))})
@@ -69,10 +69,10 @@ def scored(score: Any, inputs: Tree) -> Work:
     """The mean score of all observations and its gradient in the draws."""
     def call() -> Any:
         done = value_and_gradient(lambda draws: anp.sum(score(draws, inputs["y"])) / len(inputs["y"]), inputs["draws"])
-        synchronise()
+        accel.synchronise()
         return done
 
-    return Work(call, lambda done: {"value": np.asarray(to_host(done[0])), "gradient": flat(on_host(done[1]))})
+    return Work(call, lambda done: {"value": np.asarray(accel.to_host(done[0])), "gradient": flat(on_host(done[1]))})
 
 
 def sliced(sizes: dict[str, Any], inputs: Tree) -> Work:
@@ -86,10 +86,10 @@ def walked(log_density: LogDensity, inputs: Tree, step_size: float) -> Work:
 
     def call() -> Array:
         path = walk(kernel, start, inputs["noises"], log_density)[1]
-        synchronise()
+        accel.synchronise()
         return path
 
-    return Work(call, lambda path: {"path": to_host(path)})
+    return Work(call, lambda path: {"path": accel.to_host(path)})
 
 
 def mala(sizes: dict[str, Any], inputs: Tree) -> Work:
@@ -107,12 +107,14 @@ def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
 
     def call() -> Any:
         after, _ = algorithm.step(state, inputs["positives"], inputs["noise"], Rates(RATE, RATE))
-        synchronise()
+        accel.synchronise()
         return after
 
     def moved(after: Any) -> dict[str, Any]:
-        change = {name: flat(on_host(getattr(after, name))) - flat(on_host(inputs["state"][name])) for name in ("energy", "flow")}
-        return {**change, "path": to_host(after.chains)[None]}
+        def change(name: str) -> Array:
+            return flat(on_host(getattr(after, name))) - flat(on_host(inputs["state"][name]))
+
+        return {"energy": change("energy"), "flow": change("flow"), "path": accel.to_host(after.chains)[None]}
 
     return Work(call, moved)
 
@@ -146,7 +148,7 @@ def main(change: Callable[[Work], Work] = lambda work: work) -> None:
     parser.add_argument("--backend", required=True)
     backend = parser.parse_args().backend
     with accel.use(backend):
-        details = {row.backend: row.details for row in available()}
+        details = {row.backend: row.details for row in accel.available()}
         serve(Peer(lambda: {"versions": details[backend]}, lambda *case: change(prepare(*case)), memory))
 
 

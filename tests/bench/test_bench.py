@@ -1,0 +1,232 @@
+"""The bench suite itself: it ends to end, it catches a peer that is wrong or missing, and `numpy` is faster than `reference`.
+
+The last is the guard: a ratio of interleaved rounds, far below what is claimed, so that a busy machine does not break it.
+"""
+import json
+import math
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenflow.experiments import two_modes
+from evenflow.reference.trees import Array, Tree, leaves, load, save
+from tests.bench import cases, models, processes, runner
+from tests.bench.__main__ import main
+from tests.bench.checking import error, errors, limit, worth
+from tests.bench.inputs import make
+from tests.bench.peers import protocol
+from tests.bench.processes import PEERS, Peer, chosen
+from tests.bench.report import page, ratio_cell
+from tests.bench.runner import run
+
+WRONG = """
+import sys
+from tests.bench.peers import evenflow
+from tests.bench.peers.protocol import Work
+
+name = sys.argv.pop()
+evenflow.main(lambda work: Work(work.call, lambda done: {**work.outputs(done), name: work.outputs(done)[name] * 1.01}))
+"""
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few calls in a round, one cold start: what is looked at does not need more."""
+    monkeypatch.setattr(runner, "ROUND", 0.01)
+    monkeypatch.setattr(runner, "COLD_STARTS", 1)
+
+
+def quietly(said: str) -> None:
+    pass
+
+
+def planted(folder: Path, result: str) -> Peer:
+    """numpy, but for one of its results, which is off by a hundredth."""
+    script = folder / "wrong.py"
+    script.write_text(WRONG)
+    return Peer((str(script), "--backend", "numpy", result))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brief")
+def test_all_cases_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "tiny.json"
+    assert main(["run", "--suite", "tiny", "--out", str(out), "--rounds", "2"]) == 0
+    result = json.loads(out.read_text())
+    assert [row["case"] for row in result["rows"]] == [case.name for case in cases.TINY]
+    for row, case in zip(result["rows"], cases.TINY, strict=True):
+        for name, found in row["results"].items():
+            if name in dict(case.without):
+                assert found == {"unavailable": "takes minutes"}
+                continue
+            assert "wrong" not in found
+            assert max(found["errors"].values()) < limit(2.0**-23)
+            assert len(found["samples"]) == (1 if name in case.once else found["rounds"])
+            assert all(seconds > 0 for seconds in found["samples"])
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in result["cold"].values())
+    capsys.readouterr()
+    assert main(["report", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert all(f"| {case.name} |" in told for case in cases.TINY)
+    assert str(sys.prefix) not in told
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brief")
+def test_a_wrong_peer_is_not_timed(tmp_path: Path) -> None:
+    """One peer for each result that may be off."""
+    names = ("value", "gradient", "step")
+    found = run("tiny", [cases.flow(16, hidden=8)], {name: planted(tmp_path, name) for name in names}, 1, 1, quietly)
+    for name in names:
+        row = found["rows"][0]["results"][name]
+        assert row["wrong"] == name
+        assert row["errors"][name] == pytest.approx(0.01, rel=0.05)
+        assert "samples" not in row
+        assert f"wrong: {name} is off by 1.0e-02" in page([found])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brief")
+def test_a_missing_peer_is_unavailable(tmp_path: Path) -> None:
+    peers = {
+        "numpy": PEERS["numpy"], "nowhere": Peer(("-m", "nothing"), str(tmp_path / "python")),
+        "nothing": Peer(("-m", "tests.bench.peers.nothing")), "dies": Peer(("-c", "raise SystemExit(3)")),
+    }
+    found = run("tiny", [cases.flow(16, hidden=8)], peers, 1, 1, quietly)
+    assert found["about"]["nowhere"] == {"unavailable": "its interpreter does not start: No such file or directory"}
+    assert found["about"]["nothing"] == {"unavailable": "python: No module named tests.bench.peers.nothing"}
+    assert found["about"]["dies"] == {"unavailable": "ended with exit status 3"}
+    assert list(found["rows"][0]["results"]) == list(found["cold"]) == ["numpy"]
+    told = page([found])
+    assert "- `dies` ended with exit status 3" in told
+    assert "| unavailable | unavailable | unavailable |" in told
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brief")
+def test_numpy_is_faster_than_the_reference() -> None:
+    """Claimed is 3 times; 1.5 in the median of nine rounds is let pass."""
+    found = run("cpu", [cases.flow(256)], chosen(["reference", "numpy"], {}), 9, 1, quietly)
+    results = found["rows"][0]["results"]
+    rounds = zip(results["reference"]["samples"], results["numpy"]["samples"], strict=False)
+    assert median(reference / fused for reference, fused in rounds) > 1.5
+
+
+def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "x.json")
+    assert main(["run", "--suite", "tiny", "--out", out, "--peers", "torhc"]) == 1
+    assert main(["run", "--suite", "tiny", "--out", out, "--python", "jaks=/python"]) == 1
+    assert main(["run", "--suite", "tiny", "--out", str(tmp_path / "no" / "x.json")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("bench: peers must be among reference, numpy, cupy, torch")
+    assert said[0].endswith("got 'torhc'")
+    assert said[1].endswith("got 'jaks'")
+    assert "No such file or directory" in said[2]
+    assert len(said) == 3
+
+
+def test_without_a_device_the_gpu_suite_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main(["run", "--suite", "gpu", "--out", str(tmp_path / "gpu.json")]) == 1
+    assert capsys.readouterr().err.startswith("bench: the backend cupy needs CuPy, which is not installed")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_peer_may_live_elsewhere() -> None:
+    peers = chosen(["numpy", "torch"], {"torch": "/elsewhere/python"})
+    assert (peers["numpy"].python, peers["torch"].python) == (sys.executable, "/elsewhere/python")
+
+
+def test_peers_read_what_trees_writes(tmp_path: Path) -> None:
+    tree = make("ebm", {"batch": 4, "buffer": 8})
+    save(tmp_path / "t.npz", tree)
+    there, here = (leaves(read) for read in (protocol.load(str(tmp_path / "t.npz"), "float32"), load(tmp_path / "t.npz")))
+    for a, b in zip(there, here, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+    wide = protocol.load(str(tmp_path / "t.npz"), "float64")["state"]
+    assert (wide["chains"].dtype, wide["energy_optimiser"]["t"].dtype.kind) == (np.float64, "i")
+    assert protocol.leaves({"b": [1, 2], "a": {"d": 3, "c": 4}}) == [4, 3, 1, 2]
+
+
+@pytest.mark.parametrize("case", cases.TINY, ids=lambda case: case.name)
+def test_inputs_are_the_same_again(case: cases.Case) -> None:
+    def plain(tree: Tree) -> list[Array]:
+        return list(leaves(tree))
+
+    for a, b in zip(plain(make(case.kind, case.sizes)), plain(make(case.kind, case.sizes)), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype in (np.float32, np.int64, np.bool_)
+
+
+def test_the_ebm_is_that_of_the_experiment() -> None:
+    full = next(case for case in cases.CPU if case.kind == "ebm")
+    assert models.ebm(full.sizes) == two_modes.MODELS["flowmc"]
+
+
+def test_names_are_told_apart() -> None:
+    for suite in cases.SUITES.values():
+        assert len({case.name for case in suite}) == len(suite)
+    assert set(PEERS) >= {"reference", "numpy", "cupy", "torch", "torch-compile", "jax"}
+    assert processes.ONE_THREAD["OMP_NUM_THREADS"] == "1"
+
+
+def test_floors_by_hand() -> None:
+    """d = 2, 8 layers of 64 x 64, batch 1,024: 8 (64 + 4096 + 128) weights, six operations each; and so on."""
+    assert cases.flow(1024).floor() == pytest.approx(6 * 8 * 4288 * 1024 / 67e12)
+    assert cases.tanh(1_000, 100).floor() == pytest.approx(4 * (128 + 4096 + 64) * 1_000 / 67e12)
+    assert cases.energy(4096, 64).floor() == pytest.approx(2 * 4096**2 * 266 / 67e12)
+    assert cases.spline().floor() is cases.saef(4).floor() is cases.zones().floor() is None
+
+
+def test_errors_by_hand() -> None:
+    right = np.array([3.0, 4.0])
+    assert error(np.array([3.0, 4.5]), right) == pytest.approx(0.1)
+    assert error(np.array([3.0, math.nan]), right) == math.inf
+    assert error(np.array([3.0]), right) == math.inf
+    assert errors({}, {"value": np.array(1.0)}) == {"value": math.inf}
+    chains = np.ones((3, 200, 2))
+    other = chains.copy()
+    other[2, 7] = 50.0            # one chain in a hundred may go another way
+    other[1, 9, 0] = 51.0
+    assert error(other, chains) == 0.0
+    other[0, 8] = -50.0           # a third may not
+    assert error(other, chains) > 1.0
+    assert error(chains * 1.01, chains) == pytest.approx(0.01)
+
+
+def test_what_chains_are_worth() -> None:
+    """Independent draws: about one effective sample each, and the right weights; all in one zone: the other's weight is lost."""
+    rng = np.random.default_rng(0)
+    x = models.TARGET.sample(models.TARGET.noise(rng, 40_000)).reshape(1_000, 40, 2)
+    found = worth(x)
+    assert found["ess_a_step"] == pytest.approx(40, rel=0.2)
+    assert found["zone_error"] < 5 * math.sqrt(0.35 * 0.65 / 40_000)
+    left = worth(x - np.array([10.0, 0.0]))
+    assert left["zone_error"] == pytest.approx(1 - models.TARGET.zone_weights()[0])
+
+
+def test_ratios_by_hand() -> None:
+    own: dict[str, Any] = {"samples": [1.0, 2.0, 1.0]}
+    assert ratio_cell({"samples": [3.0, 4.0, 1.0]}, own) == "2.00 (1.20-2.80)"
+    assert ratio_cell({"samples": [3.0]}, own) == "3.00 (one round)"
+    assert ratio_cell({"unavailable": "x"}, own) == ratio_cell({}, own) == "unavailable"
+    assert ratio_cell({"samples": [3.0]}, {"wrong": "gradient"}) == "-"
+
+
+def test_the_page_of_a_device_run_has_milliseconds_and_floors() -> None:
+    """With invented numbers: no such run has been made."""
+    row = {"case": "c", "steps": 10, "floor": 1e-4, "results": {
+        "cupy": {"first": 1.0, "errors": {"path": 1e-6}, "samples": [0.02, 0.04, 0.03], "calls": 10, "peak_bytes": 5e6},
+        "torch-cuda": {"first": 1.0, "errors": {"path": 1e-6}, "samples": [0.04, 0.04, 0.03], "calls": 10},
+    }}
+    about = {"cupy": {"versions": "v"}, "torch-cuda": {"versions": "w"}}
+    machine = {"cpu": "a", "cores": 1, "system": "b"}
+    made = {"suite": "gpu", "machine": machine, "about": about, "rounds": 3, "rows": [row], "cold": {"cupy": []}}
+    assert "| c | 0.1 | 3 | 1.00 (1.00-1.80) | 1e-06 | 5 |" in page([made])
