@@ -20,7 +20,9 @@ from evenflow.reference.dispatch import definitions
 from evenflow.reference.trees import Array, Tree
 
 
-def affine(transformer: AffineTransformer, raw: Array, v: Array, back: bool) -> tuple[Array, Array]:
+def affine(name: str, back: bool, transformer: AffineTransformer, raw: Array, v: Array) -> tuple[Array, Array]:
+    if type(transformer) is not AffineTransformer:
+        return definitions[name](transformer, raw, v)  # type: ignore[return-value]
     check_shape("raw", raw, *v.shape, 2)
     out, log_slope = _affine(transformer.limit, back, raw, v)
     return out, log_slope
@@ -44,12 +46,12 @@ _affine = fused(_affine_forward, _affine_backward)
 
 def affine_forward(transformer: AffineTransformer, raw: Array, z: Array) -> tuple[Array, Array]:
     """bijections.affine.AffineTransformer.forward."""
-    return affine(transformer, raw, z, False)
+    return affine("bijections.affine.AffineTransformer.forward", False, transformer, raw, z)
 
 
 def affine_inverse(transformer: AffineTransformer, raw: Array, x: Array) -> tuple[Array, Array]:
     """bijections.affine.AffineTransformer.inverse."""
-    return affine(transformer, raw, x, True)
+    return affine("bijections.affine.AffineTransformer.inverse", True, transformer, raw, x)
 
 
 class Layer(NamedTuple):
@@ -83,15 +85,12 @@ coupled = fused(forward, backward)
 
 
 def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:
-    """The layer in the terms of this file; None for a transformer that has no fused twin."""
-    transformer: Any
-    match coupling.transformer:
-        case AffineTransformer(limit):
-            transformer = Affine(limit)
-        case SplineTransformer(bins, bound):
-            transformer = Spline(bins, bound)
-        case _:
-            return None
+    """The layer in the terms of this file; None for what has no fused twin, a subclass too: it may mean something else."""
+    transformer: Any = coupling.transformer
+    if type(coupling) is not Coupling or type(transformer) not in (AffineTransformer, SplineTransformer):
+        return None
+    affine = type(transformer) is AffineTransformer
+    transformer = Affine(transformer.limit) if affine else Spline(transformer.bins, transformer.bound)
     passing = [i for i, passes in enumerate(coupling.mask) if passes]
     moved = [i for i, passes in enumerate(coupling.mask) if not passes]
     return Layer(Layers(coupling.activation, has_context), passing, moved, transformer, back)
@@ -123,12 +122,12 @@ def draws_of(T: Bijection, params: Tree, z: Array, h: Array) -> Array:
 
     In a chain of couplings the products with the context are made once for all m draws instead of once for each.
     """
-    if not isinstance(T, Chain) or not all(isinstance(layer, Coupling) and layer_of(layer, True, False) for layer in T.layers):
+    couplings: Any = T.layers if type(T) is Chain else ()
+    if not couplings or not all(type(layer) is Coupling and layer.context_dim and layer_of(layer, True, False) for layer in couplings):
         return definitions["saef.draws_of"](T, params, z, h)
     m, rows, k = z.shape
     x = z.reshape(m * rows, k)
-    for coupling, p in zip(T.layers, params, strict=True):
-        assert isinstance(coupling, Coupling)
+    for coupling, p in zip(couplings, params, strict=True):
         x, _ = coupled(layer_of(coupling, True, False), x, h, *arrays(p, True))
     return x.reshape(m, rows, k)
 

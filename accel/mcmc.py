@@ -85,7 +85,7 @@ def walk(
     kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity
 ) -> tuple[Any, Array, Array]:
     """mcmc.contract.walk: on the device, all steps of MALA in one launch."""
-    model = recognised(log_density) if on_device(state.x) and isinstance(kernel, MALA) and len(noises) else None
+    model = recognised(log_density) if on_device(state.x) and type(kernel) is MALA and len(noises) else None
     if model is not None and model[0].net.activation in WALKING:
         (net, sd), leaves, xp = *model, module_of(state.x)
         layers = list(zip(leaves[::2], leaves[1::2], strict=True))

@@ -22,6 +22,7 @@ import numpy as np
 
 from evenflow.reference.checks import check_count, check_finite, check_shape
 from evenflow.reference.mcmc.contract import Kernel, LogDensity
+from evenflow.reference.placement import fetched
 from evenflow.reference.special import logsumexp
 from evenflow.reference.trees import Array, Tree
 
@@ -156,6 +157,7 @@ def grid(log_density: LogDensity, lattice: Lattice) -> Grid:
 def log_weights(name: str, log_p: Array, log_q: Array) -> Array:
     """log_p - log_q (n,) in float64. Raises ValueError where log_p is NaN, +inf, or -inf everywhere; name: of log_p."""
     check_shape(name, log_p, len(log_q))
+    log_p, log_q = fetched(log_p), fetched(log_q)
     impossible = np.isneginf(log_p)
     check_finite(name, np.where(impossible, 0.0, log_p))
     if impossible.all():

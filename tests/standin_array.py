@@ -33,7 +33,8 @@ class ndarray:
         return self
 
     def __del__(self) -> None:
-        live["bytes"] -= getattr(self, "_owned", 0)
+        if live is not None:  # as it is while Python shuts down
+            live["bytes"] -= getattr(self, "_owned", 0)
 
     shape = property(lambda self: self._host.shape)
     ndim = property(lambda self: self._host.ndim)

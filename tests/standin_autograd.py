@@ -16,12 +16,19 @@ from tests.standin import xp
 @contextmanager
 def taught() -> Iterator[None]:
     """Install the rules and the stand-in's arrays; afterwards put everything back as it was."""
+    with restored():
+        autodiff.install(xp)
+        yield
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Whatever is installed in the block is gone after it."""
     tables: tuple[dict[Any, Any], ...] = (
         primitive_vjps, primitive_jvps, vars(numpy_vjps), vars(numpy_wrapper), VSpace.mappings, Box.type_mappings,
         backends._modules,
     )
     before, priority = [dict(table) for table in tables], ArrayBox.__array_priority__
-    autodiff.install(xp)
     try:
         yield
     finally:

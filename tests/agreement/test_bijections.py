@@ -139,6 +139,7 @@ BLOCK_MAPS: dict[str, Any] = {
     "layers that are no couplings": Chain((Dense(2, 2), elementwise(2, AffineTransformer(), 2))),
     "circular": Chain((Coupling((True, False), CircularSplineTransformer(2), (4,), context_dim=2),)),
     "not a chain": FreeFormHead(2, 2, (5,)),
+    "one without the context": Chain((Coupling((True, False), hidden=(3,)), elementwise(2, AffineTransformer(), 2))),
 }
 
 
@@ -169,6 +170,30 @@ def test_saturated_couplings_stay_finite(where: str, transformer: Any) -> None:
     """Parameters and inputs far out: log scales at their limits, points in the tails."""
     T, rng = Coupling((True, False), transformer, (5,), "tanh", final_scale=1.0), generator(5)
     args = in_dtype({"params": randomise(T.init(rng), rng, 30.0), "v": 1e3 * rng.standard_normal((7, 2))}, np.float32)
+    for way in (T.forward, T.inverse):
+        agree(where, lambda params, v, way=way: way(params, v), args, "both")
+
+
+class Doubled(AffineTransformer):
+    """A transformer of one's own."""
+
+    def shape(self, raw: Array) -> tuple[Array, Array]:
+        log_scale, shift = super().shape(raw)
+        return log_scale, 2 * shift
+
+
+class Turned(Coupling):
+    """A coupling of one's own."""
+
+    def raw(self, params: Tree, passing: Array, context: Array | None) -> Array:
+        return -super().raw(params, passing, context)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("T", [Coupling((True, False), Doubled(), (4,)), Turned((True, False), AffineTransformer(), (4,))])
+def test_what_is_derived_from_a_known_class_is_not_mistaken_for_it(where: str, T: Coupling) -> None:
+    rng = generator(3)
+    args = {"params": randomise(T.init(rng), rng), "v": rng.standard_normal((5, 2))}
     for way in (T.forward, T.inverse):
         agree(where, lambda params, v, way=way: way(params, v), args, "both")
 

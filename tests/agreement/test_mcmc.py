@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.reference.densities import Normal, StandardNormal
+from evenflow.reference.densities import Mixture, Normal, StandardNormal
 from evenflow.reference.energies import EBM, MixtureEnergy, MLPEnergy, Tilted
 from evenflow.reference.flows import realnvp
 from evenflow.reference.mcmc import langevin
@@ -20,7 +20,6 @@ from evenflow.reference.mcmc.independence import ISIR, IndependentMH, isir
 from evenflow.reference.mcmc.langevin import MALA, ULA
 from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.metropolis import RandomWalk
-from evenflow.reference.mixtures import two_modes
 from evenflow.reference.networks import ACTIVATIONS
 from evenflow.reference.trees import Array, Tree, leaves, tree_map
 from tests import tolerances
@@ -107,9 +106,36 @@ def test_density_and_gradient(
 
 @pytest.mark.parametrize("where", BACKENDS)
 def test_other_energies_go_to_the_definition(where: str) -> None:
-    ebm = EBM(MixtureEnergy(two_modes()))
+    ebm = EBM(MixtureEnergy(Mixture(2, 3)))
     args = {"params": ebm.init(generator(0)), "x": generator(1).standard_normal((5, 2))}
     compare(where, lambda params, x: density_and_gradient(x, partial(ebm.log_density, params)), args, np.float64)
+
+
+class Doubled(EBM):
+    """A model of one's own."""
+
+    def log_density(self, params: Tree, x: Array) -> Array:
+        return 2 * super().log_density(params, x)
+
+
+class Lazy(MALA):
+    """A kernel of one's own: half its step."""
+
+    def step(self, state: Any, noise: Tree, log_density: Any) -> Any:
+        return langevin.mala(state, noise["normal"], noise["uniform"], self.step_size / 2, log_density)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+def test_what_is_derived_from_a_known_class_is_not_mistaken_for_it(where: str) -> None:
+    ebm, rng = Doubled(MLPEnergy(2, (3,), "tanh"), StandardNormal(2)), generator(0)
+    args = {"params": parameters(ebm, 0, np.float64), "x": rng.standard_normal((5, 2)), "noise": rng.standard_normal((5, 2))}
+
+    def f(params: Tree, x: Array, noise: Array) -> Any:
+        p = partial(ebm.log_density, params)
+        moves = [{"normal": noise, "uniform": noise[:, 0] ** 2}] * 2
+        return (*density_and_gradient(x, p), walk(Lazy(0.5), langevin.start(x, p), moves, p)[1])
+
+    compare(where, f, args, np.float64)
 
 
 def refused(where: str, f: Callable[[], Any]) -> str:
@@ -194,7 +220,7 @@ def test_mala(where: str, seed: int, dtype: Any, tilt: str, activation: str, d: 
 
 @pytest.mark.parametrize("where", BACKENDS)
 def test_proposals_that_overflow_are_refused(where: str) -> None:
-    """By themselves, by their density, by the way back; the chain of the ordinary one goes on."""
+    """By themselves, by their density, by a ratio that is nearly so; the chain of the ordinary one goes on."""
     ebm = model("standard", 1, activation="tanh")
     params, x, uniform = parameters(ebm, 0, np.float64), np.full((4, 1), 0.5), np.full(4, 1e-300)
     noise = np.array([[np.inf], [1e200], [1e154], [0.01]])
@@ -202,7 +228,8 @@ def test_proposals_that_overflow_are_refused(where: str) -> None:
         p = partial(ebm.log_density, here(params))
         after, info = langevin.mala(langevin.start(here(x), p), here(noise), here(uniform), 0.1, p)
         np.testing.assert_array_equal(host(info.accepted), [False, False, False, True])
-        assert np.isneginf(host(info.log_ratio)[:3]).all()
+        assert np.isneginf(host(info.log_ratio)[:2]).all()
+        assert host(info.log_ratio)[2] < -1e300
         np.testing.assert_array_equal(host(after.x)[:3], x[:3])
 
 
@@ -260,8 +287,9 @@ def test_isir(where: str, seed: int, dtype: Any, n: int, N: int) -> None:
 def test_isir_at_the_edges(where: str) -> None:
     """A uniform number of 1; points that overflow in the flow have weight 0; noise for another number of points."""
     ebm = model("standard", 2)
-    params, flow, x = parameters(ebm, 0, np.float64), flow_parameters(np.float64), np.zeros((2, 2))
+    params, flow, x = parameters(ebm, 0, np.float64), flow_parameters(np.float64, 1.0), np.zeros((2, 2))
     noise = np.array([[0.1, 0.2], [1e300, 1e300], [np.inf, 0.0], [0.3, -0.4]])
+    ordinary = np.array([[0.1, 0.2], [0.3, 0.1], [-0.2, 0.4], [60.0, -60.0]])  # the last slot's weight underflows
 
     def f(uniform: Array, noise: Array) -> Any:
         p, kernel = partial(ebm.log_density, here(params)), ISIR(FLOW, here(flow), 3)
@@ -269,7 +297,7 @@ def test_isir_at_the_edges(where: str) -> None:
         return [*map(host, after), *map(host, choice)]
 
     for uniform in (np.array([1.0, 1.0]), np.array([0.0, 0.999]), np.array([0.6, 0.4])):
-        for given_ in (noise, noise[:2]):
+        for given_ in (noise, noise[:2], ordinary):
             with np.errstate(all="ignore"):
                 expected = f(uniform, given_)
                 with backend(where):

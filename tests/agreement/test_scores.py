@@ -43,6 +43,7 @@ from evenflow.reference.scores.sliced import project
 from evenflow.reference.scores.sorting import sorted_sums, sorted_within
 from evenflow.reference.special import logsumexp
 from tests.agreement.backends import BACKENDS, backend, here, host
+from tests.agreement.comparison import agreement
 from tests.tolerances import ROUNDINGS, eps
 
 few = settings(deadline=None, derandomize=True, max_examples=25)
@@ -131,6 +132,7 @@ def check(pairs: list[tuple[Any, Any]], *bounds: Any) -> None:
 # --------------------------------------------------------------------------------------------------- sums over pairs
 
 
+@agreement("scores.pairs.cross_sums")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, radial, layouts, scales, ties, dtypes, st.booleans(), sizes, sizes, st.sampled_from([1, 2, 3, 4, 7]))
@@ -148,6 +150,7 @@ def test_cross_sums(
           np.sum(slope, axis=0)[:, None])
 
 
+@agreement("scores.pairs.within_sum")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, radial, layouts, scales, ties, dtypes, sizes, sizes, st.sampled_from([1, 2, 3, 4, 7]))
@@ -221,6 +224,7 @@ def test_block_sizes_change_nothing() -> None:
 # ------------------------------------------------------------------------------------------------------------ sorting
 
 
+@agreement("scores.sorting.sorted_sums", "scores.sorting.sorted_within")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, scales, ties, dtypes, sizes, sizes, st.integers(1, 4), st.booleans())
@@ -258,6 +262,7 @@ def test_sorted_keys_are_a_stable_argsort(seed: int, k: int, ties: bool) -> None
     np.testing.assert_array_equal(sorting.sorted_keys(rows), np.argsort(rows, axis=1, kind="stable"))
 
 
+@agreement("scores.sliced.project")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, layouts, sizes, sizes, st.integers(1, 4))
@@ -270,6 +275,7 @@ def test_project(where: str, seed: int, dtype: Any, layout: str, m: int, L: int,
 # ------------------------------------------------------------------------------------------------------- entry by entry
 
 
+@agreement("scores.quantile.pinball")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, scales, ties, sizes)
@@ -281,6 +287,7 @@ def test_pinball(where: str, seed: int, dtype: Any, scale: str, ties: bool, n: i
     check(against(where, lambda u: pinball(u, 0.3), seed, u), bound, bound * 4)
 
 
+@agreement("special.logsumexp")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([0.0, 1.0, 1e3]), st.sampled_from([0, 1, -1]), st.booleans())

@@ -22,8 +22,8 @@ weights, data and noise, in float32, from one file. In each round every peer mak
 the median of its calls; ratios are taken within a round, because whatever slows the machine down slows all peers down: the
 median over the rounds and, in brackets, the 10th and the 90th percentile. The first call of each peer is compared with float64
 before any time counts: its relative error must be below {limit(2.0**-23):.1e} (half of float32's digits; {limit(TF32):.1e}
-where products are made in TF32), else the cell says `wrong`. Compilation and warm-up are in the first call, which has a table of
-its own. A peer that is not there, or has no such model, is `unavailable`; rows that are lost stay.
+where products are made in TF32), else the cell says `wrong`. Compilation and warm-up are in the first call, which has a table
+of its own. A peer that is not there, or has no such model, is `unavailable`; rows that are lost stay.
 
 A training step is loss, gradient and Adam, the noise given. A step of MALA is given its noise too. The energy score is that of
 n draws shared by m observations, with its gradient in the draws. Digits are normal numbers here: the work is the same.
@@ -59,8 +59,8 @@ def explained(run: Json, baseline: str) -> str:
     ratios += f" Errors: {ERRORS} of `{baseline}`."
     if run["suite"] != "gpu":
         return ratios + " Peak: what NumPy allocates in a call."
-    return ratios + (" Milliseconds a step, the device waited for after each call. The floor is what the arithmetic alone takes "
-                     "on an H100 at 67 TFLOP/s.")
+    return ratios + (" Milliseconds a step, the device waited for after each call. The floor is what the arithmetic alone "
+                     "takes on an H100 at 67 TFLOP/s.")
 
 
 def comparison(run: Json, baseline: str) -> list[list[str]]:

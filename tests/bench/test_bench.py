@@ -19,7 +19,7 @@ from tests.bench.__main__ import main
 from tests.bench.checking import error, errors, limit, worth
 from tests.bench.inputs import make
 from tests.bench.peers import protocol
-from tests.bench.processes import PEERS, Peer, chosen
+from tests.bench.processes import PEERS, Peer, Process, Unavailable, chosen
 from tests.bench.report import page, ratio_cell
 from tests.bench.runner import run
 
@@ -35,9 +35,9 @@ evenflow.main(lambda work: Work(work.call, lambda done: {**work.outputs(done), n
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few calls in a round, one cold start: what is looked at does not need more."""
+    """Few calls in a round, no cold start: what is looked at does not need more."""
     monkeypatch.setattr(runner, "ROUND", 0.01)
-    monkeypatch.setattr(runner, "COLD_STARTS", 1)
+    monkeypatch.setattr(runner, "COLD_STARTS", 0)
 
 
 def quietly(said: str) -> None:
@@ -53,7 +53,10 @@ def planted(folder: Path, result: str) -> Peer:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("brief")
-def test_all_cases_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_cases_end_to_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "COLD_STARTS", 1)
     out = tmp_path / "tiny.json"
     assert main(["run", "--suite", "tiny", "--out", str(out), "--rounds", "2"]) == 0
     result = json.loads(out.read_text())
@@ -138,6 +141,13 @@ def test_without_a_device_the_gpu_suite_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_peer_that_is_gone_says_so_when_asked() -> None:
+    with Process(Peer(("-c", "raise SystemExit(3)"))) as gone:
+        gone.child.wait()
+        with pytest.raises(Unavailable, match="ended with exit status 3"):
+            gone.ask({"do": "about"})
+
+
 def test_a_peer_may_live_elsewhere() -> None:
     peers = chosen(["numpy", "torch"], {"torch": "/elsewhere/python"})
     assert (peers["numpy"].python, peers["torch"].python) == (sys.executable, "/elsewhere/python")
@@ -202,7 +212,7 @@ def test_errors_by_hand() -> None:
 
 
 def test_what_chains_are_worth() -> None:
-    """Independent draws: about one effective sample each, and the right weights; all in one zone: the other's weight is lost."""
+    """Independent draws: about one effective sample each, and the right weights; in one zone: the other's weight is lost."""
     rng = np.random.default_rng(0)
     x = models.TARGET.sample(models.TARGET.noise(rng, 40_000)).reshape(1_000, 40, 2)
     found = worth(x)

@@ -159,12 +159,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def mala(sizes: dict[str, Any], inputs: Any) -> Work:
     """log p = -E(x) + log N(x; 0, I), up to a constant that cancels."""
     activation, eta = ACTIVATIONS[sizes["activation"]], sizes["step_size"]
-    log_p = compiled(lambda x: -perceptron(inputs["params"], x, activation)[:, 0] - 0.5 * (x * x).sum(1))
+    def log_p(x: Tensor) -> Tensor:
+        return -perceptron(inputs["params"], x, activation)[:, 0] - 0.5 * (x * x).sum(1)
 
+    @compiled
     def evaluate(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = x.detach().requires_grad_()
-        value = log_p(x)
-        return x.detach(), value.detach(), torch.autograd.grad(value.sum(), x)[0]
+        value, back = torch.func.vjp(log_p, x)
+        return x, value, back(torch.ones_like(value))[0]
 
     start = evaluate(inputs["x"])
 

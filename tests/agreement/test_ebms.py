@@ -1,0 +1,151 @@
+"""Energy-based models as wholes: a few steps of every algorithm, runs in a folder, what is drawn and weighed."""
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenflow.reference import ebm_evaluation, ebm_runs, ebm_sampling
+from evenflow.reference.data import Dataset, Units
+from evenflow.reference.densities import StandardNormal
+from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
+from evenflow.reference.ebm_models import USUAL, EBMConfig
+from evenflow.reference.ebm_runs import TrainedEBM, train_ebm_on
+from evenflow.reference.energies import EBM, MLPEnergy, Tilted
+from evenflow.reference.flows import realnvp
+from evenflow.reference.mcmc.adaptation import warm_up
+from evenflow.reference.mcmc.chains import run as run_chains
+from evenflow.reference.mcmc.contract import noise_like
+from evenflow.reference.mcmc.hmc import HMC
+from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.normalizer import annealed
+from evenflow.reference.placement import placed, streams
+from evenflow.reference.runs import load_run
+from evenflow.reference.trees import leaves, tree_map
+from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
+from tests.strategies import generator, randomise
+
+ENERGY, FLOW, RHO = MLPEnergy(2, (8, 6)), realnvp(2, layers=2, hidden=(6,)), StandardNormal(2)
+MOVES = (("local", 2), ("global", 1), ("local", 1))
+ALGORITHMS: dict[str, Any] = {
+    "pcd": PCD(Tilted(ENERGY, RHO), RHO, steps=3, step_size=0.02, batch=8, buffer=20),
+    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, N=4, step_size=0.02, batch=8, buffer=20, adapt=True),
+    "flowmc, all states": FlowMCEBM(ENERGY, FLOW, MOVES, N=4, step_size=0.02, batch=8, buffer=20, used=1),
+    "nt": NTEBM(ENERGY, FLOW, MALA(0.1), steps=3, batch=8), "nt, hmc": NTEBM(ENERGY, FLOW, HMC(0.2, 2), steps=2, batch=8),
+    "coopflow": CoopFlow(Tilted(ENERGY, RHO), FLOW, steps=4, step_size=0.01, batch=8),
+    "fce": FCE(Tilted(ENERGY, RHO), FLOW, batch=8), "jarzynski": Jarzynski(ENERGY, RHO, 0.02, walkers=30, threshold=0.97),
+}
+
+
+def steps(name: str, count: int = 12) -> tuple[Any, list[dict[str, float]], Any]:
+    """States and reports of an algorithm's steps on the backend in use, and the density at some points."""
+    algorithm, rng, infos = ALGORITHMS[name], generator(4), []
+    given = (randomise(FLOW.init(generator(2)), generator(3)),) if name.startswith(("nt", "coopflow")) else ()
+    state = algorithm.init(generator(1), *given)
+    state = type(state)(*(placed(part, "float64") for part in state))
+    for _ in range(count):
+        data = placed(rng.standard_normal((10, 2)) + 1, "float64")
+        state, info = algorithm.step(state, data, placed(algorithm.noise(streams(rng, "float64")), "float64"), Rates(0.01, 0.01))
+        infos.append(info)
+    return state, infos, algorithm.log_density(state, here(generator(5).standard_normal((4, 2))))
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_dozen_steps_of_every_algorithm(where: str, name: str) -> None:
+    expected = steps(name)
+    with backend(where):
+        state, infos, log_p = steps(name)
+        assert on_its_device(where, state.energy)
+    for part, e in zip(state, expected[0], strict=True):
+        tree_map(lambda a, b: np.testing.assert_allclose(host(a), b, rtol=1e-7, atol=1e-8), part, e)
+    for info, wanted in zip(infos, expected[1], strict=True):
+        assert all(type(number) is float for number in info.values())
+        assert info == pytest.approx(wanted, rel=1e-6, abs=1e-8)
+    np.testing.assert_allclose(host(log_p), expected[2], rtol=1e-7, atol=1e-8)
+
+
+# ------------------------------------------------------------------------------------------------ runs in a folder
+
+FEW: dict[str, Any] = {
+    "buffer": 24, "local_steps": 2, "global_steps": 1, "N": 4, "layers": 1, "hidden": (8,), "pretrain_steps": 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few of what only makes samples and estimates better."""
+    monkeypatch.setattr(ebm_sampling, "WARM_UP", 5)
+    for name, few in (("CHAINS", (4, 1000)), ("BURN_IN", 2), ("DRAWS", 50)):
+        monkeypatch.setattr(ebm_runs, name, few)
+    for name, number in (("DRAWS", 60), ("CHAINS", 8), ("SWEEPS", 4), ("POINTS", 20)):
+        monkeypatch.setattr(ebm_evaluation, name, number)
+
+
+def quick(algorithm: str, **more: Any) -> EBMConfig:
+    few = {name: choice for name, choice in FEW.items() if name in USUAL[algorithm]}
+    return EBMConfig(algorithm=algorithm, **{"steps": 5, "batch": 16, "dtype": "float64", **few, **more})
+
+
+def table() -> Dataset:
+    x = 100 + 10 * np.random.default_rng(0).standard_normal((80, 2))
+    return Dataset("table", x[:60], x[60:], None, None, Units.standardised(x[:60]), None)
+
+
+def used(run: TrainedEBM) -> list[Any]:
+    """All that a user asks of a trained model."""
+    row = ebm_evaluation.evaluate_ebm(run, table())
+    return [run.sample(6, generator(1)), run.log_density(table().held_out), *run.log_z(40, generator(2)),
+            *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "rhat"))]
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("algorithm", list(USUAL))
+def test_runs(where: str, algorithm: str, tmp_path: Path) -> None:
+    """Trained in a folder under one backend, read and resumed under the reference: the same numbers in the user's units."""
+    config = quick(algorithm)
+    expected = used(train_ebm_on(config, table()))
+    with backend(where):
+        found = used(train_ebm_on(config, table(), tmp_path))
+        again = load_run(tmp_path)
+        assert isinstance(again, TrainedEBM)
+        found_again = [again.sample(6, generator(1))]
+    resumed = train_ebm_on(config, table(), tmp_path, resume=True)
+    for result in (found, found_again):
+        for a, e in zip(result, expected, strict=False):
+            np.testing.assert_allclose(a, e, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(resumed.log_density(table().held_out), expected[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize(("algorithm", "noise"), [*((name, "device") for name in USUAL), ("flowmc", "host")])
+def test_runs_in_float32_stay_there(where: str, algorithm: str, noise: str) -> None:
+    with backend(where, noise):
+        run = train_ebm_on(quick(algorithm, dtype="float32"), table())
+        assert {leaf.dtype for leaf in leaves(run.state.energy)} == {np.dtype("float32")}
+        assert np.isfinite(run.sample(6, generator(1))).all()
+        assert run.log_density(table().held_out).dtype == np.float32
+        assert on_its_device(where, run.state.energy)
+
+
+# --------------------------------------------------------------------------------------------- sampling and weighing
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+def test_chains_warm_up_and_annealing(where: str) -> None:
+    ebm = EBM(ENERGY, RHO)
+    params, x = randomise(ebm.init(generator(1)), generator(1)), generator(2).standard_normal((8, 2))
+
+    def f() -> list[Any]:
+        p, q, start, rng = partial(ebm.log_density, here(params)), partial(RHO.log_prob, {}), here(x), generator(3)
+        kernel, warm = warm_up(MALA(0.1), start, p, 10, rng)
+        chains = run_chains(kernel, warm, p, 6, rng, every=2)
+        noises = [noise_like(start, kernel, rng) for _ in range(3)]
+        z, end, log_w = annealed(p, q, start, np.linspace(0, 1, 5), kernel, noises)
+        return [kernel.step_size, chains.x, chains.accepted, z.log_z, z.ess, end, log_w]
+
+    expected = f()
+    with backend(where):
+        for a, e in zip(f(), expected, strict=True):
+            np.testing.assert_allclose(host(a), e, rtol=1e-8, atol=1e-9)
