@@ -13,8 +13,8 @@ from evenflow.accel import elementwise as e
 from evenflow.accel.fused import fused
 from evenflow.accel.networks import Layers, arrays, back_through, through
 from evenflow.accel.transformers import Affine, Spline
-from evenflow.reference.bijections import AffineTransformer, Chain, Coupling, SplineTransformer
-from evenflow.reference.bijections.contract import Bijection, check_input
+from evenflow.reference.bijections import AffineTransformer, Coupling, SplineTransformer
+from evenflow.reference.bijections.contract import check_input
 from evenflow.reference.checks import check_shape
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.trees import Array, Tree
@@ -117,25 +117,9 @@ def coupling_inverse(coupling: Coupling, params: Tree, x: Array, context: Array 
     return couple("bijections.coupling.Coupling.inverse", True, coupling, params, x, context)
 
 
-def draws_of(T: Bijection, params: Tree, z: Array, h: Array) -> Array:
-    """saef.draws_of: m draws of a block for each context.
-
-    In a chain of couplings the products with the context are made once for all m draws instead of once for each.
-    """
-    couplings: Any = T.layers if type(T) is Chain else ()
-    if not couplings or not all(type(layer) is Coupling and layer.context_dim and layer_of(layer, True, False) for layer in couplings):
-        return definitions["saef.draws_of"](T, params, z, h)
-    m, rows, k = z.shape
-    x = z.reshape(m * rows, k)
-    for coupling, p in zip(couplings, params, strict=True):
-        x, _ = coupled(layer_of(coupling, True, False), x, h, *arrays(p, True))
-    return x.reshape(m, rows, k)
-
-
 REPLACEMENTS = {
     "bijections.affine.AffineTransformer.forward": affine_forward,
     "bijections.affine.AffineTransformer.inverse": affine_inverse,
     "bijections.coupling.Coupling.forward": coupling_forward,
     "bijections.coupling.Coupling.inverse": coupling_inverse,
-    "saef.draws_of": draws_of,
 }

@@ -4,14 +4,24 @@ A step of an optimiser is then one operation instead of one for each leaf, and a
 without a copy. Whoever cuts a buffer into leaves leaves a note of it here, so that it is found again from the leaves alone:
 trees stay plain dicts and lists. Leaves that came from elsewhere are copied into a new buffer.
 """
+import math
+import operator
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from evenflow.accel.backends import module_of, on_device
 from evenflow.reference.trees import Array, Tree
 
-_notes: dict[int, tuple[Any, dict[int, tuple[Any, int]]]] = {}  # id(buffer) -> buffer, {id(leaf): (leaf, where it starts)}
+
+class Note(NamedTuple):
+    """How a buffer was cut, without keeping it or its leaves alive."""
+    buffer: Any                          # a weak reference, as all others here
+    leaves: list[Any]                    # those that hold numbers, in their order
+    starts: dict[int, tuple[Any, int]]   # id(leaf) -> the leaf, where it begins
+
+
+_notes: dict[int, Note] = {}  # id(buffer) -> its note
 
 
 def plain_leaves(tree: Tree) -> list[Array]:
@@ -43,7 +53,12 @@ def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:
 
 def flat(tree: Tree) -> Array | None:
     """All numbers of a tree as one vector, its own buffer where it has one; None where the leaves' dtypes differ."""
-    parts = [leaf for leaf in plain_leaves(tree) if leaf.size]
+    return joined(plain_leaves(tree))
+
+
+def joined(leaves: list[Array]) -> Array | None:
+    """The same for a tree's leaves."""
+    parts = [leaf for leaf in leaves if leaf.size]
     if not parts or any(part.dtype != parts[0].dtype for part in parts):
         return None
     buffer = parts[0].base
@@ -54,32 +69,33 @@ def flat(tree: Tree) -> Array | None:
 
 def packed(tree: Tree) -> Tree:
     """The same tree with its leaves in one buffer."""
-    buffer, parts = flat(tree), plain_leaves(tree)
-    return tree if buffer is None or any(part.base is buffer for part in parts) else unpacked(buffer, tree)
+    leaves = plain_leaves(tree)
+    buffer = joined(leaves)
+    return tree if buffer is None or any(part.base is buffer for part in leaves) else unpacked(buffer, tree)
 
 
 def unpacked(buffer: Array, like: Tree) -> Tree:
     """A vector cut into a tree of the shapes of another, without a copy of the numbers."""
-    at, leaves, key = 0, {}, id(buffer)
-    noted = not on_device(buffer)
-
-    def cut(leaf: Array) -> Array:
-        nonlocal at
-        part = buffer[at : at + leaf.size].reshape(leaf.shape)
-        if noted:
-            leaves[id(part)] = weakref.ref(part), at
-        at += leaf.size
-        return part
-
-    tree = rebuilt(cut, like)
-    if noted:
-        _notes[key] = weakref.ref(buffer, lambda gone: _notes.pop(key, None)), leaves
-    return tree
+    shapes, ends, key = [leaf.shape for leaf in plain_leaves(like)], [0], id(buffer)
+    for shape in shapes:
+        ends.append(ends[-1] + math.prod(shape))
+    parts = [buffer[a:b].reshape(shape) for a, b, shape in zip(ends, ends[1:], shapes, strict=False)]
+    if not on_device(buffer):
+        refs = list(map(weakref.ref, parts))
+        starts = dict(zip(map(id, parts), zip(refs, ends, strict=False), strict=True))
+        holding = [ref for ref, part in zip(refs, parts, strict=True) if part.size]
+        _notes[key] = Note(weakref.ref(buffer, lambda gone: _notes.pop(key, None)), holding, starts)
+    following = iter(parts)
+    return rebuilt(lambda leaf: next(following), like)
 
 
 def follow_each_other(parts: list[Array]) -> bool:
     """Whether the parts are of one buffer, from its beginning on, without a gap."""
     buffer, at = parts[0].base, 0
+    note = _notes.get(id(buffer))
+    known = [ref() for ref in note.leaves] if note is not None and note.buffer() is buffer else []
+    if len(known) == len(parts) and all(map(operator.is_, known, parts)):  # as `unpacked` left them
+        return True
     for part in parts:
         if part.base is not buffer or start_of(part) != at:
             return False
@@ -95,9 +111,8 @@ def start_of(leaf: Array) -> int | None:
     buffer = leaf.base
     note = _notes.get(id(buffer))
     if note is not None:
-        known, leaves = note
-        part, start = leaves.get(id(leaf), (None, 0))
-        return start if known() is buffer and part is not None and part() is leaf else None
+        part, start = note.starts.get(id(leaf), (None, 0))
+        return start if note.buffer() is buffer and part is not None and part() is leaf else None
     if buffer is None or buffer.ndim != 1 or not on_device(buffer) or not leaf.flags.c_contiguous:
         return None
     return (int(leaf.data.ptr) - int(buffer.data.ptr)) // int(leaf.itemsize)

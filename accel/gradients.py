@@ -12,7 +12,7 @@ from autograd.extend import SparseObject
 from autograd.tracer import isbox, new_box, trace_stack
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.buffers import packed, plain_leaves, rebuilt
+from evenflow.accel.buffers import joined, packed, plain_leaves, rebuilt, unpacked
 from evenflow.accel.fused import add_nothing
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.trees import Array, Tree
@@ -23,24 +23,22 @@ def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree
     if any(map(isbox, plain_leaves(params))):  # inside a trace of someone else's
         return definitions["gradients.value_and_gradient"](loss, params, *args)  # type: ignore[return-value]
     params = packed(params)
-    nodes: list[VJPNode] = []
+    leaves = plain_leaves(params)
+    roots = [VJPNode.new_root() for _ in leaves]
     with trace_stack.new_trace() as trace:
-        def boxed(leaf: Array) -> Any:
-            nodes.append(VJPNode.new_root())
-            return new_box(leaf, trace, nodes[-1])
-
-        out = loss(rebuilt(boxed, params), *args)
-    if not isbox(out) or out._trace != trace:  # it does not depend on the parameters
-        return out, rebuilt(lambda leaf: module_of(leaf).zeros_like(leaf), params)
-    value, found = out._value, backward(out._node, out._value)
-    roots = iter(nodes)
-
-    def gradient(leaf: Array) -> Array:
-        g = found.get(next(roots))
-        return module_of(leaf).zeros_like(leaf) if g is None else g.astype(leaf.dtype, copy=False)
-
-    gradients = rebuilt(gradient, params)
-    return value, gradients if isbox(value) else packed(gradients)
+        boxes = iter([new_box(leaf, trace, root) for leaf, root in zip(leaves, roots, strict=True)])
+        out = loss(rebuilt(lambda leaf: next(boxes), params), *args)
+    traced = isbox(out) and out._trace == trace  # if not, the loss does not depend on the parameters
+    value, found = (out._value, backward(out._node, out._value)) if traced else (out, {})
+    gradients = [
+        found[root].astype(leaf.dtype, copy=False) if root in found else module_of(leaf).zeros_like(leaf)
+        for root, leaf in zip(roots, leaves, strict=True)
+    ]
+    buffer = None if isbox(value) else joined(gradients)
+    if buffer is None:
+        following = iter(gradients)
+        return value, rebuilt(lambda leaf: next(following), params)
+    return value, unpacked(buffer, params)
 
 
 def backward(end: Any, value: Array) -> dict[Any, Array]:

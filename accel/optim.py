@@ -20,7 +20,7 @@ PIECE = 2**14  # numbers
 
 def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
     """optim.Adam.update."""
-    check_same_shapes(params, grads)
+    check_shapes(params, grads)
     buffers: list[Any] = [flat(tree) for tree in (params, grads, state["m"], state["v"])]
     if any(buffer is None or buffer.dtype != buffers[0].dtype for buffer in buffers):  # leaves of several dtypes
         return definitions["optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
@@ -32,10 +32,9 @@ def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate:
     return theta, {"t": np.array(t), "m": m, "v": v}
 
 
-def check_same_shapes(params: Tree, grads: Tree) -> None:
+def check_shapes(params: Tree, grads: Tree) -> None:
     """Where a leaf of the gradient has another shape the definition says so."""
-    shapes = [[leaf.shape for leaf in plain_leaves(tree)] for tree in (params, grads)]
-    if shapes[0] != shapes[1]:
+    if [leaf.shape for leaf in plain_leaves(params)] != [leaf.shape for leaf in plain_leaves(grads)]:
         tree_map(like_leaf, grads, params)
 
 

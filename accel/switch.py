@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from evenflow.accel import (
     bijections,
+    chain,
     densities,
     devices,
     energies,
@@ -26,7 +27,7 @@ Table = Mapping[str, Callable[..., Any]]
 
 FUSED: Table = {
     name: function
-    for module in (networks, bijections, spline, densities, energies, special, scores, gradients, optim, mcmc)
+    for module in (networks, bijections, chain, spline, densities, energies, special, scores, gradients, optim, mcmc)
     for name, function in module.REPLACEMENTS.items()
 }
 BACKENDS: dict[str, Callable[[], Table]] = {

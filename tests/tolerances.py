@@ -50,4 +50,4 @@ def agreement(
     """
     off = np.max([np.abs(other - exact) for other in nearby] + [0 * np.abs(exact)], axis=0)
     largest = max(1.0, size, float(np.max(np.abs(exact), initial=0.0)))
-    return ROUNDINGS * (off + eps(dtype) * largest)
+    return np.asarray(ROUNDINGS * (off + eps(dtype) * largest))

@@ -9,6 +9,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.bijections.contract import Bijection, check_input
+from evenflow.reference.dispatch import replaceable
 from evenflow.reference.trees import Array, Tree
 
 
@@ -36,6 +37,7 @@ class Chain:
     def init(self, rng: onp.random.Generator) -> Tree:
         return [layer.init(rng) for layer in self.layers]
 
+    @replaceable
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         log_det = np.zeros_like(z[:, 0])
@@ -44,6 +46,7 @@ class Chain:
             log_det = log_det + change
         return z, log_det
 
+    @replaceable
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         log_det = np.zeros_like(x[:, 0])

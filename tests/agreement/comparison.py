@@ -5,6 +5,7 @@ may lie between them is told by the reference itself: by how much its own result
 by one rounding (tests/tolerances.py).
 """
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import autograd.numpy as anp
@@ -62,8 +63,12 @@ def agree(
         check(host(list(outputs(f, placed))), lambda each: each[0])
         check(host(list(together(f, placed, used))), list)
         for name in args:
-            check(host(alone(f, placed, name, used)), lambda each, name=name: each[1][name])
+            check(host(alone(f, placed, name, used)), partial(gradient_of, name))
         tree_map(np.testing.assert_array_equal, host(placed), before)
+
+
+def gradient_of(name: str, result: tuple[list[Array], Tree]) -> Tree:
+    return result[1][name]
 
 
 def off_by_one(a: Array, dtype: Any, seed: int) -> Array:

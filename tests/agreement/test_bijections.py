@@ -29,7 +29,8 @@ from tests.agreement.comparison import agree, agreement, cotangents, dtypes, few
 from tests.strategies import generator, randomise, seeds
 
 transformers = st.sampled_from([
-    AffineTransformer(), AffineTransformer(0.5), SplineTransformer(2, 1.5), SplineTransformer(5, 3.0), CircularSplineTransformer(3),
+    AffineTransformer(), AffineTransformer(0.5), SplineTransformer(2, 1.5), SplineTransformer(5, 3.0),
+    CircularSplineTransformer(3),
 ])
 masks = st.lists(st.booleans(), min_size=1, max_size=5).filter(lambda mask: not all(mask)).map(tuple)
 hiddens = st.sampled_from([(), (5,), (6, 4)])
@@ -117,8 +118,8 @@ def test_points_on_knots_belong_to_the_reference_s_bin(core: Any, where: str, dt
     other = np.array([-3.0, -1.5, -1.0, 2.0, 2.25])
     points = np.concatenate([knots, [-3.0, 8.0, 1000.0, -1000.0]])
     x, y = (knots, other) if core is rational_quadratic_spline else (other, knots)
-    many = lambda row: np.tile(row, (len(points), 1))
-    args = in_dtype({"v": points, "x": many(x), "y": many(y), "slopes": many([0.5, 2.0, 1.0, 0.25, 3.0])}, dtype)
+    x, y, slopes = (np.tile(row, (len(points), 1)) for row in (x, y, np.array([0.5, 2.0, 1.0, 0.25, 3.0])))
+    args = in_dtype({"v": points, "x": x, "y": y, "slopes": slopes}, dtype)
     agree(where, lambda v, x, y, slopes: core(v, x, y, slopes), args, used, rounded=False)
 
 

@@ -46,7 +46,8 @@ def steps(name: str, count: int = 12) -> tuple[Any, list[dict[str, float]], Any]
     state = type(state)(*(placed(part, "float64") for part in state))
     for _ in range(count):
         data = placed(rng.standard_normal((10, 2)) + 1, "float64")
-        state, info = algorithm.step(state, data, placed(algorithm.noise(streams(rng, "float64")), "float64"), Rates(0.01, 0.01))
+        noise = placed(algorithm.noise(streams(rng, "float64")), "float64")
+        state, info = algorithm.step(state, data, noise, Rates(0.01, 0.01))
         infos.append(info)
     return state, infos, algorithm.log_density(state, here(generator(5).standard_normal((4, 2))))
 

@@ -30,8 +30,8 @@ Numbers = np.random.Generator
 
 def tree(rng: Numbers, dtype: Any = np.float64, other: Any = None) -> Tree:
     """Leaves of all sorts: no axes, no entries, in lists and dicts; one of another dtype where asked for."""
-    drawn = {"a": [{"W": rng.standard_normal((3, 4)), "b": rng.standard_normal(4)}, {"W": rng.standard_normal((0, 2))}],
-             "s": np.array(rng.standard_normal()), "t": rng.standard_normal(5)}
+    drawn: Tree = {"a": [{"W": rng.standard_normal((3, 4)), "b": rng.standard_normal(4)}, {"W": rng.standard_normal((0, 2))}],
+                   "s": np.array(rng.standard_normal()), "t": rng.standard_normal(5)}
     return {**tree_map(lambda leaf: leaf.astype(dtype), drawn), "t": drawn["t"].astype(other or dtype)}
 
 

@@ -64,7 +64,7 @@ def test_a_training_step_of_the_two_dimensional_flow(rows: int) -> None:
 
 
 @pytest.mark.parametrize(("more", "expected"), [({}, 173), ({"clip": 100.0}, 176), ({"average_decay": 0.9}, 176)])
-def test_a_whole_step_of_the_training_loop(more: dict[str, float], expected: int) -> None:
+def test_a_whole_step_of_the_training_loop(more: dict[str, Any], expected: int) -> None:
     """With the norm, the looks at what is not finite, and what the settings ask for."""
     flow = realnvp(2, 8, (64, 64))
 

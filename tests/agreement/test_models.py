@@ -48,7 +48,10 @@ PAIRS = [
     and (kind in ("likelihood", "energy", "quantile") or name in ("realnvp", "saef, coupling", "saef, dense"))
 ]
 USUAL = {"aqf": "quantile", "saef": "energy", "dense": "energy"}  # of the first word of a name; else the likelihood
-TRAINED = [(name, kind) for name, kind in PAIRS if kind == USUAL.get(re.split("[, ]", name)[0], "likelihood") or name == "saef, coupling"]
+TRAINED = [
+    (name, kind) for name, kind in PAIRS
+    if name == "saef, coupling" or kind == USUAL.get(re.split("[, ]", name)[0], "likelihood")
+]
 
 
 def numbers(model: Any, dtype: Any = np.float64, n: int = N) -> dict[str, Tree]:
@@ -183,7 +186,8 @@ def test_runs(where: str, name: str, tmp_path: Path) -> None:
         assert on_its_device(where, run.params)
         found = used(run, levels)
         again = used(load_flow(tmp_path), levels)
-    for result in (found, again, used(load_flow(tmp_path), levels), used(train_on(config, table(levels), tmp_path, True), levels)):
+    read, resumed = load_flow(tmp_path), train_on(config, table(levels), tmp_path, True)
+    for result in (found, again, used(read, levels), used(resumed, levels)):
         for a, e in zip(result, expected, strict=True):
             assert type(a) is np.ndarray
             np.testing.assert_allclose(a, e, rtol=1e-7, atol=1e-7)

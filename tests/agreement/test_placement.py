@@ -1,6 +1,9 @@
 """The switch and what it switches: where numbers live, what noise is drawn, what is there and what is missing."""
 import contextvars
 import ctypes
+import importlib
+import platform
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +29,9 @@ from tests.agreement.comparison import agreement
 from tests.strategies import generator
 
 ON_DEVICE = BACKENDS[1:]
-TREE: Tree = {"x": np.ones((2, 3)), "many": [np.zeros(2, np.float32), np.array(1.5)], "index": np.arange(3), "who": np.array([True])}
+TREE: Tree = {
+    "x": np.ones((2, 3)), "many": [np.zeros(2, np.float32), np.array(1.5)], "index": np.arange(3), "who": np.array([True]),
+}
 
 
 # ------------------------------------------------------------------------------------------------- where numbers live
@@ -224,7 +229,7 @@ def test_the_environment_names_the_backend(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_names_that_are_none() -> None:
-    with pytest.raises(ValueError, match="unknown backend 'jax'.* Known: reference, numpy, cupy"):
+    with pytest.raises(ValueError, match=r"unknown backend 'jax'.* Known: reference, numpy, cupy"):
         accel.use("jax")
     with pytest.raises(ValueError, match="unknown noise 'hosts', did you mean 'host'"):
         accel.use("numpy", "hosts")
@@ -292,7 +297,7 @@ def test_cupy_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> Any:
         raise ImportError("libcudart.so is not there")
 
-    monkeypatch.setattr(devices.importlib, "import_module", refuse)
+    monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(accel.Unavailable, match="needs CuPy, which is not installed"):
         devices.import_cupy()
 
@@ -336,8 +341,8 @@ def test_freed_memory_is_kept_under_glibc_alone(
     system: str, libc: str, expected: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     C.said = []
-    monkeypatch.setattr(devices.sys, "platform", system)
-    monkeypatch.setattr(devices.platform, "libc_ver", lambda: (libc, "2.36"))
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, "2.36"))
     monkeypatch.setattr(ctypes, "CDLL", C)
     devices.keep_freed_memory.__wrapped__()
     assert C.said == expected
