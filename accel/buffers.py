@@ -4,21 +4,30 @@ A step of an optimiser is then one operation instead of one for each leaf, and a
 without a copy. Whoever cuts a buffer into leaves leaves a note of it here, so that it is found again from the leaves alone:
 trees stay plain dicts and lists. Leaves that came from elsewhere are copied into a new buffer.
 """
+import itertools
 import math
 import operator
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
 
 from evenflow.accel.backends import module_of, on_device
 from evenflow.reference.trees import Array, Tree
 
 
-class Note(NamedTuple):
+@dataclass
+class Note:
     """How a buffer was cut, without keeping it or its leaves alive."""
-    buffer: Any                          # a weak reference, as all others here
-    leaves: list[Any]                    # those that hold numbers, in their order
-    starts: dict[int, tuple[Any, int]]   # id(leaf) -> the leaf, where it begins
+    buffer: Any         # a weak reference, as those to the leaves
+    leaves: list[Any]   # in their order
+    ends: list[int]     # where each begins, and where the last one ends
+
+    @cached_property
+    def starts(self) -> dict[int, tuple[Any, int]]:
+        """id(leaf) -> the leaf, where it begins."""
+        return {id(ref()): (ref, start) for ref, start in zip(self.leaves, self.ends, strict=False)}
 
 
 _notes: dict[int, Note] = {}  # id(buffer) -> its note
@@ -59,9 +68,15 @@ def flat(tree: Tree) -> Array | None:
 def joined(leaves: list[Array]) -> Array | None:
     """The same for a tree's leaves."""
     parts = [leaf for leaf in leaves if leaf.size]
-    if not parts or any(part.dtype != parts[0].dtype for part in parts):
+    if not parts:
         return None
     buffer = parts[0].base
+    note = _notes.get(id(buffer))
+    known = [ref() for ref in note.leaves] if note is not None and note.buffer() is buffer else []
+    if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):  # as `unpacked` left them
+        return buffer
+    if any(part.dtype != parts[0].dtype for part in parts):
+        return None
     if buffer is not None and follow_each_other(parts) and buffer.size == sum(part.size for part in parts):
         return buffer
     return module_of(*parts).concatenate([part.reshape(-1) for part in parts])
@@ -76,26 +91,28 @@ def packed(tree: Tree) -> Tree:
 
 def unpacked(buffer: Array, like: Tree) -> Tree:
     """A vector cut into a tree of the shapes of another, without a copy of the numbers."""
-    shapes, ends, key = [leaf.shape for leaf in plain_leaves(like)], [0], id(buffer)
-    for shape in shapes:
-        ends.append(ends[-1] + math.prod(shape))
-    parts = [buffer[a:b].reshape(shape) for a, b, shape in zip(ends, ends[1:], shapes, strict=False)]
+    shapes, key = tuple(leaf.shape for leaf in plain_leaves(like)), id(buffer)
+    ends = ends_of(shapes)
+    parts = [
+        buffer[a:b] if len(shape) == 1 else buffer[a:b].reshape(shape)
+        for a, b, shape in zip(ends, ends[1:], shapes, strict=False)
+    ]
     if not on_device(buffer):
-        refs = list(map(weakref.ref, parts))
-        starts = dict(zip(map(id, parts), zip(refs, ends, strict=False), strict=True))
-        holding = [ref for ref, part in zip(refs, parts, strict=True) if part.size]
-        _notes[key] = Note(weakref.ref(buffer, lambda gone: _notes.pop(key, None)), holding, starts)
+        forget = weakref.ref(buffer, lambda gone: _notes.pop(key, None))
+        _notes[key] = Note(forget, list(map(weakref.ref, parts)), ends)
     following = iter(parts)
     return rebuilt(lambda leaf: next(following), like)
+
+
+@cache
+def ends_of(shapes: tuple[tuple[int, ...], ...]) -> list[int]:
+    """Where arrays of these shapes begin behind each other, and where the last one ends."""
+    return [0, *itertools.accumulate(map(math.prod, shapes))]
 
 
 def follow_each_other(parts: list[Array]) -> bool:
     """Whether the parts are of one buffer, from its beginning on, without a gap."""
     buffer, at = parts[0].base, 0
-    note = _notes.get(id(buffer))
-    known = [ref() for ref in note.leaves] if note is not None and note.buffer() is buffer else []
-    if len(known) == len(parts) and all(map(operator.is_, known, parts)):  # as `unpacked` left them
-        return True
     for part in parts:
         if part.base is not buffer or start_of(part) != at:
             return False
