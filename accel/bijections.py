@@ -5,6 +5,7 @@ r"""Coupling layers, network and transformer in one operation; affine and spline
 Backward, from the adjoints of x and log_det: through tau to those of z_B and raw, from raw through the network to those of
 z_A, c and the parameters; the adjoint of x_A passes, and the network's is added to it.
 """
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,8 +64,10 @@ class Layer(NamedTuple):
     back: bool           # data -> noise
 
 
-def forward(layer: Layer, z: Array, context: Array | None, *leaves: Array) -> tuple[tuple[Array, Array], Any]:
-    raw, saved = through(layer.net, e.with_ones(z, layer.passing), context, leaves)
+def forward(
+    layer: Layer, z: Array, context: Array | None, *leaves: Array, keep: bool = True
+) -> tuple[tuple[Array, Array], Any]:
+    raw, saved = through(layer.net, e.with_ones(z, layer.passing), context, leaves, keep)
     x, log_det, kept = layer.transformer.forward(z, raw, layer.moved, layer.back)
     return (x, log_det), (layer, saved, kept)
 
@@ -81,7 +84,7 @@ def backward(kept: Any, wanted: tuple[int, ...], g_x: Array | None, g_log_det: A
     return [g_z if i == 1 else g_context if i == 2 else grads[i - 3] for i in wanted]
 
 
-coupled = fused(forward, backward)
+coupled = fused(forward, backward, partial(forward, keep=False))
 
 
 def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:

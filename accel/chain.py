@@ -5,10 +5,13 @@ draws: x (m n, d), one draw after the other, and context (n, c); its products ar
 """
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from evenflow.accel import bijections
+from evenflow.accel.backends import on_device
 from evenflow.accel.bijections import Layer, layer_of
 from evenflow.accel.fused import fused
-from evenflow.accel.networks import arrays
+from evenflow.accel.networks import ROWS, arrays
 from evenflow.reference.bijections import Bijection, Chain, Coupling
 from evenflow.reference.bijections.contract import check_input
 from evenflow.reference.dispatch import definitions
@@ -21,14 +24,27 @@ class Stack(NamedTuple):
     counts: list[int]
 
 
-def forward(stack: Stack, x: Array, context: Array | None, *leaves: Array) -> tuple[tuple[Array, Array], Any]:
+def forward(
+    stack: Stack, x: Array, context: Array | None, *leaves: Array, keep: bool = True
+) -> tuple[tuple[Array, Array], Any]:
     log_det, kept, at = None, [], 0
     for layer, count in zip(*stack, strict=True):
         c = context if layer.net.has_context else None
-        (x, change), saved = bijections.forward(layer, x, c, *leaves[at : at + count])
+        (x, change), saved = bijections.forward(layer, x, c, *leaves[at : at + count], keep=keep)
         log_det, at = change if log_det is None else log_det + change, at + count
-        kept.append(saved)
+        if keep:
+            kept.append(saved)
     return (x, log_det), (stack, kept)
+
+
+def plain(stack: Stack, x: Array, context: Array | None, *leaves: Array) -> tuple[tuple[Array, Array], Any]:
+    """No way back: on the host, some rows through all layers before the next, so that they stay in the cache."""
+    if on_device(x) or len(x) <= ROWS or (context is not None and len(context) != len(x)):
+        return forward(stack, x, context, *leaves, keep=False)
+    rows = [slice(at, at + ROWS) for at in range(0, len(x), ROWS)]
+    parts = [forward(stack, x[r], None if context is None else context[r], *leaves, keep=False)[0] for r in rows]
+    image, log_det = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return (image, log_det), None
 
 
 def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Array | None) -> list[Array]:
@@ -47,7 +63,7 @@ def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Ar
     return [g if i == 1 else of_context if i == 2 else of_leaves[i - 3] for i in wanted]
 
 
-chained = fused(forward, backward)
+chained = fused(forward, backward, plain)
 
 
 def through(chain: Chain, params: Tree, x: Array, context: Array | None, back: bool) -> tuple[Array, Array] | None:

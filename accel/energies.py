@@ -50,8 +50,8 @@ def log_p_of(model: Known, E: Array, x: Array) -> Array:
     return -E - 0.5 * (w * w).sum(axis=1) - x.shape[1] * (0.5 * LOG_2PI + math.log(model.sd))
 
 
-def forward(model: Known, x: Array, *leaves: Array) -> tuple[tuple[Array], Any]:
-    E, saved = through(model.net, with_ones(x, list(range(x.shape[1]))), None, leaves)
+def forward(model: Known, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array], Any]:
+    E, saved = through(model.net, with_ones(x, list(range(x.shape[1]))), None, leaves, keep)
     return (log_p_of(model, E[:, 0], x),), (model, x, saved)
 
 
@@ -63,7 +63,7 @@ def backward(kept: tuple[Known, Array, Any], wanted: tuple[int, ...], g: Array) 
     return [g_x if i == 1 else grads[i - 2] for i in wanted]
 
 
-tilted = fused(forward, backward)
+tilted = fused(forward, backward, partial(forward, keep=False))
 
 
 def log_density(ebm: EBM, params: Tree, x: Array) -> Array:

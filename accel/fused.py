@@ -39,11 +39,14 @@ def add_nothing(total: Array) -> Array:
     return total
 
 
-def fused(forward: Forward, backward: Backward) -> Callable[..., tuple[Array, ...]]:
-    """One operation on the tape out of its two directions. All its outputs come back, as a tuple."""
+def fused(forward: Forward, backward: Backward, plain: Forward | None = None) -> Callable[..., tuple[Array, ...]]:
+    """One operation on the tape out of its two directions. All its outputs come back, as a tuple.
+
+    plain: the way forth where there will be no way back, if that can be had for less.
+    """
     def call(*args: Any) -> tuple[Array, ...]:
         if not any(map(isbox, args)):
-            return forward(*args)[0]
+            return (plain or forward)(*args)[0]
         tape = Tape(forward, backward)
         first = _first(tape, *args)
         return (first, *(_further(tape, i, first) for i in range(1, len(tape.outputs))))

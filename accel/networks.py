@@ -57,8 +57,10 @@ class Saved(NamedTuple):
     pieces: list[Piece]
 
 
-def through(net: Layers, h: Array, context: Array | None, leaves: Sequence[Array]) -> tuple[Array, Saved]:
-    """[x, 1] (m n, inputs + 1), context (n, c), leaves W, b, (C), W, b, ... -> (m n, outputs)."""
+def through(
+    net: Layers, h: Array, context: Array | None, leaves: Sequence[Array], keep: bool = True
+) -> tuple[Array, Saved]:
+    """[x, 1] (m n, inputs + 1), context (n, c), leaves W, b, (C), W, b, ... -> (m n, outputs). keep: for a way back."""
     masks = net.masks or [None] * len(leaves)
     W, b, C = leaves[:: net.each], leaves[1 :: net.each], list(leaves[2 :: net.each]) if net.has_context else []
     stacks = [stacked(w, bias) if mask is None else masked(w, bias, mask) for w, bias, mask in zip(W, b, masks, strict=False)]
@@ -71,10 +73,11 @@ def through(net: Layers, h: Array, context: Array | None, leaves: Sequence[Array
             a = here @ stack
             if context is not None:
                 e.add_context(a, extra[depth][piece.shared])
-            piece.h.append(here)
+            if keep:
+                piece.h.append(here)
+                piece.a.append(a if net.activation in e.BY_INPUT else None)
             if depth < len(stacks) - 1:
                 here = e.activate(a, net.activation)
-                piece.a.append(a if net.activation in e.BY_INPUT else None)
         if out is not None:
             out[piece.rows] = a
     return (a if out is None else out), Saved(stacks, C, context, parts)
@@ -159,8 +162,10 @@ def inner(g: Array, stack: Array) -> Array:
     return g @ W.T
 
 
-def forward(net: Layers, x: Array, context: Array | None, *leaves: Array) -> tuple[tuple[Array], Any]:
-    out, saved = through(net, e.with_ones(x, list(range(x.shape[1]))), context, leaves)
+def forward(
+    net: Layers, x: Array, context: Array | None, *leaves: Array, keep: bool = True
+) -> tuple[tuple[Array], Any]:
+    out, saved = through(net, e.with_ones(x, list(range(x.shape[1]))), context, leaves, keep)
     return (out,), (net, saved)
 
 
@@ -170,7 +175,7 @@ def backward(kept: tuple[Layers, Saved], wanted: tuple[int, ...], g: Array) -> l
     return [x if i == 1 else context if i == 2 else grads[i - 3] for i in wanted]
 
 
-perceptron = fused(forward, backward)
+perceptron = fused(forward, backward, functools.partial(forward, keep=False))
 
 
 def arrays(params: Tree, has_context: bool) -> list[Array]:

@@ -144,6 +144,19 @@ BLOCK_MAPS: dict[str, Any] = {
 }
 
 
+@agreement("bijections.compose.Chain.forward", "bijections.compose.Chain.inverse")
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+@pytest.mark.parametrize("name", [name for name in BLOCK_MAPS if name != "not a chain"])
+@settings(few, max_examples=6)
+@given(seeds, dtypes, cotangents, st.sampled_from([1, 7]), st.sampled_from([3, 1024]))
+def test_chains(where: str, way: str, name: str, seed: int, dtype: Any, used: str, n: int, piece: int) -> None:
+    T, rng = BLOCK_MAPS[name], generator(seed)
+    args = {"params": randomise(T.init(rng), rng), "v": rng.standard_normal((n, 2)), "context": rng.standard_normal((n, 2))}
+    with mock.patch.object(networks, "ROWS", piece):
+        agree(where, lambda params, v, context: getattr(T, way)(params, v, context), in_dtype(args, dtype), used)
+
+
 @agreement("saef.draws_of")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", BLOCK_MAPS)
