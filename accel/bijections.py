@@ -78,7 +78,7 @@ def backward(kept: Any, wanted: tuple[int, ...], g_x: Array | None, g_log_det: A
         g_x = np.zeros_like(state[0])
     g_z, g_raw = layer.transformer.backward(state, g_x, g_log_det, layer.moved, layer.back)
     through_x = 1 in wanted and bool(layer.passing)
-    g_A, g_context, grads = back_through(layer.net, saved, g_raw, max(wanted) > 2, through_x, 2 in wanted)
+    g_A, g_context, grads = back_through(layer.net, saved, g_raw, max(wanted, default=0) > 2, through_x, 2 in wanted)
     if g_A is not None:
         e.add_columns(g_z, layer.passing, g_A)
     return [g_z if i == 1 else g_context if i == 2 else grads[i - 3] for i in wanted]

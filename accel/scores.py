@@ -25,24 +25,24 @@ from evenflow.reference.trees import Array
 
 def cross_sums(f: PairFunction, draws: Array, y: Array) -> Array:
     """sum_i f(x_i, y_j) for every j: draws (m, n, d) or (m, d), y (n, d) -> (n,)."""
-    if isinstance(f, Linear):
+    if type(f) is Linear:
         return anp.sum(anp.sum(draws, axis=0) * y, axis=-1)
-    if isinstance(f, DistanceKernel):
+    if type(f) is DistanceKernel:
         lengths = anp.sum(distance(draws, 0.0, f.beta), axis=0) + draws.shape[0] * distance(y, 0.0, f.beta)
         return lengths - cross_sums(Distance(f.beta), draws, y)
-    if not isinstance(f, Distance | RBF):
+    if type(f) not in (Distance, RBF):
         return definitions["scores.pairs.cross_sums"](f, draws, y)
     return (cross_each if draws.ndim == 3 else cross_shared)(f, draws, y)
 
 
 def within_sum(f: PairFunction, draws: Array) -> Array:
     """sum_{i<j} f(x_i, x_j): draws (m, n, d) -> (n,), or (m, d) -> a scalar."""
-    if isinstance(f, Linear):
+    if type(f) is Linear:
         return (anp.sum(anp.sum(draws, axis=0) ** 2, axis=-1) - anp.sum(anp.sum(draws**2, axis=-1), axis=0)) / 2
-    if isinstance(f, DistanceKernel):
+    if type(f) is DistanceKernel:
         lengths = anp.sum(distance(draws, 0.0, f.beta), axis=0)
         return (draws.shape[0] - 1) * lengths - within_sum(Distance(f.beta), draws)
-    if not isinstance(f, Distance | RBF):
+    if type(f) not in (Distance, RBF):
         return definitions["scores.pairs.within_sum"](f, draws)
     return (within_each if draws.ndim == 3 else within_shared)(f, draws)
 
@@ -51,7 +51,7 @@ def cross_shared(f: Radial, draws: Array, y: Array) -> Array:
     """The gradient by x_i needs the cotangents g_j, unknown in the sweep. They are nearly always equal (a mean over the
     observations), so the sweep takes them for ones; where they turn out to differ, there is a second one."""
     by_draws, by_y = isbox(draws), isbox(y)
-    if on_device(draws) and isinstance(f, Distance):
+    if on_device(draws) and type(f) is Distance:
         return cross_by_kernel(f.beta, draws, y)
 
     def forward(x: Array, y: Array) -> Any:
@@ -85,7 +85,7 @@ def within_shared(f: Radial, draws: Array) -> Array:
     traced = isbox(draws)
 
     def forward(x: Array) -> Any:
-        if on_device(x) and isinstance(f, Distance):
+        if on_device(x) and type(f) is Distance:
             sums, gradient = kernels.pair_sums(x, x, f.beta, gradient=traced)
             return (sums.sum() / 2,), gradient
         sums, early, late = sweep(f, x, None, (traced, traced))

@@ -34,7 +34,7 @@ def launches(call: Callable[[], Any]) -> int:
     return count.launches
 
 
-SAEF_STEP, SCORE, WALK = 176, 36, 11
+SAEF_STEP, SCORE, WALK = 178, 36, 11
 
 
 def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:
@@ -58,12 +58,12 @@ def test_a_training_step_of_the_two_dimensional_flow(rows: int) -> None:
     """realnvp, 8 layers, 64 x 64: traced operation by operation it takes 677. Whatever the batch."""
     with backend("standin"):
         gradients, wholes = steps(realnvp(2, 8, (64, 64)), Likelihood(), rows)
-    assert gradients[1:] == [165] * 3
-    assert wholes[1:] == [166] * 3
+    assert gradients[1:] == [163] * 3
+    assert wholes[1:] == [164] * 3
     assert wholes[1] < 180
 
 
-@pytest.mark.parametrize(("more", "expected"), [({}, 173), ({"clip": 100.0}, 176), ({"average_decay": 0.9}, 176)])
+@pytest.mark.parametrize(("more", "expected"), [({}, 171), ({"clip": 100.0}, 174), ({"average_decay": 0.9}, 174)])
 def test_a_whole_step_of_the_training_loop(more: dict[str, Any], expected: int) -> None:
     """With the norm, the looks at what is not finite, and what the settings ask for."""
     flow = realnvp(2, 8, (64, 64))
