@@ -30,7 +30,7 @@ def cross_sums(f: PairFunction, draws: Array, y: Array) -> Array:
     if type(f) is DistanceKernel:
         lengths = anp.sum(distance(draws, 0.0, f.beta), axis=0) + draws.shape[0] * distance(y, 0.0, f.beta)
         return lengths - cross_sums(Distance(f.beta), draws, y)
-    if type(f) not in (Distance, RBF):
+    if type(f) is not Distance and type(f) is not RBF:  # a subclass too: it may mean something else
         return definitions["scores.pairs.cross_sums"](f, draws, y)
     return (cross_each if draws.ndim == 3 else cross_shared)(f, draws, y)
 
@@ -42,7 +42,7 @@ def within_sum(f: PairFunction, draws: Array) -> Array:
     if type(f) is DistanceKernel:
         lengths = anp.sum(distance(draws, 0.0, f.beta), axis=0)
         return (draws.shape[0] - 1) * lengths - within_sum(Distance(f.beta), draws)
-    if type(f) not in (Distance, RBF):
+    if type(f) is not Distance and type(f) is not RBF:
         return definitions["scores.pairs.within_sum"](f, draws)
     return (within_each if draws.ndim == 3 else within_shared)(f, draws)
 
