@@ -70,10 +70,11 @@ def activate_back(g: Array, a: Any, h: Array, activation: str) -> Array:
     if activation == "tanh":
         slope = y * y
         np.subtract(1, slope, out=slope)
-    elif activation == "relu":
-        slope = y > 0
-    elif activation == "leaky_relu":
-        slope = np.maximum(y > 0, g.dtype.type(LEAK))
+    elif activation in ("relu", "leaky_relu"):
+        slope = np.empty_like(g)
+        np.greater(y, 0, out=slope, casting="unsafe")  # 0 and 1 in g's own dtype: a product with bools would convert them
+        if activation == "leaky_relu":
+            np.maximum(slope, g.dtype.type(LEAK), out=slope)
     elif activation == "softplus":
         slope = sigmoid(a)
     elif activation == "silu":
