@@ -50,20 +50,24 @@ def agree(
     nearby = [together(f, tree_map(lambda a, r=r: off_by_one(a, dtype, r), wide), used) for r in range(3 * rounded)]
     size = max(float(np.max(np.abs(leaf), initial=0.0)) for leaf in leaves(args))
 
-    def check(fast: Any, pick: Callable[[Any], Any]) -> None:
+    def check(fast: Any, pick: Callable[[Any], Any], dtypes: set[Any]) -> None:
         result, *others = (list(leaves(pick(each))) for each in (exact, *nearby))
         for i, (a, e) in enumerate(zip(leaves(fast), result, strict=True)):
-            assert (a.dtype, a.shape) == (dtype, np.shape(e))
+            assert a.dtype in dtypes
+            assert a.shape == np.shape(e)
             np.testing.assert_array_less(
                 np.abs(a - e), tolerances.agreement(dtype, e, [np.asarray(other[i]) for other in others], size)
             )
 
-    with backend(where):
+    kept = {np.dtype(dtype)}
+    promoted = kept | {np.dtype(np.float64)} if where == "numpy" else kept  # by autograd's rules, there as they come
+    # A product of finite matrices has, once in thousands of runs, raised the flag "invalid"; a NaN would fail below.
+    with backend(where), np.errstate(invalid="ignore"):
         placed = here(args)
-        check(host(list(outputs(f, placed))), lambda each: each[0])
-        check(host(list(together(f, placed, used))), list)
+        check(host(list(outputs(f, placed))), lambda each: each[0], kept)
+        check(host(list(together(f, placed, used))), list, kept)
         for name in args:
-            check(host(alone(f, placed, name, used)), partial(gradient_of, name))
+            check(host(alone(f, placed, name, used)), partial(gradient_of, name), promoted)
         tree_map(np.testing.assert_array_equal, host(placed), before)
 
 
