@@ -82,16 +82,17 @@ def joined(leaves: list[Array]) -> Array | None:
     return module_of(*parts).concatenate([part.reshape(-1) for part in parts])
 
 
-def packed(tree: Tree) -> Tree:
-    """The same tree with its leaves in one buffer."""
-    leaves = plain_leaves(tree)
+def packed(tree: Tree, leaves: list[Array] | None = None) -> Tree:
+    """The same tree with its leaves in one buffer. leaves: its own, if known."""
+    leaves = plain_leaves(tree) if leaves is None else leaves
     buffer = joined(leaves)
-    return tree if buffer is None or any(part.base is buffer for part in leaves) else unpacked(buffer, tree)
+    whole = buffer is None or any(leaf.base is buffer for leaf in leaves)
+    return tree if whole else unpacked(buffer, tree, leaves)
 
 
-def unpacked(buffer: Array, like: Tree) -> Tree:
-    """A vector cut into a tree of the shapes of another, without a copy of the numbers."""
-    shapes, key = tuple(leaf.shape for leaf in plain_leaves(like)), id(buffer)
+def unpacked(buffer: Array, like: Tree, leaves: list[Array] | None = None) -> Tree:
+    """A vector cut into a tree of the shapes of another, without a copy of the numbers. leaves: those of `like`, if known."""
+    shapes, key = tuple([leaf.shape for leaf in (plain_leaves(like) if leaves is None else leaves)]), id(buffer)
     ends = ends_of(shapes)
     parts = [
         buffer[a:b] if len(shape) == 1 else buffer[a:b].reshape(shape)

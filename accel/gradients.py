@@ -20,9 +20,10 @@ from evenflow.reference.trees import Array, Tree
 
 def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree]:
     """gradients.value_and_gradient. The gradient's leaves are views of one buffer where all have one dtype."""
-    if any(map(isbox, plain_leaves(params))):  # inside a trace of someone else's
+    leaves = plain_leaves(params)
+    if any(map(isbox, leaves)):  # inside a trace of someone else's
         return definitions["gradients.value_and_gradient"](loss, params, *args)  # type: ignore[return-value]
-    params = packed(params)
+    params = packed(params, leaves)
     leaves = plain_leaves(params)
     roots = [VJPNode.new_root() for _ in leaves]
     with trace_stack.new_trace() as trace:
@@ -38,7 +39,7 @@ def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree
     if buffer is None:
         following = iter(gradients)
         return value, rebuilt(lambda leaf: next(following), params)
-    return value, unpacked(buffer, params)
+    return value, unpacked(buffer, params, leaves)
 
 
 def backward(end: Any, value: Array) -> dict[Any, Array]:

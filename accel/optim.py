@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import on_device
-from evenflow.accel.buffers import flat, plain_leaves, start_of, unpacked
+from evenflow.accel.buffers import flat, joined, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import layers
 from evenflow.reference.dispatch import definitions
 from evenflow.reference.optim import Adam, like_leaf
@@ -20,22 +20,18 @@ PIECE = 2**14  # numbers
 
 def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
     """optim.Adam.update."""
-    check_shapes(params, grads)
-    buffers: list[Any] = [flat(tree) for tree in (params, grads, state["m"], state["v"])]
+    leaves = [plain_leaves(tree) for tree in (params, grads, state["m"], state["v"])]
+    if [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
+        tree_map(like_leaf, grads, params)  # which says where
+    buffers: list[Any] = [joined(parts) for parts in leaves]
     if any(buffer is None or buffer.dtype != buffers[0].dtype for buffer in buffers):  # leaves of several dtypes
         return definitions["optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
     t = int(state["t"]) + 1
     first, second = 1 / (1 - optimiser.beta1**t), 1 / (1 - optimiser.beta2**t)
     update: Any = adam_device if on_device(buffers[0]) else adam_host
     moved = update(optimiser, *buffers, float(learning_rate) * first, second)
-    theta, m, v = (unpacked(buffer, params) for buffer in moved)
+    theta, m, v = (unpacked(buffer, params, leaves[0]) for buffer in moved)
     return theta, {"t": np.array(t), "m": m, "v": v}
-
-
-def check_shapes(params: Tree, grads: Tree) -> None:
-    """Where a leaf of the gradient has another shape the definition says so."""
-    if [leaf.shape for leaf in plain_leaves(params)] != [leaf.shape for leaf in plain_leaves(grads)]:
-        tree_map(like_leaf, grads, params)
 
 
 def adam_host(

@@ -30,6 +30,15 @@ def test_import_needs_numpy_and_autograd_only() -> None:
     assert not loaded & {"scipy", "sklearn", "matplotlib", "typer", "rich", "pandas", "torch", "jax"}
 
 
+def test_the_reference_knows_nothing_of_accel() -> None:
+    """Neither by name, nor does it load it."""
+    assert [path for path in (ROOT / "reference").rglob("*.py") if "evenflow.accel" in path.read_text()] == []
+    code = "import sys, evenflow.reference.runs, evenflow.reference.commands; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "evenflow.reference.commands" in loaded
+    assert not any(name.startswith("evenflow.accel") for name in loaded)
+
+
 def test_import_takes_less_than_half_a_second() -> None:
     """Best of five, processor time of the whole process: the machine may be busy."""
     code = "import evenflow.reference, time; print(time.process_time())"
