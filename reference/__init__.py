@@ -21,7 +21,8 @@
     ebm_models, ebm_runs, ebm_sampling, ebm_evaluation             for energy-based models
     estimators, pictures, cli                                      its faces (they need the extras)
 
-    checks, dispatch   bad input gets a clear error; the one seam for faster implementations
+    gradients, placement    the gradient in a tree of parameters; where numbers live
+    checks, dispatch        bad input gets a clear error; the one seam for faster implementations (docs/accel.md)
 """
 from evenflow.reference.aqf import AQF
 from evenflow.reference.densities import DiagonalNormal, Mixture, Normal, StandardNormal, Uniform

@@ -55,7 +55,7 @@ def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:
 
 @pytest.mark.parametrize("rows", [1, 256, 3000])
 def test_a_training_step_of_the_two_dimensional_flow(rows: int) -> None:
-    """realnvp, 8 layers, 64 x 64: traced operation by operation it takes 677. Whatever the batch."""
+    """realnvp, 8 layers, 64 x 64; whatever the batch."""
     with backend("standin"):
         gradients, wholes = steps(realnvp(2, 8, (64, 64)), Likelihood(), rows)
     assert gradients[1:] == [163] * 3
