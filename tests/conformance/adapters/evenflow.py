@@ -1,0 +1,55 @@
+"""evenflow itself: the definitions, their fused twins on NumPy, the same on a CUDA device; the last also in float32.
+
+    evenflow conform evenflow.conformance.adapters.evenflow:reference
+    evenflow conform evenflow.conformance.adapters.evenflow:numpy, :numpy_float32, :cupy
+"""
+from dataclasses import dataclass
+
+from autograd import make_vjp
+
+from evenflow.accel import use
+from evenflow.accel.devices import to_device, to_host
+from evenflow.conformance.adapter import offered, versioned
+from evenflow.conformance.arrays import Arrays, differentiable
+from evenflow.conformance.operations import OPERATIONS
+from evenflow.reference.trees import Tree
+
+
+@dataclass(frozen=True)
+class Evenflow:
+    backend: str
+    dtype: str = "float64"
+
+    @property
+    def name(self) -> str:
+        return f"{versioned('evenflow', 'numpy', 'autograd')}, backend {self.backend}"
+
+    def call(self, operation: str, inputs: Arrays) -> Arrays:
+        f = offered(OPERATIONS, operation)
+        with use(self.backend):
+            return {k: to_host(out) for k, out in f(self.placed(inputs)).items()}
+
+    def vjp(self, operation: str, inputs: Arrays, cotangents: Arrays) -> Arrays:
+        f = offered(OPERATIONS, operation)
+        with use(self.backend):
+            given, weights = self.placed(inputs), self.placed(cotangents)
+            wanted = {k: a for k, a in given.items() if differentiable(inputs[k])}
+
+            def loss(part: Tree) -> Tree:
+                outputs = f({**given, **{k: part[k] for k in wanted}})
+                return sum((w * outputs[k]).sum() for k, w in weights.items())
+
+            pull, total = make_vjp(loss)(wanted)
+            return {k: to_host(g) for k, g in pull(total * 0 + 1).items()}
+
+    def placed(self, arrays: Arrays) -> dict[str, Tree]:
+        """On the device, where there is one: floating-point arrays alone; choices, masks and indices stay with the host."""
+        if self.backend != "cupy":
+            return dict(arrays)
+        return {k: to_device(a) if differentiable(a) else a for k, a in arrays.items()}
+
+
+reference = Evenflow("reference")
+numpy = Evenflow("numpy")
+numpy_float32 = Evenflow("numpy", "float32")
+cupy = Evenflow("cupy")

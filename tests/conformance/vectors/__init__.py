@@ -1,0 +1,1 @@
+"""The files: one an operation, written by `python -m tests.vectors`."""
