@@ -9,11 +9,6 @@ from evenflow.accel.switch import BACKENDS, VARIABLE, use
 from evenflow.reference import cli
 
 
-def main() -> None:
-    """The entry point. `evenflow --help` says the rest."""
-    cli.main(extend)
-
-
 def extend(app: Any) -> None:
     """Give every command the option and add the command `backends`."""
     for command in app.registered_commands:

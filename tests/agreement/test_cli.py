@@ -126,7 +126,7 @@ def test_the_entry_point_has_the_option() -> None:
     shown = [subprocess.run(
         [sys.executable, "-c", f"import sys; sys.argv = ['evenflow', 'sample', '--help']; from {module} import main; main()"],
         capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"},
-    ).stdout for module in ("evenflow.accel.cli", "evenflow.reference.cli")]
+    ).stdout for module in ("evenflow.conformance.cli", "evenflow.reference.cli")]
     assert ["--backend" in text for text in shown] == [True, False]
     assert "reference|numpy|cupy" in shown[0]
     assert "EVENFLOW_BACKEND" in shown[0]

@@ -93,7 +93,10 @@ def distance(name: str, got: Arrays, want: np.ndarray, allowed: float, dtype: st
     """The largest error of one array in tolerances, and what is wrong with it, if anything."""
     if name not in got:
         return math.inf, f"{name} is missing"
-    answer = np.asarray(got[name])
+    try:
+        answer = np.asarray(got[name])
+    except (ValueError, TypeError, RuntimeError) as error:
+        return math.inf, f"{name} is no array: {error}"
     expected = np.dtype(dtype) if want.dtype.kind == "f" else want.dtype
     if answer.dtype.kind != expected.kind or (expected.kind == "f" and answer.dtype != expected):
         return math.inf, f"{name} has dtype {answer.dtype}, expected {expected}"
@@ -120,4 +123,6 @@ def in_tolerances(got: np.ndarray, want: np.ndarray, allowed: float) -> float:
     if not np.isfinite(off).all():
         return math.inf
     worst = float(np.max(off, initial=0.0))
-    return worst / allowed if worst else 0.0
+    if allowed == 0:
+        return math.inf if worst else 0.0
+    return worst / allowed

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted(path for top in ("reference", "accel") for path in (ROOT / top).rglob("*.py"))
+SHIPPED = ("reference", "accel", "tests/conformance", "docs/experiments")
+SOURCES = sorted(path for top in SHIPPED[:3] for path in (ROOT / top).rglob("*.py"))
 
 
 def test_every_package_is_listed_in_pyproject() -> None:
     """setuptools is told each sub-package by hand; one left out would be missing from a wheel but not from a checkout."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    made = [path for top in ("reference", "accel", "docs/experiments") for path in (ROOT / top).rglob("__init__.py")]
+    made = [path for top in SHIPPED for path in (ROOT / top).rglob("__init__.py")]
     folders = {path.parent.relative_to(ROOT) for path in made}
     assert {Path(folder) for folder in settings["package-dir"].values()} == folders
     assert set(settings["packages"]) == set(settings["package-dir"])
@@ -27,16 +28,17 @@ def test_import_needs_numpy_and_autograd_only() -> None:
     code = "import sys, evenflow.reference; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert {"numpy", "autograd"} <= loaded
-    assert not loaded & {"scipy", "sklearn", "matplotlib", "typer", "rich", "pandas", "torch", "jax"}
+    assert not loaded & {"scipy", "sklearn", "matplotlib", "typer", "rich", "pandas", "torch", "jax", "hypothesis", "jsonschema"}
 
 
 def test_the_reference_knows_nothing_of_accel() -> None:
-    """Neither by name, nor does it load it."""
-    assert [path for path in (ROOT / "reference").rglob("*.py") if "evenflow.accel" in path.read_text()] == []
+    """Nor of conformance; neither by name, nor does it load them."""
+    later = ("evenflow.accel", "evenflow.conformance")
+    assert [path for path in (ROOT / "reference").rglob("*.py") if any(name in path.read_text() for name in later)] == []
     code = "import sys, evenflow.reference.runs, evenflow.reference.commands; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "evenflow.reference.commands" in loaded
-    assert not any(name.startswith("evenflow.accel") for name in loaded)
+    assert not any(name.startswith(later) for name in loaded)
 
 
 def test_import_takes_less_than_half_a_second() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autograd import make_vjp
 
 from evenflow.accel import use
-from evenflow.accel.devices import to_device, to_host
+from evenflow.accel.devices import available, to_device, to_host
 from evenflow.conformance.adapter import offered, versioned
 from evenflow.conformance.arrays import Arrays, differentiable
 from evenflow.conformance.operations import OPERATIONS
@@ -22,6 +22,10 @@ class Evenflow:
 
     @property
     def name(self) -> str:
+        """Raises ValueError where the backend cannot be had."""
+        there = next(row for row in available() if row.backend == self.backend)
+        if not there.available:
+            raise ValueError(there.details)
         return f"{versioned('evenflow', 'numpy', 'autograd')}, backend {self.backend}"
 
     def call(self, operation: str, inputs: Arrays) -> Arrays:
