@@ -43,7 +43,7 @@ def conform(
             assert adapter is not None
             name, dtype, more = questioned(adapter, suites, time_limit)
         rows = xfails.applied([*rows, *more], listed)
-        report.show(f"{name} ({dtype})", rows)
+        report.show(f"{name} ({dtype})", rows, {suite.operation: suite.notes for suite in suites})
         if document is not None:
             report.write(document, report.report(name, dtype, rows))
     raise typer.Exit(1 if report.failed(rows) else 0)

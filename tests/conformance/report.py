@@ -1,7 +1,7 @@
 """What came out: a table on the terminal, a document for machines."""
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ def worst(rows: Sequence[Row]) -> Row | None:
     return max(answered, key=lambda row: row.worst, default=None)
 
 
-def show(title: str, rows: Sequence[Row]) -> None:
-    """The table, the failures with their reasons, and one line of sums."""
+def show(title: str, rows: Sequence[Row], notes: Mapping[str, Mapping[str, str]]) -> None:
+    """The table, the failures with their reasons and what their flags mean, and one line of sums. notes: by operation, by flag."""
     from rich.console import Console
     from rich.table import Table
     console = Console()
@@ -50,10 +50,17 @@ def show(title: str, rows: Sequence[Row]) -> None:
         numbers = [str(n) if n else "" for n in counts(group).values()]
         table.add_row(operation, kind, *numbers, described(worst(group)))
     console.print(table, markup=False)
-    for row in failed(rows):
-        console.print(f"{row.status.upper()}  {row.operation} {row.kind} {row.case}: {row.reason}", markup=False, highlight=False, soft_wrap=True)
+    said = dict.fromkeys(line for row in failed(rows) for line in explained(row, notes.get(row.operation, {})))
     sums = ", ".join(f"{n} {status}" for status, n in counts(rows).items())
-    console.print(f"{title}: {sums}", markup=False, highlight=False, soft_wrap=True)
+    for line in (*said, f"{title}: {sums}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def explained(row: Row, notes: Mapping[str, str]) -> list[str]:
+    """A failure in a line, and one for each of its flags."""
+    flags = f" [{', '.join(row.flags)}]" if row.flags else ""
+    first = f"{row.status.upper()}  {row.operation} {row.kind} {row.case}{flags}: {row.reason}"
+    return [first, *(f"      {row.operation} [{flag}]: {notes[flag]}" for flag in row.flags if flag in notes)]
 
 
 def described(row: Row | None) -> str:

@@ -10,7 +10,7 @@ from autograd import make_vjp
 from evenflow.accel import use
 from evenflow.accel.devices import available, to_device, to_host
 from evenflow.conformance.adapter import offered, versioned
-from evenflow.conformance.arrays import Arrays, differentiable
+from evenflow.conformance.arrays import Arrays, differentiable, of_dtype
 from evenflow.conformance.operations import OPERATIONS
 from evenflow.reference.trees import Tree
 
@@ -31,7 +31,9 @@ class Evenflow:
     def call(self, operation: str, inputs: Arrays) -> Arrays:
         f = offered(OPERATIONS, operation)
         with use(self.backend):
-            return {k: to_host(out) for k, out in f(self.placed(inputs)).items()}
+            outputs = {k: to_host(out) for k, out in f(self.placed(inputs)).items()}
+        floating = any(a.dtype.kind == "f" for a in inputs.values())
+        return outputs if floating else of_dtype(outputs, self.dtype)  # zones alone, say, do not tell which dtype is meant
 
     def vjp(self, operation: str, inputs: Arrays, cotangents: Arrays) -> Arrays:
         f = offered(OPERATIONS, operation)

@@ -2,6 +2,16 @@
 from collections.abc import Mapping
 
 from evenflow.conformance.adapter import Operation
-from evenflow.conformance.operations import bijections
+from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, mcmc, metrics, normalizer, saef, scores
 
-OPERATIONS: Mapping[str, Operation] = {**bijections.OPERATIONS}
+OPERATIONS: Mapping[str, Operation] = {
+    **bijections.OPERATIONS,
+    **flows.OPERATIONS,
+    **mcmc.OPERATIONS,
+    **scores.OPERATIONS,
+    **ebm.OPERATIONS,
+    **metrics.OPERATIONS,
+    **normalizer.OPERATIONS,
+    **saef.OPERATIONS,
+    **diagnostics.OPERATIONS,
+}

@@ -1,0 +1,99 @@
+"""Densities, and flows: a standard normal pushed through a bijection, with the constructors' own limits, bounds and slopes."""
+from collections.abc import Callable
+
+import autograd.numpy as np
+
+from evenflow.conformance.adapter import Operation
+from evenflow.conformance.arrays import Arrays, branch
+from evenflow.reference.checks import value
+from evenflow.reference.densities import Uniform, normal_log_prob
+from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
+from evenflow.reference.mixtures import mixture_log_prob
+from evenflow.reference.targets import Rings
+from evenflow.reference.trees import Tree
+
+
+def gaussian_mixture_log_prob(i: Arrays) -> Arrays:
+    """Differentiated in x alone."""
+    weights, means, sds = (value(i[name]) for name in ("weights", "means", "sds"))
+    return {"log_prob": mixture_log_prob(i["x"], means, weights, sds)}
+
+
+def diagonal_normal_log_prob(i: Arrays) -> Arrays:
+    return {"log_prob": normal_log_prob(i["x"], i["mean"], np.log(i["sd"]))}
+
+
+def rings_log_prob(i: Arrays) -> Arrays:
+    return {"log_prob": Rings().log_prob(i["x"])}
+
+
+def uniform_log_prob(i: Arrays) -> Arrays:
+    return {"log_prob": Uniform(i["x"].shape[1], float(i["low"]), float(i["high"])).log_prob({}, i["x"])}
+
+
+def tree(i: Arrays, layers: int, every: int = 1) -> list[Tree]:
+    """The parameters of a stack, {} for the layers between that have none: of each `every` layers the first has."""
+    return [branch(i, f"params/{k}") if k % every == 0 else {} for k in range(layers)]
+
+
+def count(i: Arrays) -> int:
+    """One more than the largest layer that has parameters."""
+    return 1 + max(int(name.split("/")[1]) for name in i if name.startswith("params/"))
+
+
+def widths(net: Tree) -> tuple[int, ...]:
+    """Of the hidden layers."""
+    return tuple(layer["b"].shape[0] for layer in net[:-1])
+
+
+def realnvp_of(i: Arrays) -> tuple[Flow, Tree]:
+    params = tree(i, count(i))
+    return realnvp(dimension(i), len(params) - 1, widths(params[0])), params
+
+
+def spline_flow_of(i: Arrays) -> tuple[Flow, Tree]:
+    params = tree(i, count(i))
+    d = dimension(i)
+    moved = d - d // 2  # by the first coupling
+    bins = (params[0][-1]["b"].shape[0] // moved + 1) // 3
+    return spline_flow(d, len(params) - 1, widths(params[0]), bins=bins), params
+
+
+def maf_of(i: Arrays) -> tuple[Flow, Tree]:
+    params = tree(i, count(i), every=2)
+    return maf(dimension(i), (len(params) + 1) // 2, widths(params[0])), params
+
+
+def dense_flow_of(i: Arrays) -> tuple[Flow, Tree]:
+    params = tree(i, count(i), every=2)
+    return dense_flow(dimension(i), len(params) // 2), params
+
+
+def dimension(i: Arrays) -> int:
+    return int(i["noise" if "noise" in i else "x"].shape[1])
+
+
+def flow(name: str, of: Callable[[Arrays], tuple[Flow, Tree]]) -> dict[str, Operation]:
+    """Samples with their log density, and the log density of points."""
+    def sample(i: Arrays) -> Arrays:
+        built, params = of(i)
+        x, log_prob = built.sample_and_log_prob({"base": {}, "bijection": params}, i["noise"])
+        return {"x": x, "log_prob": log_prob}
+
+    def log_prob(i: Arrays) -> Arrays:
+        built, params = of(i)
+        return {"log_prob": built.log_prob({"base": {}, "bijection": params}, i["x"])}
+
+    return {f"{name}_sample": sample, f"{name}_log_prob": log_prob}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "gaussian_mixture_log_prob": gaussian_mixture_log_prob,
+    "diagonal_normal_log_prob": diagonal_normal_log_prob,
+    "rings_log_prob": rings_log_prob,
+    "uniform_log_prob": uniform_log_prob,
+    **flow("realnvp", realnvp_of),
+    **flow("spline_flow", spline_flow_of),
+    **flow("maf", maf_of),
+    **flow("dense_flow", dense_flow_of),
+}

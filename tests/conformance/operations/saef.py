@@ -1,0 +1,91 @@
+"""Semi-autoregressive energy flows, and the quantile flows before them. The model's sizes are those of its parameters."""
+from typing import Any
+
+from evenflow.conformance.adapter import Operation
+from evenflow.conformance.arrays import Array, Arrays, branch
+from evenflow.conformance.operations.bijections import context_dim
+from evenflow.reference.aqf import AQF, aqf
+from evenflow.reference.bijections import AffineTransformer
+from evenflow.reference.checks import value
+from evenflow.reference.saef import SAEF, SemiAutoregressive, saef
+from evenflow.reference.scores import energy_score
+from evenflow.reference.trees import Tree
+
+
+def model(i: Arrays) -> tuple[SAEF | SemiAutoregressive, Tree]:
+    """What the constructor builds, with the parameters that are given."""
+    sizes, order, block_map = i["sizes"].tolist(), i["order"].tolist(), str(i["map"])
+    contexts, maps = branch(i, "params/contexts"), [chain(i, f"params/maps/{s}") for s in range(len(set(sizes)))]
+    parts = len(maps[0]) - 1  # before the last
+    layers = max(1, parts // 2 if block_map == "dense" else parts)
+    net = maps[0] if block_map == "free_form" else [] if block_map == "dense" else maps[0][0]
+    *hidden, outputs = widths(contexts)
+    width = outputs // len(sizes)
+    built = saef(len(order), sizes, order, block_map, tuple(hidden), width, widths(net)[:-1], layers, context_dim(i))
+    return built, {"contexts": contexts, "maps": maps}
+
+
+def chain(i: Arrays, name: str) -> list[Any]:
+    """The parts of one map, by number; a part without parameters has no entry."""
+    numbers = {int(key.removeprefix(f"{name}/").split("/")[0]) for key in i if key.startswith(f"{name}/")}
+    return [branch(i, f"{name}/{k}") or {} for k in range(max(numbers) + 1)]
+
+
+def widths(layers: list[dict[str, Array]]) -> tuple[int, ...]:
+    return tuple(layer["b"].shape[0] for layer in layers)
+
+
+def invertible(i: Arrays) -> tuple[SAEF, Tree]:
+    built, params = model(i)
+    assert isinstance(built, SAEF)
+    return built, params
+
+
+def forward(i: Arrays) -> Arrays:
+    built, params = invertible(i)
+    x, log_det = built.forward(params, i["z"], i.get("context"))
+    return {"x": x, "log_det": log_det}
+
+
+def inverse(i: Arrays) -> Arrays:
+    built, params = invertible(i)
+    z, log_det = built.inverse(params, i["x"], i.get("context"))
+    return {"z": z, "log_det": log_det}
+
+
+def log_prob(i: Arrays) -> Arrays:
+    built, params = invertible(i)
+    return {"log_prob": built.log_prob(params, i["x"], i.get("context"))}
+
+
+def loss(i: Arrays) -> Arrays:
+    built, params = model(i)
+    beta = float(i["beta"])
+    return {"loss": built.loss(params, i["x"], i["noise"], lambda draws, y: energy_score(draws, y, beta), i.get("context"))}
+
+
+def free_form_sample(i: Arrays) -> Arrays:
+    built, params = model(i)
+    return {"x": built.sample(params, i["noise"], i.get("context"))}
+
+
+def quantile_flow(i: Arrays) -> tuple[AQF, Tree]:
+    net, order = branch(i, "net"), tuple(i["order"].tolist())
+    built = aqf(len(order), order, widths(net)[:-1], context_dim(i), AffineTransformer(float(i["limit"])))
+    return built, {"base": {}, "bijection": net}
+
+
+def aqf_quantiles(i: Arrays) -> Arrays:
+    built, params = quantile_flow(i)
+    return {"quantiles": built.quantiles(params, value(i["alpha"]), i["x"], i.get("context"))}
+
+
+def aqf_loss(i: Arrays) -> Arrays:
+    built, params = quantile_flow(i)
+    return {"loss": built.quantile_loss(params, i["x"], value(i["alpha"]), i.get("context"))}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "saef": forward, "saef_inverse": inverse, "saef_log_prob": log_prob, "saef_loss": loss,
+    "free_form_sample": free_form_sample, "aqf_quantiles": aqf_quantiles, "aqf_loss": aqf_loss,
+}

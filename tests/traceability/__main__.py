@@ -1,0 +1,4 @@
+"""python -m tests.traceability > docs/traceability.md"""
+from tests.traceability.page import page
+
+print(page())

@@ -1,0 +1,187 @@
+"""The figures and tables of Grenioux et al. 2023: what of them stands here, and what of both papers does not."""
+from tests.traceability.entries import Absent, Entry, Section
+
+EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and measures. Only the first experiment is run.", (
+    Entry(
+        "Two modes: `1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I)`.",
+        source="Grenioux et al. 2023, Fig. 1",
+        at="mixtures.two_modes mixtures.GaussianMixture mixtures.mixture_log_prob",
+        tests="""
+            reference/test_mixtures.py::test_the_mixtures_of_the_paper
+            reference/test_mixtures.py::test_density_against_scipy
+            reference/test_mixtures.py::test_far_out_the_gradient_is_finite_and_points_home
+        """,
+        vectors="gaussian_mixture_log_prob#named",
+    ),
+    Entry(
+        "The weight of the upper-right mode, by a grid, along the training of ULA (10 steps) and flowMC (4 local, 2 "
+        "global, 4 local); docs/two_modes.md has the numbers beside the paper's.",
+        source="Grenioux et al. 2023, Fig. 1",
+        at="experiments.two_modes.run experiments.two_modes.weight experiments.two_modes.Preset",
+        tests="""
+            reference/test_two_modes.py::test_the_weight_is_that_of_the_upper_right_mode
+            reference/test_two_modes.py::test_the_presets_are_those_of_the_page
+            reference/test_two_modes.py::test_it_writes_what_it_promises_and_resumes
+            reference/test_two_modes.py::test_the_table_by_hand
+        """,
+        why="a whole experiment; its parts have vectors",
+    ),
+    Entry(
+        "Eight Gaussians, radius 1, standard deviation 0.15, and rings, radius 1 .. 4, whose density is `p_r(|x|) / (2 pi "
+        "|x|)`.",
+        source="Grenioux et al. 2023, Fig. 2 and Table 1",
+        at="mixtures.EightGaussians targets.Rings",
+        tests="""
+            reference/test_targets.py::test_density_integrates_to_one
+            reference/test_targets.py::test_eight_gaussians_begin_at_angle_0_and_their_zones_are_sectors
+            reference/test_targets.py::test_rings_are_finite_at_the_origin
+            statistics/test_targets.py::test_sampler_and_density_agree
+        """,
+        vectors="gaussian_mixture_log_prob#named rings_log_prob",
+    ),
+    Entry(
+        "What Table 1 measures needs Z by a grid in two dimensions. The experiment itself is not run here.",
+        source="Grenioux et al. 2023, Table 1",
+        at="normalizer.grid normalizer.lattice ebm_evaluation.on_grid",
+        tests="""
+            reference/test_normalizer.py::test_grid_on_a_gaussian_is_exact_to_rounding
+            reference/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
+        """,
+        vectors="log_z_grid",
+    ),
+    Entry(
+        "Four modes on a line, x = -3, -1, 1, 3, covariance 0.05 I, weights 0.1 to 0.4.",
+        source="Grenioux et al. 2023, Fig. 3-5 and Table 3",
+        at="mixtures.four_modes",
+        tests="""
+            reference/test_mixtures.py::test_the_mixtures_of_the_paper
+            statistics/test_targets.py::test_sampler_and_density_agree
+        """,
+        vectors="gaussian_mixture_log_prob#named",
+    ),
+    Entry(
+        "Weights of zones, one a mode: of the data, of the chains, of the model by its mass on a grid. The experiment "
+        "itself is not run here.",
+        source="Grenioux et al. 2023, Table 3",
+        at="""
+            mixtures.GaussianMixture.zones mixtures.GaussianMixture.zone_weights mixtures.interval_weights
+            mcmc.diagnostics.zone_weights ebm_evaluation.in_zones
+        """,
+        tests="""
+            reference/test_mixtures.py::test_zones_by_brute_force
+            reference/test_mixtures.py::test_known_zone_weights
+            reference/test_mixtures.py::test_zone_weights_by_quadrature_in_the_plane
+            reference/test_normalizer.py::test_grid_gives_zone_weights
+            statistics/test_targets.py::test_zones_of_samples_weigh_what_the_formula_says
+        """,
+        vectors="zone_weights log_z_grid",
+    ),
+    Entry(
+        "States used as negatives: the last of a chain, all, or some evenly spaced; chains that start from a uniform "
+        "density (ULA) or from the flow.",
+        source="Grenioux et al. 2023, section 4",
+        at="ebm.flowmc.FlowMCEBM.negatives ebm.pcd.PCD.init densities.Uniform",
+        tests="""
+            reference/test_ebm.py::test_algorithm_1_line_by_line
+            reference/test_ebm.py::test_pcd_is_not_tilted_and_starts_where_it_is_told
+        """,
+        vectors="uniform_log_prob flowmc_ebm_step",
+    ),
+    Entry(
+        "Four equal `N(mu_i, I)` in d = 16, 32, 64: `mu_1 = a (1, ..., 1)`, `mu_2 = a (-1, ... | 1, ...)`, and their "
+        "negatives.",
+        source="Grenioux et al. 2023, Table 2 and Fig. 6",
+        at="mixtures.high_dimensional",
+        tests="""
+            reference/test_mixtures.py::test_centres_of_the_high_dimensional_mixture
+            statistics/test_targets.py::test_half_sums_of_the_high_dimensional_mixture
+            statistics/test_targets.py::test_moments_of_mixtures
+        """,
+        vectors="gaussian_mixture_log_prob#named misassignment",
+    ),
+    Entry(
+        "The largest R-hat over the dimensions, of 128 chains; base N(0, s^2 I) with the largest marginal variance. The "
+        "experiment itself is not run here.",
+        source="Grenioux et al. 2023, Table 2",
+        at="mcmc.diagnostics.rhat mcmc.diagnostics.split_rhat densities.Normal ebm_evaluation.evaluate_ebm",
+        tests="""
+            reference/test_diagnostics.py::test_rhat_of_independent_chains
+            reference/test_diagnostics.py::test_positions_are_their_coordinates
+            reference/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
+        """,
+        vectors="rhat split_rhat",
+    ),
+    Entry(
+        "Images are dequantised: whole numbers get uniform noise, and a density of the continuous ones.",
+        source="Grenioux et al. 2023, Fig. 7-8; Si et al. 2023",
+        at="data.Units",
+        tests="""
+            reference/test_data.py::test_whole_numbers_there_and_back
+            reference/test_data.py::test_log_det_is_that_of_the_map
+            reference/test_runs.py::test_whole_numbers_stay_whole_and_need_their_uniforms
+        """,
+        why="units of a data set, not of a model",
+    ),
+))
+
+ABSENT = (
+    Absent(
+        "Training on the eight Gaussians and the rings, the median squared error of the log density",
+        source="Grenioux et al. 2023, Fig. 2, Table 1",
+        because=(
+            "targets, kernels, algorithms and the grid are here; the script that trains and compares the samplers "
+            "is not written"
+        ),
+    ),
+    Absent(
+        "Training on the four modes, the mean squared errors of the zone weights",
+        source="Grenioux et al. 2023, Fig. 3-5, Table 3",
+        because=(
+            "target, zones, kernels and algorithms are here; the script that trains and compares the samplers is "
+            "not written"
+        ),
+    ),
+    Absent(
+        "Training on the high-dimensional mixture, the largest R-hat of each sampler",
+        source="Grenioux et al. 2023, Table 2, Fig. 6",
+        because=(
+            "target, kernels, algorithms and R-hat are here; the script that trains and compares the samplers is "
+            "not written"
+        ),
+    ),
+    Absent(
+        "CIFAR-10: the energy and the flow for images, the penalty on squared energies, the stepwise learning rate",
+        source="Grenioux et al. 2023, Fig. 7-8",
+        because="there are no convolutions here, and neither that penalty nor that schedule",
+    ),
+    Absent(
+        "MNIST with 49 blocks and CIFAR-10 with blocks of side 1, 2, 4: masked convolutions, PixelCNN++ contexts, their "
+        "times",
+        source="Si et al. 2023, published code",
+        because=(
+            "there are no convolutions here; the blocks, the objective and the free-form head are, on vectors and "
+            "8 x 8 digits"
+        ),
+    ),
+    Absent(
+        "Glow trained with MMD",
+        source="Si et al. 2023, published code",
+        because="there is no Glow here; MMD is, as an objective of every model, with any bandwidths",
+    ),
+    Absent(
+        "The authors' beta of 0.5 and 1.5, MMD and the sliced score in an experiment",
+        source="Si et al. 2023",
+        because=(
+            "the digits are trained on the energy score at beta = 1 and by likelihood; the others are tested, not "
+            "compared"
+        ),
+    ),
+    Absent(
+        "SAEF with as many blocks as coordinates on digits",
+        source="Si et al. 2023",
+        because=(
+            "digits are cut into 1, 4 and 16 square patches; B = d is tested against an autoregressive flow, on a few "
+            "coordinates, and not trained on digits"
+        ),
+    ),
+)

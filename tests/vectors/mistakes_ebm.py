@@ -1,0 +1,78 @@
+"""Mistakes in energy-based models and what trains them."""
+from tests.vectors.planting import Mistake
+
+ENERGIES = "evenflow.reference.energies"
+NETWORKS = "evenflow.reference.networks"
+JARZYNSKI = "evenflow.reference.ebm.jarzynski"
+CONTRAST = f"{ENERGIES}:contrast"
+V = "evenflow.reference.ebm.contrastive:V"
+REVISED = "evenflow.reference.ebm.coopflow:revised"
+ADAM = "evenflow.reference.optim:Adam.update"
+
+MISTAKES = (
+    Mistake("energy_mlp", f"{NETWORKS}:perceptron", "depth < len(params) - 1", "depth < 1"),
+    Mistake("energy_mlp", f"{NETWORKS}:perceptron", "depth < len(params) - 1", "True"),
+    Mistake("energy_mlp", f"{NETWORKS}:perceptron", '+ layer["b"]', '- layer["b"]'),
+    Mistake(
+        "energy_mlp", f"{ENERGIES}:MLPEnergy.__call__",
+        "self.net(params, x)[:, 0]", "self.net(params, x[:1])[:, 0] + 0 * x[:, 0]",
+    ),
+    Mistake(
+        "tilted_log_prob", f"{ENERGIES}:EBM.log_density",
+        "-self.energy(params, x) + (0.0", "-self.energy(params, x) + 0 * (0.0",
+    ),
+    Mistake("tilted_log_prob", f"{ENERGIES}:EBM.log_density", "-self.energy", "self.energy"),
+    Mistake("tilted_log_prob", "evenflow.reference.densities:Normal.log_prob", "- math.log(self.sd)", ""),
+    Mistake(
+        "tilted_log_prob", "evenflow.reference.densities:Normal.log_prob",
+        "z / float(self.sd)", "z / float(self.sd) ** 0.5",
+    ),
+    Mistake("ebm_gradient", CONTRAST, "dtype=positives.dtype), positives), -w]", "dtype=positives.dtype), positives), w]"),
+    Mistake("ebm_gradient", CONTRAST, "signed * energy(theta, both)", "-signed * energy(theta, both)"),
+    Mistake("ebm_gradient", CONTRAST, "onp.full(m, 1 / m,", "onp.full(m, 1 / n,"),
+    Mistake("ebm_gradient", CONTRAST, "if weights is None else weights", ""),
+    Mistake("ebm_gradient", CONTRAST, "if weights is None else weights", "if weights is None else weights / m"),
+    Mistake("fce_objective", V, "np.logaddexp(-G_data, 0.0)", "np.logaddexp(G_data, 0.0)"),
+    Mistake("fce_objective", V, "len(G_samples)", "len(G_data)"),
+    Mistake("fce_objective", V, "np.logaddexp(-G_data, 0.0)", "np.log(1 + np.exp(-G_data))"),
+    Mistake("coopflow_revision", REVISED, "drift(now, step_size)", "drift(now, step_size / 2)"),
+    Mistake("coopflow_revision", REVISED, "range(steps)", "range(steps - 1)"),
+    Mistake("coopflow_revision", REVISED, "drift(now, step_size)", "2 * x - drift(now, step_size)"),
+    Mistake("jarzynski", f"{JARZYNSKI}:carried", "alpha(there, here.x, h)", "alpha(there, there.x, h)"),
+    Mistake("jarzynski", f"{JARZYNSKI}:carried", "alpha(here, there.x, h)", "alpha(here, here.x, h)"),
+    Mistake("jarzynski", f"{JARZYNSKI}:carried", "A - alpha", "A + alpha"),
+    Mistake("jarzynski", f"{JARZYNSKI}:carried", "evaluate(X, log_density)", "evaluate(X, log_density_next)"),
+    Mistake("jarzynski", f"{JARZYNSKI}:alpha", "h / 4", "h / 2"),
+    Mistake("systematic_resampling", f"{JARZYNSKI}:resampled", "np.cumsum(softmax(A))", "np.cumsum(A)"),
+    Mistake("systematic_resampling", f"{JARZYNSKI}:resampled", "uniform + beside", "0.5 + beside"),
+    Mistake("systematic_resampling", f"{JARZYNSKI}:resampled", "np.cumsum(softmax(A))", "np.cumsum(softmax(A)) + softmax(A)"),
+    Mistake("systematic_resampling", f"{JARZYNSKI}:resampled", 'side="right"', 'side="left"'),
+    Mistake("effective_size", f"{JARZYNSKI}:effective_size", "2 * float(logsumexp(A, axis=0))", "float(logsumexp(A, axis=0))"),
+    Mistake("effective_size", f"{JARZYNSKI}:effective_size", "logsumexp(2 * A, axis=0)", "logsumexp(A, axis=0)"),
+    Mistake("effective_size", f"{JARZYNSKI}:effective_size", "math.exp(", "len(A) / math.exp("),
+    Mistake("adam", ADAM, "(1 - beta1**t)", "1"),
+    Mistake("adam", ADAM, "(1 - beta2**t)", "1"),
+    Mistake("adam", ADAM, 'int(state["t"]) + 1', 'int(state["t"]) + 2'),
+    Mistake("adam", ADAM, "np.sqrt(v / (1 - beta2**t)) + self.eps", "np.sqrt(v / (1 - beta2**t) + self.eps)"),
+    Mistake("adam", ADAM, "theta - rate", "theta + rate"),
+    Mistake("pcd_step", "evenflow.reference.ebm.pcd:PCD.step", "chains[chosen] = negatives", "chains[:] = chains"),
+    Mistake("pcd_step", "evenflow.reference.ebm.pcd:PCD.step", "positives, negatives)", "negatives, positives)"),
+    Mistake(
+        "pcd_step", "evenflow.reference.ebm.pcd:PCD.step",
+        "negatives, chains = after.x", "negatives, chains = state.chains[chosen]",
+    ),
+    Mistake(
+        "flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step",
+        "chains[chosen] = after.x", "chains[:] = chains",
+    ),
+    Mistake(
+        "flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step",
+        "positives, negatives)", "negatives, positives)",
+    ),
+    Mistake(
+        "flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step",
+        "state.flow, negatives)", "state.flow, positives)",
+    ),
+    Mistake("flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.ebm", "tilt=self.flow.base", ""),
+    Mistake("flowmc_ebm_step", "evenflow.reference.ebm.updates:forward_divergence", "return -np.sum", "return np.sum"),
+)

@@ -1,0 +1,173 @@
+"""Cases of the spline core and of its transformers: on knots, beyond them, steep, with bins next to nothing."""
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from evenflow.conformance.arrays import Array
+from tests.vectors.making import Given, Oracle
+from tests.vectors.spline import (
+    bounded_spline,
+    bounded_spline_inverse,
+    circular_spline,
+    circular_spline_inverse,
+    spline,
+    spline_inverse,
+)
+
+WITNESS = "Durkan et al. 2019, eq. 4-5, mpmath with 40 digits"
+INVERSE = "root of Durkan et al. 2019, eq. 6-8, mpmath with 40 digits, led back by eq. 4"
+NOTES = {
+    "edge": "exactly on inner knots and on both ends; no gradient is asked for, that of log_det jumps there",
+    "tail": "beyond both ends, where gradients must be finite too (flowjax #239, bayesflow #721)",
+    "all_tails": "all inputs beyond the ends: no bin is left to look up (nflows #23)",
+    "asymmetric": "places in and out far apart, all bins different: a bin must be sought among the right knots (FrEIA #140)",
+    "large_scale": "slopes from e^-5 to e^5",
+    "close": "knots that nearly coincide: 2^-10 apart",
+    "discriminant": "bins far steeper than their ends: the discriminant nearly vanishes (nflows #87)",
+    "double_root": "on the last knot of a bin 1e8 times steeper than its end: the quadratic's roots coincide to rounding, and log_det "
+    "moves by 2 with the last bit of x, so it may be off by 4; but a discriminant below 0 must not make it NaN (nflows #87)",
+    "one": "n = 1 and a single bin",
+    "identity": "raw = 0: exactly the identity, slope 1 at the ends (in nflows enable_identity_init with linear tails is not)",
+    "floor": "logits from -12 to 12: the floor of the bins, 1e-3 of the whole, and the bounds of the slopes count",
+    "seam": "angles next to -pi and pi, which are one place",
+    "wrapped": "angles some turns away",
+}
+
+
+def each_row(core: Callable[..., Any], into: str, out: str, *names: str) -> Callable[[dict[str, Any]], dict[str, Array]]:
+    """The map of one number, applied to each with the parameters of its row."""
+    def answer(i: dict[str, Any]) -> dict[str, Array]:
+        there = np.array([core(v, *(i[name][row] if np.ndim(i[name]) else i[name] for name in names))
+                          for row, v in enumerate(i[into])], dtype=object)
+        return {out: there[:, 0], "log_det": there[:, 1]}
+
+    return answer
+
+
+def increasing(rng: np.random.Generator, n: int, K: int, low: float, high: float) -> Array:
+    """Knots (n, K + 1), about from low to high, every row its own."""
+    steps = rng.uniform(0.3, 1.7, (n, K + 1)) * (high - low) / K
+    return low - steps[:, :1] / 2 + np.cumsum(np.insert(steps[:, 1:], 0, 0, axis=1), axis=1)
+
+
+def core_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]:
+    source = {"z": "x_knots", "x": "y_knots"}[into]
+
+    def cases(rng: np.random.Generator) -> Sequence[Given]:
+        def shape(n: int, K: int, spread: float = 1, low: float = -2, high: float = 2) -> dict[str, Array]:
+            return {"x_knots": increasing(rng, n, K, -2, 2), "y_knots": increasing(rng, n, K, low, high),
+                    "slopes": np.exp(spread * rng.uniform(-1, 1, (n, K + 1)))}
+
+        def inside(curve: dict[str, Array], at: Array | None = None) -> dict[str, Array]:
+            n, K = len(curve[source]), curve[source].shape[1] - 1
+            k = np.arange(n) % K
+            low, high = curve[source][np.arange(n), k], curve[source][np.arange(n), k + 1]
+            return {into: low + (rng.uniform(0.15, 0.85, n) if at is None else at) * (high - low), **curve}
+
+        def beyond(curve: dict[str, Array], by: Sequence[float]) -> dict[str, Array]:
+            off = np.array(by)
+            return {into: np.where(off < 0, curve[source][:, 0], curve[source][:, -1]) + off, **curve}
+
+        on = shape(5, 4)
+        mixed = inside(shape(4, 3))
+        mixed[into][:2] = beyond({source: mixed[source][:2]}, (-0.5, 20))[into]
+        close = shape(4, 3)
+        close["x_knots"][:2, 1] = close["x_knots"][:2, 0] + 2.0**-10
+        close["y_knots"][1:3, 2] = close["y_knots"][1:3, 1] + 2.0**-10
+        steep = shape(5, 3, spread=5)
+        mean = (steep["slopes"][:, 1:] + steep["slopes"][:, :-1]) / 2  # a bin flatter than its ends costs eq. 6-8 their digits
+        steep["y_knots"][:, 1:] = steep["y_knots"][:, :1] + np.cumsum(mean * np.diff(steep["x_knots"]), axis=1)
+        flat = shape(6, 3, low=-10, high=10)
+        flat["slopes"][:] = np.exp(-5)
+        near = np.array([0.002, 0.99, 0.02, 0.95, 0.5, 0.9])
+        found = [
+            Given("plain", inside(shape(4, 3))),
+            Given("asymmetric", inside(shape(4, 4, low=20, high=60)), ("asymmetric",)),
+            Given("knots", {into: np.diagonal(on[source]).copy(), **on}, ("edge",), grads=()),
+            Given("tails", mixed, ("tail",)),
+            Given("all_tails", beyond(shape(3, 2), (-3, 0.25, 100)), ("all_tails", "tail")),
+            Given("steep", inside(steep), ("large_scale",)),
+            Given("close", inside(close), ("close", "large_scale")),
+            Given("one", inside(shape(1, 1)), ("one",)),
+        ]
+        if into == "z":
+            return found
+        cliff = {"x_knots": increasing(rng, 8, 2, -1e3, 1e3), "y_knots": increasing(rng, 8, 2, -1e9, 1e9),
+                 "slopes": np.full((8, 3), np.exp(-5))}
+        last = Given("double_root", {into: cliff[source][:, -1].copy(), **cliff}, ("double_root",), grads=(), slack=4)
+        return [*found, Given("flat_ends", inside(flat, near), ("discriminant",)), last]
+
+    return cases
+
+
+def bounded_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]:
+    def cases(rng: np.random.Generator) -> Sequence[Given]:
+        def given(id: str, v: Sequence[float], K: int, spread: float, bound: float, *flags: str, **asked: Any) -> Given:
+            raw = spread * rng.uniform(-1, 1, (len(v), 3 * K - 1))
+            return Given(id, {into: np.array(v, float), "raw": raw, "bound": bound}, flags, **asked)
+
+        return [
+            given("plain", (-2.1, -0.3, 0.8, 2.6), 4, 1.5, 3.0),
+            given("identity", (-3.4, -1.3, 0.7, 3.1), 4, 0, 4.0, "identity"),
+            given("identity_on_knots", (-4, -2, 0, 2, 4), 4, 0, 4.0, "identity", "edge", grads=()),
+            given("ends", (-2.5, 2.5), 3, 1.5, 2.5, "edge", grads=()),
+            given("tails", (-3.5, 0.4, 2.75, -90), 3, 1.5, 2.5, "tail"),
+            given("all_tails", (-3.5, 2.75, 8), 2, 1.5, 2.5, "all_tails", "tail"),
+            given("floor", (-1.9, -0.4, 0.9, 1.8), 3, 12, 2.0, "floor"),
+            given("one", (0.75,), 2, 1.5, 1.0, "one"),
+        ]
+
+    return cases
+
+
+def circular_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]:
+    def cases(rng: np.random.Generator) -> Sequence[Given]:
+        def given(id: str, v: Sequence[float], K: int, spread: float, *flags: str) -> Given:
+            return Given(id, {into: np.array(v, float), "raw": spread * rng.uniform(-1, 1, (len(v), 3 * K + 1))}, flags)
+
+        return [
+            given("plain", (-2.1, -0.3, 0.8, 2.6), 3, 1.5),
+            given("identity", (-3.1, -1.3, 0.7, 3.1), 4, 0, "identity"),
+            given("seam", (-3.1413, 3.1413, -3.14, 3.14), 2, 1.5, "seam"),
+            given("wrapped", (-7.1, 12.3, 4.4), 2, 1.5, "wrapped"),
+            given("one", (0.75,), 1, 1.5, "one"),
+        ]
+
+    return cases
+
+
+def both(
+    name: str, summary: str, source: str, parameters: dict[str, str], cores: tuple[Callable[..., Any], ...],
+    cases: Callable[[str], Callable[[np.random.Generator], Sequence[Given]]], grads: tuple[str, ...],
+) -> tuple[Oracle, ...]:
+    """The operation in both directions."""
+    ways = (("", "z", "x", "log dx/dz", WITNESS), ("_inverse", "x", "z", "log dz/dx", INVERSE))
+    return tuple(
+        Oracle(f"{name}{suffix}", summary if not suffix else f"The inverse: {summary}", source, witness,
+               {into: "(n,)", **parameters}, {out: "(n,)", "log_det": f"(n,) {slope}"},
+               each_row(core, into, out, *parameters), cases(into), ("log_det",), (into, *grads), NOTES)
+        for (suffix, into, out, slope, witness), core in zip(ways, cores, strict=True)
+    )
+
+
+ORACLES = (
+    *both(
+        "rational_quadratic_spline", "x = y_k + h (s xi^2 + d_k u) / (s + (d_k + d_k+1 - 2 s) u) with xi = (z - x_k) / w, "
+        "u = xi (1 - xi), s = h / w; straight lines beyond the knots", "Durkan et al. 2019, eq. 4-8",
+        {"x_knots": "(n, K + 1)", "y_knots": "(n, K + 1)", "slopes": "(n, K + 1) d"}, (spline, spline_inverse),
+        core_cases, ("x_knots", "y_knots", "slopes"),
+    ),
+    *both(
+        "spline_transformer", "the spline on [-bound, bound] from raw numbers, the identity outside: widths and heights by a "
+        "softmax with the floor 1e-3, slopes exp(5 tanh(raw / 5)) inside and 1 at the ends", "Durkan et al. 2019, section 3.1",
+        {"raw": "(n, 3K - 1) widths, heights, inner slopes", "bound": "half the side of the square"},
+        (bounded_spline, bounded_spline_inverse), bounded_cases, ("raw",),
+    ),
+    *both(
+        "circular_spline", "the spline on the circle [-pi, pi), as spline_transformer but with one slope for both ends, then a "
+        "turn; angles are wrapped into the range first", "Rezende et al. 2020, section 2.1.3",
+        {"raw": "(n, 3K + 1) widths, heights, slopes, the angle of the turn"},
+        (circular_spline, circular_spline_inverse), circular_cases, ("raw",),
+    ),
+)

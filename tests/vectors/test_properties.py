@@ -1,0 +1,143 @@
+"""The properties hold for evenflow, each mistake that is planted shows in the property that is there for it, and what an
+adapter does wrong besides (raises, mutates, answers NaN or another dtype, lacks something) comes out as it should."""
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evenflow.conformance.adapter import Adapter
+from evenflow.conformance.adapters.evenflow import numpy, numpy_float32, reference
+from evenflow.conformance.arrays import Arrays
+from evenflow.conformance.operations import OPERATIONS
+from evenflow.conformance.properties import PROPERTIES, Property, checking
+from evenflow.reference.networks import made_masks
+from tests.vectors.mistakes_properties import PLANTED, Planted
+from tests.vectors.planting import planted
+
+BACKENDS: dict[str, Adapter] = {"reference": reference, "numpy": numpy, "numpy_float32": numpy_float32}
+FEW = 5  # examples each, where evenflow is right: `evenflow conform` asks 25
+
+
+@pytest.fixture(autouse=True)
+def fresh_masks() -> Iterator[None]:
+    """made_masks remembers its answers: not those of a planted mistake."""
+    made_masks.cache_clear()
+    yield
+    made_masks.cache_clear()
+
+
+def named(operation: str, name: str, level: str = "properties") -> Property:
+    return next(each for each in PROPERTIES[operation] if (each.name, each.level) == (name, level))
+
+
+def test_they_are_of_operations_that_there_are_and_have_their_own_names() -> None:
+    assert set(PROPERTIES) <= set(OPERATIONS)
+    for properties in PROPERTIES.values():
+        names = [(each.name, each.level) for each in properties]
+        assert len(set(names)) == len(names)
+        assert {each.level for each in properties} <= {"properties", "statistics"}
+
+
+@pytest.mark.parametrize("backend", ["reference", pytest.param("numpy", marks=pytest.mark.slow),
+                                     pytest.param("numpy_float32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("operation", sorted(PROPERTIES))
+def test_evenflow_has_them(backend: str, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "EXAMPLES", FEW)
+    for each in PROPERTIES[operation]:
+        assert 0 <= each.check(BACKENDS[backend]) <= 1, each.name
+
+
+@pytest.mark.parametrize("mistake", PLANTED, ids=str)
+def test_a_planted_mistake_is_noticed(mistake: Planted) -> None:
+    operation = mistake.mistakes[0].operation
+    with ExitStack() as all_of_them:
+        for each in mistake.mistakes:
+            all_of_them.enter_context(planted(each))
+        with pytest.raises(AssertionError):
+            named(operation, mistake.name, mistake.level).check(BACKENDS[mistake.backend])
+
+
+def test_every_kind_of_property_has_a_planted_mistake() -> None:
+    kinds = {(each.level, each.name) for properties in PROPERTIES.values() for each in properties}
+    assert kinds == {(mistake.level, mistake.name) for mistake in PLANTED}
+
+
+# ------------------------------------------------------------------------------------------------------- other misconduct
+
+
+@dataclass(frozen=True)
+class Halved:
+    """x = z / 2 under the name `affine`, with faults of many kinds."""
+    fault: str
+    name: str = "a fake"
+    dtype: str = "float64"
+
+    def call(self, operation: str, inputs: Arrays) -> Arrays:
+        i: dict[str, Any] = dict(inputs)
+        if operation == "affine":
+            x, log_det = i["z"] * np.exp(i["log_scale"]) + i["shift"], i["log_scale"]
+        elif operation == "affine_inverse" and self.fault != "lacks the inverse":
+            x, log_det = (i["x"] - i["shift"]) * np.exp(-i["log_scale"]), -i["log_scale"]
+        else:
+            raise NotImplementedError(operation)
+        if self.fault == "mutates":
+            i["shift"] += 1.0
+        if self.fault == "answers NaN":
+            x = np.where(x > 0, x, np.nan)
+        if self.fault == "float32":
+            log_det = log_det.astype(np.float32)
+        if self.fault == "shape":
+            log_det = log_det[None]
+        if self.fault == "raises":
+            raise KeyError("something within")
+        if self.fault == "is not one function" and len(x) == 3:
+            x = x + 1e-3
+        return {"x" if operation == "affine" else "z": x, "log_det": log_det}
+
+    def vjp(self, operation: str, inputs: Arrays, cotangents: Arrays) -> Arrays:
+        raise NotImplementedError(operation)
+
+
+def test_a_right_adapter_of_a_few_lines_passes() -> None:
+    for name in ("inverse", "jacobian", "rows"):
+        assert named("affine", name).check(Halved("")) <= 1
+
+
+@pytest.mark.parametrize(("fault", "property_name", "message"), [
+    ("mutates", "inverse", "changed its inputs: shift, at Draw"),
+    ("answers NaN", "inverse", "x is not finite"),
+    ("float32", "inverse", "log_det has dtype float32, expected float64"),
+    ("shape", "rows", "log_det"),
+    ("is not one function", "rows", "of row 0 alone is off by 0.001"),
+])
+def test_other_faults_are_told(fault: str, property_name: str, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        named("affine", property_name).check(Halved(fault))
+
+
+def test_what_is_lacking_is_no_failure() -> None:
+    for adapter, operation, name in (
+        (Halved("lacks the inverse"), "affine", "inverse"), (Halved(""), "affine", "gradient"), (Halved(""), "mala", "balance"),
+        (Halved(""), "mala", "invariance"),
+    ):
+        level = "statistics" if name == "invariance" else "properties"
+        with pytest.raises(NotImplementedError):
+            named(operation, name, level).check(adapter)
+
+
+def test_what_an_adapter_raises_goes_through() -> None:
+    with pytest.raises(KeyError, match="something within"):
+        named("affine", "inverse").check(Halved("raises"))
+
+
+def test_nothing_is_printed_and_every_run_is_the_same(capfd: pytest.CaptureFixture[str]) -> None:
+    messages = []
+    for _ in range(2):
+        with pytest.raises(AssertionError) as caught:
+            named("affine", "inverse").check(Halved("answers NaN"))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert capfd.readouterr().out == ""
