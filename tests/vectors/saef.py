@@ -27,9 +27,9 @@ MODEL = {
     "sizes": "(B,) of the blocks", "order": "(d,) coordinates in the order of generation: the first sizes[0] are block 1",
     "map": '"affine", "coupling", "dense" or "spline", see params/maps/',
     "params/contexts/": "a masked perceptron x (n, d) -> h (n, B, w), ReLU: W, b, C with a context, mask; W * mask counts",
-    "params/maps/": "params/maps/s/t/: part t of the map for the s-th block size, sizes in the order in which they first appear. "
-    "Parts: affine: none; coupling: affine couplings, log scale 3 tanh(raw / 3), coordinates with j + t odd pass unchanged, "
-    "of one alone none; spline: the same with splines of 8 bins on [-5, 5]; dense: W z + b + C^T h_b, and at odd t, without "
+    "params/maps/": "params/maps/s/t/: part t of the map for block size s, sizes in the order in which they first appear. "
+    "Parts: affine: none; coupling: affine couplings, log scale 3 tanh(raw / 3), coordinates with j + t odd pass unchanged "
+    "(of one alone, none); spline: the same with splines of 8 bins on [-5, 5]; dense: W z + b + C^T h_b, and at odd t, without "
     "parameters, 0.65 z + 0.35 (sqrt(z^2 + 1) - 1). Then in every map a last part, x = z e^s + t with s = 5 tanh(raw / 5), "
     "raw and t the two columns of b + C^T h_b as (k, 2). All networks have the context h_b",
     **CONTEXT,
