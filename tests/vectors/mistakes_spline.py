@@ -18,6 +18,7 @@ MISTAKES = (
     Mistake("rational_quadratic_spline_inverse", INVERSE, "x_in - y_k", "x_in - x_k"),
     Mistake("rational_quadratic_spline_inverse", INVERSE, "1 / slopes", "slopes"),
     Mistake("rational_quadratic_spline_inverse", INVERSE, "b**2 - 4 * a * c", "b**2 + 4 * a * c"),
+    Mistake("rational_quadratic_spline_inverse", INVERSE, "np.where(square > least, square, least)", "square"),
     Mistake("rational_quadratic_spline_inverse", f"{SPLINE}:clamp", "inside * v + ~inside * first", "v"),
     Mistake("spline_transformer", SHAPE, "[one, np.exp", "[1.295 * one, np.exp"),
     Mistake("spline_transformer", SHAPE, "bounded(inner, SLOPE_LIMIT)", "inner"),

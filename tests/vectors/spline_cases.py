@@ -25,8 +25,9 @@ NOTES = {
     "large_scale": "slopes from e^-5 to e^5",
     "close": "knots that nearly coincide: 2^-10 apart",
     "discriminant": "bins far steeper than their ends: the discriminant nearly vanishes (nflows #87)",
-    "double_root": "on the last knot of a bin 1e8 times steeper than its end: the quadratic's roots coincide to rounding, and log_det "
-    "moves by 2 with the last bit of x, so it may be off by 4; but a discriminant below 0 must not make it NaN (nflows #87)",
+    "double_root": "on the last knot of a bin 1e8 times steeper than its end: the quadratic's roots coincide to "
+    "rounding, and log_det moves by 2 with the last bit of x, so it may be off by 4; but no discriminant below 0 "
+    "may make it NaN (nflows #87)",
     "one": "n = 1 and a single bin",
     "identity": "raw = 0: exactly the identity, slope 1 at the ends (in nflows enable_identity_init with linear tails is not)",
     "floor": "logits from -12 to 12: the floor of the bins, 1e-3 of the whole, and the bounds of the slopes count",

@@ -35,7 +35,6 @@ def given(normal: Array, uniform: Array) -> Iterator[list[Array]]:
         patch("jax.random.bernoulli", lambda _, p: uniform < p),
         patch.object(proposal, "safe_energy_diff", difference),
         patch.object(hmc, "safe_energy_diff", difference),
-        jax.disable_jit(),
     ):
         yield seen
 

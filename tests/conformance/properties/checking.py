@@ -65,7 +65,7 @@ def for_all(body: Body, share: float, adapter: Adapter) -> float:
     lacking: list[NotImplementedError] = []
 
     @settings(quiet, max_examples=max(1, round(share * EXAMPLES)))
-    @given(st.sampled_from([1, 3]), st.sampled_from([1, 2, 3]), st.sampled_from([0, 2]), st.integers(0, 9999))
+    @given(st.sampled_from([1, 3]), st.sampled_from([1, 2, 3, 4]), st.sampled_from([0, 2]), st.integers(0, 9999))
     def example(n: int, d: int, c: int, seed: int) -> None:
         draw = Draw(n, d, c, seed)
         try:

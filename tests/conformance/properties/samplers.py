@@ -175,14 +175,14 @@ def sweep(adapter: Adapter, draw: Draw) -> float:
     """flowMC is its moves one after the other, each beginning where the last one ended: nothing is remembered."""
     local, rng = inputs("mala", draw), draw.rng
     rest = {k: a for k, a in inputs("flowmc", draw).items() if k not in ("x", "noise", "uniform")}
-    near = representable({"noise": rng.standard_normal((2, CHAINS, draw.d)), "uniform": rng.random((2, CHAINS))})
+    near = representable({"noise": rng.standard_normal((4, CHAINS, draw.d)), "uniform": rng.random((4, CHAINS))})
     far = representable({"noise": rng.standard_normal((CHAINS, 3, draw.d)), "uniform": rng.random(CHAINS)})
     names = {f"{k}/{where}": a for where, those in (("local", near), ("global", far)) for k, a in those.items()}
     whole = ask(adapter, "flowmc", {**rest, "x": local["x"], **names})["x"]
     between = {k: a for k, a in rest.items() if k != "step_size"}
-    steps = [{**local, "noise": n, "uniform": u} for n, u in zip(near["noise"], near["uniform"], strict=True)]
+    steps = [("mala", {**local, "noise": n, "uniform": u}) for n, u in zip(near["noise"], near["uniform"], strict=True)]
     x = local["x"]
-    for operation, given in (("mala", steps[0]), ("isir", {**between, **far}), ("mala", steps[1])):
+    for operation, given in (*steps[:2], ("isir", {**between, **far}), *steps[2:]):
         x = ask(adapter, operation, {**given, **{k: a for k, a in rest.items() if k.startswith("target/")}, "x": x})["x"]
     return within("x after all moves", whole, x, 100 * tolerance(adapter.dtype, x))
 
