@@ -16,13 +16,18 @@ DTYPES = ("float64", "float32")         # of an adapter; whole numbers, booleans
 
 
 def branch(arrays: Arrays, name: str) -> Any:
-    """The arrays under `name/` as nested dicts and lists; None where there are none."""
+    """The arrays under `name/` as nested dicts and lists; None where there are none.
+
+    An entry of a list that has no arrays, such as a layer without parameters, is {}; what follows the last array is not there.
+    """
     parts = {key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.startswith(f"{name}/")}
     if not parts:
         return arrays.get(name)
     heads = dict.fromkeys(key.split("/")[0] for key in parts)
     tree = {head: branch(parts, head) for head in heads}
-    return [tree[str(i)] for i in range(len(tree))] if all(head.isdigit() for head in heads) else tree
+    if not all(head.isdigit() for head in heads):
+        return tree
+    return [tree.get(str(i), {}) for i in range(1 + max(map(int, tree)))]
 
 
 def flat(name: str, tree: Any) -> dict[str, Array]:

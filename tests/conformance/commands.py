@@ -23,7 +23,8 @@ def conform(
     folder: Annotated[Path, typer.Option(
         "--vectors", metavar="DIR", show_default="those of evenflow", help="Other vectors.")] = FOLDER,
     known: Annotated[Path | None, typer.Option(
-        "--xfails", metavar="FILE", help="Known failures, `operation kind case  # why` a line; they do not fail the run.")] = None,
+        "--xfails", metavar="FILE", help="Known failures, `operation kind case  # why` a line: they do not fail the run."
+    )] = None,
     document: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every row there, too.")] = None,
     time_limit: Annotated[float, typer.Option(
         metavar="SECONDS", min=0.1, help="For one answer; ten times that for a property.")] = 60.0,
@@ -34,7 +35,7 @@ def conform(
     """
     with cli.reporting():
         if (adapter is None) == (results is None):
-            raise ValueError("name either an adapter, as in `evenflow conform my_package.my_adapter:adapter`, or --results FILE")
+            raise ValueError("name either an adapter, as in `evenflow conform package.module:adapter`, or --results FILE")
         listed = [k for k in (xfails.read(known) if known else []) if not operations or k.operation in operations]
         suites, rows = runner.suites(folder, operations or ())
         if results is not None:

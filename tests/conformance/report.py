@@ -37,7 +37,7 @@ def worst(rows: Sequence[Row]) -> Row | None:
 
 
 def show(title: str, rows: Sequence[Row], notes: Mapping[str, Mapping[str, str]]) -> None:
-    """The table, the failures with their reasons and what their flags mean, and one line of sums. notes: by operation, by flag."""
+    """The table, the failures with their reasons and what their flags mean, one line of sums. notes: by operation, by flag."""
     from rich.console import Console
     from rich.table import Table
     console = Console()

@@ -110,8 +110,10 @@ class Recorded:
 
 
 def recorded(path: Path, suites: list[Suite]) -> tuple[str, str, list[Row]]:
-    """Name, dtype and rows of the answers in a results file. Raises MalformedError for what is not in its schema, ValueError for
-    operations and cases that there are not."""
+    """Name, dtype and rows of the answers in a results file.
+
+    Raises MalformedError for what is not as its schema says, ValueError for operations and cases that there are not.
+    """
     document = load_json(path)
     validate(document, "results.schema.json", path)
     name, dtype, results = document["name"], document["dtype"], document["results"]

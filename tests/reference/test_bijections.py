@@ -1,7 +1,9 @@
 """The one contract that every bijection goes through. Each clause would have caught a mistake that a library shipped."""
 import math
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
 from itertools import pairwise
+from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
@@ -399,10 +401,49 @@ def test_the_circle_closes() -> None:
     assert np.ptp(log_slope) < 1e-7
 
 
+def test_leaky_by_hand() -> None:
+    z, x = np.array([[-2.0, -0.5, -1e-9], [0.0, 1e-9, 0.5], [1.0, 1.5, 2.0]]), np.zeros((3, 3))
+    x[0], x[1:] = 0.2 * z[0], z[1:]
+    said, log_det = LeakyReLU(3, 0.2).forward({}, z)
+    back, log_det_back = LeakyReLU(3, 0.2).inverse({}, x)
+    np.testing.assert_allclose(said, x, rtol=1e-15)
+    np.testing.assert_allclose(back, z, rtol=1e-15)
+    np.testing.assert_allclose(log_det, [3 * math.log(0.2), 0, 0], rtol=1e-15)
+    np.testing.assert_allclose(log_det_back, -log_det, rtol=1e-15)
+
+
 def test_smooth_leaky_has_the_slopes_it_says() -> None:
     z = np.array([[-1e8], [0.0], [1e8]])
     slopes = elementwise_grad(lambda z: SmoothLeakyReLU(1, 0.3).forward({}, z)[0])(z)
     np.testing.assert_allclose(slopes[:, 0], [0.3, 0.65, 1.0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("build", [
+    *(lambda name=name: ALL[name](3, 0, generator(5)) for name in ALL), AffineTransformer, SplineTransformer,
+    CircularSplineTransformer,
+])
+def test_a_bijection_is_its_choices(build: Callable[[], Any]) -> None:
+    """Equal and of one hash where these are equal; they cannot be changed."""
+    one, other = build(), build()
+    assert one == other
+    assert hash(one) == hash(other)
+    for name in (*(field.name for field in fields(one)), "something"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, name, None)
+
+
+def test_what_is_chosen_where_nothing_is_said() -> None:
+    affine = AffineTransformer(3.0)
+    assert AffineTransformer() == affine
+    assert SplineTransformer() == SplineTransformer(8, 5.0)
+    assert CircularSplineTransformer() == CircularSplineTransformer(8)
+    assert Coupling((True, False)) == Coupling((True, False), affine, (64, 64), "relu", 0, 0.01)
+    assert elementwise(2) == Coupling((False, False), affine, (), "relu", 0, 0.01)
+    assert MaskedAutoregressive((1, 0)) == MaskedAutoregressive((1, 0), affine, (64, 64), "relu", 0)
+    assert LeakyReLU(2) == LeakyReLU(2, 0.3, 0)
+    assert SmoothLeakyReLU(2) == SmoothLeakyReLU(2, 0.3, 0)
+    for layer in (Dense(2), PLU((1, 0)), Permutation((1, 0)), reversal(2)):
+        assert layer.context_dim == 0
 
 
 @pytest.mark.parametrize(("build", "message"), [
@@ -412,7 +453,8 @@ def test_smooth_leaky_has_the_slopes_it_says() -> None:
     (lambda: Chain(()), "layers must hold at least one"),
     (lambda: Chain((Dense(2), Dense(3))), r"layers must agree in d, got \[2, 3\]"),
     (lambda: Chain((Dense(2, 1), Dense(2, 3))), "layers must agree in context_dim"),
-    (lambda: LeakyReLU(2, 1.5), "slope must lie strictly between 0 and 1, got 1.5"),
+    *((lambda layer=layer, slope=slope: layer(2, slope), f"slope must lie strictly between 0 and 1, got {slope}")
+      for layer in (LeakyReLU, SmoothLeakyReLU) for slope in (1.5, 1.0, 0.0, -0.5)),
     (lambda: SplineTransformer(1), "bins must be an integer >= 2, got 1"),
     (lambda: SplineTransformer(1000), "bins must be fewer than 1000"),
     (lambda: SplineTransformer(4, -1.0), "bound must be positive"),

@@ -126,6 +126,31 @@ def test_ess_of_ar1(a: float, deviation: float) -> None:
     assert abs(ess(ar1(a, 4000, 20)) / 80000 - worth) < 5 * deviation + 0.03 * worth * (a < 0)
 
 
+def geyer_by_hand(draws: Array) -> float:
+    """The half chains, their ranks, every lag and every pair of Geyer's sequence, one at a time."""
+    n = len(draws) // 2
+    halves = np.concatenate([draws[:n], draws[-n:]], axis=1)
+    z = scipy.stats.norm.ppf((scipy.stats.rankdata(halves).reshape(halves.shape) - 3 / 8) / (halves.size + 1 / 4))
+    u, W = z - z.mean(axis=0), z.var(axis=0, ddof=1).mean()
+    covariance = [np.sum(u[t:] * u[: n - t], axis=0).mean() / n for t in range(n)]
+    rho = [1 - (W - c) / ((n - 1) / n * W + z.mean(axis=0).var(ddof=1)) for c in covariance]
+    tau, least, pairs = -1.0, math.inf, [(1.0, rho[1]), *zip(rho[2::2], rho[3::2], strict=False)][: (n - 1) // 2]
+    for k, (even, odd) in enumerate(pairs):
+        if even + odd <= 0 or k == len(pairs) - 1:
+            tau += even if even + odd > 0 else max(even, 0.0)
+            break
+        least = min(least, even + odd)
+        tau += 2 * least
+    return halves.size / max(tau, 1 / math.log10(halves.size))
+
+
+@given(seed=seeds, steps=st.integers(10, 40), chains=st.integers(1, 3), a=st.floats(-0.9, 0.95))
+def test_ess_is_the_sum_it_stands_for(seed: int, steps: int, chains: int, a: float) -> None:
+    """Short chains, where the end of the sequence counts: its last pair, and one that is not positive."""
+    x = ar1(a, steps, chains, seed)
+    assert ess(x) == pytest.approx(geyer_by_hand(x), rel=1e-9)
+
+
 def test_ess_of_independent_draws() -> None:
     """Over 500 seeds: mean 0.99 S, deviation 0.043 S."""
     assert abs(ess(generator(0).standard_normal((1000, 4))) / 4000 - 0.99) < 5 * 0.043
@@ -236,6 +261,7 @@ def test_positions_are_their_coordinates(name: str) -> None:
     each = [f(x[:, :, i]) for i in range(4)]
     together = f(x)
     assert np.array_equal(together, np.stack(each, axis=-1))
+    assert np.array_equal(f(x[:, :, :1]), np.stack(each[:1], axis=-1))
     assert together.dtype == np.float64
     if name != "autocorrelation":
         assert together.shape == (4,)
@@ -369,6 +395,8 @@ def test_no_autocorrelation_of_a_chain_that_stands_still(place: float) -> None:
     for f in (autocorrelation, integrated_time):
         with pytest.raises(ValueError, match="draws must vary in every chain, got 1 still, first chain 2"):
             f(x)
+    with pytest.raises(ValueError, match="draws must vary in every chain, got 1 still, first chain 2"):
+        autocorrelation(np.stack([place * ar1(0.0, 21, 3), x], axis=2))  # in its second coordinate
 
 
 @pytest.mark.parametrize(("act", "message"), [

@@ -28,7 +28,8 @@ def test_import_needs_numpy_and_autograd_only() -> None:
     code = "import sys, evenflow.reference; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert {"numpy", "autograd"} <= loaded
-    assert not loaded & {"scipy", "sklearn", "matplotlib", "typer", "rich", "pandas", "torch", "jax", "hypothesis", "jsonschema"}
+    extras = {"scipy", "sklearn", "matplotlib", "typer", "rich", "pandas", "torch", "jax", "hypothesis", "jsonschema"}
+    assert not loaded & extras
 
 
 def test_the_reference_knows_nothing_of_accel() -> None:

@@ -4,7 +4,10 @@ They leave their target invariant, and every planted mistake (mutants.MUTANTS) i
 those of detailed balance; states are never stale; dtypes are kept, inputs untouched; bad input is refused.
 """
 import math
+import re
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -486,6 +489,46 @@ def test_a_gradient_that_is_no_number_is_an_error(name: str) -> None:
         STEPPERS[name](2).init(np.array([[1.0, 1.0], [0.0, 1.0]]), kink)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_flow_whose_density_is_no_number_is_an_error(bad: float) -> None:
+    """At one of the points where the chains are, and at one that the flow proposes."""
+    lam, params = flow(2)
+
+    class Broken(Flow):
+        def log_prob(self, params: Tree, x: Array, context: Array | None = None) -> Array:
+            return np.where(np.arange(len(x)) == 1, bad, super().log_prob(params, x, context))
+
+        def sample_and_log_prob(self, params: Tree, noise: Tree, context: Array | None = None) -> tuple[Array, Array]:
+            return (x := self.sample(params, noise)), self.log_prob(params, x)
+
+    x = pairs()[0]
+    for build in (partial(IndependentMH, params=params), partial(ISIR, params=params, N=2)):
+        wrong, right = build(Broken(lam.base, lam.bijection)), build(lam)
+        with pytest.raises(FloatingPointError, match="the flow's log density must be finite"):
+            wrong.init(x, BENT.log_prob)
+        with pytest.raises(FloatingPointError, match="the flow's log density must be finite"):
+            wrong.step(right.init(x, BENT.log_prob), right.noise(generator(0), len(x), 2), BENT.log_prob)
+
+
+@pytest.mark.parametrize("wrong", [[2], [1, 3]])
+def test_errors_name_the_first_chain_that_is_wrong(wrong: list[int]) -> None:
+    x = 1 + np.arange(8.0).reshape(4, 2)
+    x[wrong, 0] = 0
+    there = re.escape(str(x[wrong[0]].tolist()))
+
+    def broken(bad: float, x: Array) -> Array:
+        return anp.where(x[:, 0] == 0, bad, -anp.sum(x**2, axis=1))
+
+    for kernel in (RandomWalk(0.1), MALA(0.1)):
+        for bad in (math.nan, math.inf):
+            with pytest.raises(FloatingPointError, match=f"outside the support, got {bad} at {there}"):
+                kernel.init(x, partial(broken, bad))
+        with pytest.raises(ValueError, match=rf"chain {wrong[0]} starts at {there} with -inf \({len(wrong)} chains do\)"):
+            kernel.init(x, partial(broken, -math.inf))
+    with pytest.raises(FloatingPointError, match=rf"gradient of log_density must be finite, got \[ *-inf .* at {there}"):
+        MALA(0.1).init(x, lambda x: -anp.sum(anp.sqrt(x), axis=1))
+
+
 @pytest.mark.parametrize("name", ["random walk", "mala", "hmc"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_proposals_that_run_off_to_infinity_are_refused(name: str, dtype: type) -> None:
@@ -544,6 +587,23 @@ def test_wrong_positions_and_noise(name: str) -> None:
         kernel.init(x, lambda x: BENT.log_prob(x)[:, None])
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_flowmc_refuses_noise_for_other_numbers_of_steps(steps: int) -> None:
+    kernel, x = FlowMC(((MALA(0.1), 2),)), np.zeros((3, 2))
+    noise = FlowMC(((MALA(0.1), steps),)).noise(generator(0), 3, 2)
+    with pytest.raises(ValueError, match=f"noise must be for the 2 steps of each block, got {steps}"):
+        kernel.step(kernel.init(x, BENT.log_prob), noise, BENT.log_prob)
+
+
+@every
+def test_the_choices_of_a_kernel_are_frozen(name: str) -> None:
+    kernel: Any = STEPPERS[name](2)
+    assert {kernel: name}[kernel] == name
+    for field in fields(kernel):
+        with pytest.raises(FrozenInstanceError):
+            setattr(kernel, field.name, None)
+
+
 @pytest.mark.parametrize(("act", "message"), [
     (lambda: ULA(0.0), "step_size must be positive and finite, got 0.0"),
     (lambda: MALA(-1.0), "step_size must be positive and finite, got -1.0"),
@@ -558,6 +618,8 @@ def test_wrong_positions_and_noise(name: str) -> None:
     (lambda: Latent(MALA(0.1), *flow(1)).init(np.zeros((3, 2)), BENT.log_prob), "flow must have the chains' dimension 2"),
     (lambda: adapted(0.0, 0.5), "step_size must be positive and finite, got 0.0"),
     (lambda: adapted(0.1, math.nan), "acceptance must lie between 0 and 1, got nan"),
+    (lambda: adapted(0.1, 1.01), "acceptance must lie between 0 and 1, got 1.01"),
+    (lambda: adapted(0.1, -0.01), "acceptance must lie between 0 and 1, got -0.01"),
     (lambda: run(MALA(0.1), np.zeros((3, 2)), BENT.log_prob, 0, generator(0)), "steps must be an integer >= 1, got 0"),
     (lambda: run(MALA(0.1), np.zeros((3, 2)), BENT.log_prob, 4, generator(0), every=0), "every must be an integer >= 1"),
     (lambda: run(MALA(0.1), np.zeros((3, 2)), BENT.log_prob, 5, generator(0), every=2), "multiple of every, .* got 5 and 2"),

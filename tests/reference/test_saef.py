@@ -345,6 +345,12 @@ def test_maps_are_shared_by_blocks_of_one_size() -> None:
     assert len(saef(12, 4).init(generator(0))["maps"]) == 1
 
 
+def test_what_is_chosen_where_nothing_is_said() -> None:
+    assert saef(4, 2) == saef(4, 2, range(4), "coupling", (256, 256), 64, (64, 64), 4, 0)
+    blocks, maps = ((0, 1),), (Dense(2, 4),)
+    assert SAEF(blocks, maps, 4, (8,)) == SAEF(blocks, maps, 4, (8,), 0)
+
+
 def test_noise() -> None:
     assert saef(4, 2, block_map="affine").noise(generator(0), 5).shape == (5, 4)
 
@@ -362,6 +368,7 @@ def test_noise() -> None:
     (lambda: saef(3, 3, (0, 1, 1)), "order must hold each of 0, ..., d - 1 exactly once"),
     (lambda: saef(3, 3, (1, 2, 3)), "order must hold each of 0, ..., d - 1 exactly once"),
     (lambda: saef(3, 3, (0, 1)), "order must hold d = 3 coordinates, got 2"),
+    (lambda: saef(3, 3, (0, 1, 2, 3)), "order must hold d = 3 coordinates, got 4"),
     (lambda: saef(3, 3, block_map="cuopling"), "unknown block_map 'cuopling', did you mean 'coupling'"),
     (lambda: saef(3, 3, block_map="free-form"), "unknown block_map 'free-form', did you mean 'free_form'"),
     (lambda: saef(3, 3, map_layers=0), "map_layers must be an integer >= 1, got 0"),
@@ -374,6 +381,18 @@ def test_noise() -> None:
 def test_bad_choices(act: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         act()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_parameters_of_other_maps_are_refused(count: int) -> None:
+    model = saef(3, [2, 1], block_map="affine", hidden=(4,), context_width=2, map_hidden=())
+    assert isinstance(model, SAEF)
+    params, x = model.init(generator(0)), np.zeros((5, 3))
+    other = {**params, "maps": [*params["maps"], *params["maps"]][:count]}
+    for act in (model.inverse, lambda p, x: model.loss(p, x, np.zeros((2, 5, 3)), energy_score)):
+        act(params, x)
+        with pytest.raises(ValueError, match="argument 2 is"):
+            act(other, x)
 
 
 def test_bad_input() -> None:

@@ -2,6 +2,7 @@
 import math
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from itertools import combinations
 from typing import Any
 
@@ -360,6 +361,22 @@ def test_kernels_by_hand() -> None:
     assert distance_kernel(1.0)(a, b) == pytest.approx(3 + 4 - 5, rel=1e-11)
 
 
+def test_kernels_are_their_choices() -> None:
+    """Equal and of one hash where these are equal; they cannot be changed."""
+    for build in (rbf_kernel, linear_kernel, distance_kernel):
+        kernel: Any = build()
+        assert kernel == build()
+        assert hash(kernel) == hash(build())
+    assert rbf_kernel((2, 5)) == rbf_kernel([2.0, 5.0]) != rbf_kernel((5, 2))
+    assert distance_kernel() == distance_kernel(1) != distance_kernel(1.5)
+    with pytest.raises(FrozenInstanceError):
+        rbf_kernel().scales = ()  # type: ignore[attr-defined]
+    with pytest.raises(FrozenInstanceError):
+        distance_kernel().beta = 0.5  # type: ignore[attr-defined]
+    with pytest.raises(FrozenInstanceError):
+        linear_kernel().beta = 0.5  # type: ignore[attr-defined]
+
+
 def test_quantile_score_by_hand() -> None:
     np.testing.assert_allclose(quantile_score(np.array([1.0, 3.0, 2.0]), np.full(3, 2.0), 0.9), [0.9, 0.1, 0.0])
     assert quantile_score(1.0, 3.0, 0.25) == 0.5
@@ -380,6 +397,8 @@ BAD: list[tuple[str, Callable[[Any], Any], str]] = [
     ("draws of 4 dimensions", lambda b: energy_score(b(X3[None]), Y), r"draws .*got \(1, 3, 4, 2\)"),
     ("y of 1 dimension", lambda b: energy_score(b(X), Y[0]), r"y must have shape .*got \(2,\)"),
     ("no y", lambda b: energy_score(b(X), Y[:0]), r"y must have shape .*got \(0, 2\)"),
+    ("no coordinates", lambda b: energy_score(b(X[:, :0]), Y[:, :0]), r"y must have .*d >= 1\), got \(4, 0\)"),
+    ("x without coordinates", lambda b: energy_distance(b(X[:, :0]), Y), r"x must have .*d >= 1\), got \(3, 0\)"),
     ("NaN in y", lambda b: energy_score(b(X), Y + np.nan), r"y must be finite, got 8 NaN"),
     ("beta 2", lambda b: energy_score(b(X), Y, 2.0), r"beta must lie strictly between 0 and 2 .*got 2.0"),
     ("beta 0", lambda b: energy_score(b(X), Y, 0), r"beta must .*got 0"),

@@ -23,9 +23,9 @@ def rows_of(adapter: Any) -> list[Row]:
     return [row for case in AFFINE.cases for row in compare.rows(AFFINE, case, adapter)]
 
 
-def evenflow(*words: str) -> "subprocess.CompletedProcess[str]":
+def evenflow(*words: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
     code = "from evenflow.conformance.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(("name", "kind", "reason"), [
@@ -207,6 +207,20 @@ def test_export_writes_all_and_overwrites_nothing(tmp_path: Path) -> None:
     assert "must be empty or not exist yet" in again.stderr
 
 
+def test_the_walk_through_of_the_docs_works_as_it_stands(tmp_path: Path) -> None:
+    """Both files, the command, and what it is said to print; then the two lines that mend it."""
+    text = (Path(__file__).parents[2] / "docs" / "conforming.md").read_text()
+    mine, adapter, repair = (part.split("```")[0] for part in text.split("```python\n")[1:])
+    (tmp_path / "mine.py").write_text(mine)
+    (tmp_path / "my_adapter.py").write_text(adapter)
+    command = next(line.split() for line in text.splitlines() if line.startswith("    evenflow conform my_adapter"))
+    done = evenflow(*command[1:], folder=tmp_path)
+    assert done.returncode == 1
+    assert [line for line in map(str.strip, done.stdout.splitlines()) if line not in map(str.strip, text.splitlines())] == []
+    (tmp_path / "my_adapter.py").write_text(adapter.replace("    return", repair + "    return"))
+    assert evenflow(*command[1:], folder=tmp_path).returncode == 0
+
+
 def test_trees_under_flat_names_and_arrays_in_json() -> None:
     tree = {"net": [{"W": np.ones((2, 1)), "b": np.zeros(1)}, {"W": np.ones((1, 1))}], "x": np.array([np.inf, -0.0])}
     arrays = flat("p", tree)
@@ -214,6 +228,7 @@ def test_trees_under_flat_names_and_arrays_in_json() -> None:
     again = branch(arrays, "p")
     assert flat("p", again).keys() == arrays.keys()
     assert branch(arrays, "q") is None
+    assert branch({"p/0/W": 1, "p/2/W": 2}, "p") == [{"W": 1}, {}, {"W": 2}]
     for array in (*arrays.values(), np.array("U"), np.array([True]), np.array([[3]]), np.zeros((0, 2))):
         same = decode(json.loads(json.dumps(encode(array))))
         assert same.dtype.kind == array.dtype.kind

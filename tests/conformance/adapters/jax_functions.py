@@ -9,7 +9,7 @@ import numpy as np
 from evenflow.conformance.adapter import Operation, offered
 from evenflow.conformance.arrays import Arrays, differentiable
 
-jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+jax.config.update("jax_enable_x64", True)
 
 
 @dataclass(frozen=True)

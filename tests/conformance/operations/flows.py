@@ -31,28 +31,18 @@ def uniform_log_prob(i: Arrays) -> Arrays:
     return {"log_prob": Uniform(i["x"].shape[1], float(i["low"]), float(i["high"])).log_prob({}, i["x"])}
 
 
-def tree(i: Arrays, layers: int, every: int = 1) -> list[Tree]:
-    """The parameters of a stack, {} for the layers between that have none: of each `every` layers the first has."""
-    return [branch(i, f"params/{k}") if k % every == 0 else {} for k in range(layers)]
-
-
-def count(i: Arrays) -> int:
-    """One more than the largest layer that has parameters."""
-    return 1 + max(int(name.split("/")[1]) for name in i if name.startswith("params/"))
-
-
 def widths(net: Tree) -> tuple[int, ...]:
     """Of the hidden layers."""
     return tuple(layer["b"].shape[0] for layer in net[:-1])
 
 
 def realnvp_of(i: Arrays) -> tuple[Flow, Tree]:
-    params = tree(i, count(i))
+    params = branch(i, "params")
     return realnvp(dimension(i), len(params) - 1, widths(params[0])), params
 
 
 def spline_flow_of(i: Arrays) -> tuple[Flow, Tree]:
-    params = tree(i, count(i))
+    params = branch(i, "params")
     d = dimension(i)
     moved = d - d // 2  # by the first coupling
     bins = (params[0][-1]["b"].shape[0] // moved + 1) // 3
@@ -60,12 +50,12 @@ def spline_flow_of(i: Arrays) -> tuple[Flow, Tree]:
 
 
 def maf_of(i: Arrays) -> tuple[Flow, Tree]:
-    params = tree(i, count(i), every=2)
+    params = branch(i, "params")
     return maf(dimension(i), (len(params) + 1) // 2, widths(params[0])), params
 
 
 def dense_flow_of(i: Arrays) -> tuple[Flow, Tree]:
-    params = tree(i, count(i), every=2)
+    params = branch(i, "params")
     return dense_flow(dimension(i), len(params) // 2), params
 
 

@@ -1,6 +1,4 @@
 """Semi-autoregressive energy flows, and the quantile flows before them. The model's sizes are those of its parameters."""
-from typing import Any
-
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
 from evenflow.conformance.operations.bijections import context_dim
@@ -15,7 +13,7 @@ from evenflow.reference.trees import Tree
 def model(i: Arrays) -> tuple[SAEF | SemiAutoregressive, Tree]:
     """What the constructor builds, with the parameters that are given."""
     sizes, order, block_map = i["sizes"].tolist(), i["order"].tolist(), str(i["map"])
-    contexts, maps = branch(i, "params/contexts"), [chain(i, f"params/maps/{s}") for s in range(len(set(sizes)))]
+    contexts, maps = branch(i, "params/contexts"), branch(i, "params/maps")
     parts = len(maps[0]) - 1  # before the last
     layers = max(1, parts // 2 if block_map == "dense" else parts)
     net = maps[0] if block_map == "free_form" else [] if block_map == "dense" else maps[0][0]
@@ -23,12 +21,6 @@ def model(i: Arrays) -> tuple[SAEF | SemiAutoregressive, Tree]:
     width = outputs // len(sizes)
     built = saef(len(order), sizes, order, block_map, tuple(hidden), width, widths(net)[:-1], layers, context_dim(i))
     return built, {"contexts": contexts, "maps": maps}
-
-
-def chain(i: Arrays, name: str) -> list[Any]:
-    """The parts of one map, by number; a part without parameters has no entry."""
-    numbers = {int(key.removeprefix(f"{name}/").split("/")[0]) for key in i if key.startswith(f"{name}/")}
-    return [branch(i, f"{name}/{k}") or {} for k in range(max(numbers) + 1)]
 
 
 def widths(layers: list[dict[str, Array]]) -> tuple[int, ...]:

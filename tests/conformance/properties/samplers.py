@@ -17,7 +17,7 @@ import numpy as np
 
 from evenflow.conformance.adapter import Adapter
 from evenflow.conformance.arrays import Array
-from evenflow.conformance.properties.checking import Draw, Property, ask, named, representable, tolerance, within
+from evenflow.conformance.properties.checking import Draw, Property, above, ask, named, representable, tolerance, within
 
 CHAINS, STEP = 5, 0.25
 Inputs = dict[str, Any]
@@ -86,7 +86,9 @@ def by_its_drift(adapter: Adapter, given: Inputs, proposal: Array, operation: st
     none, one = (
         ask(adapter, operation, {**given, "x": proposal, "noise": np.full(proposal.shape, u)})["proposal"] for u in (0.0, 1.0)
     )
-    return (given["x"] - none) / np.mean(one - none)
+    scale = float(np.mean(one - none))
+    above("the move by the noise 1", scale, 1e-3)
+    return (given["x"] - none) / scale
 
 
 def by_its_last_momentum(adapter: Adapter, given: Inputs, proposal: Array) -> Array:
