@@ -53,9 +53,12 @@ class Oracle:
         """The vectors, made anew."""
         given = self.cases(np.random.default_rng(zlib.crc32(self.operation.encode())))
         made = tuple(self.case(each) for each in given)
-        return Suite(
-            self.operation, self.summary, self.source, self.inputs, self.outputs, self.log_dets, self.notes, made
-        )
+        notes = self.notes_of(made)
+        return Suite(self.operation, self.summary, self.source, self.inputs, self.outputs, self.log_dets, notes, made)
+
+    def notes_of(self, cases: Sequence[Case]) -> dict[str, str]:
+        """Of the flags that these cases carry: oracles of one family share their notes."""
+        return {flag: note for flag, note in self.notes.items() if any(flag in case.flags for case in cases)}
 
     def case(self, given: Given) -> Case:
         inputs = {name: representable(array) for name, array in given.inputs.items()}
