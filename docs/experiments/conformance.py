@@ -4,8 +4,10 @@
     python -m evenflow.experiments.conformance page                writes docs/conformance.md from it
 
 Each library is asked by the command that everybody has, `evenflow conform evenflow.conformance.adapters.NAME:adapter --xfails
-docs/conformance/known/NAME.txt`. The page explains every failure by its line in that file; one without is an error.
+docs/conformance/known/NAME.txt`, and the scripts docs/conformance/NAME_*.py are run, each of which asks that library alone
+about one fault. The page explains every failure by its line in the file of known ones; one without is an error.
 """
+import ast
 import json
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from typing import Any
 
 from evenflow.conformance import report, xfails
 from evenflow.conformance.compare import FAIL, PASS, UNSUPPORTED, Row
-from evenflow.conformance.suites import FOLDER
+from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, mcmc, metrics, normalizer, saef, scores
 from evenflow.conformance.xfails import GONE, KNOWN
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -30,16 +32,28 @@ THEIRS = (
 ADAPTERS = {name: f"evenflow.conformance.adapters.evenflow:{attribute}" for name, attribute in OURS.items()}
 ADAPTERS |= {name: f"evenflow.conformance.adapters.{name}:adapter" for name in THEIRS}
 
+PARTS = {
+    "Bijections": bijections.OPERATIONS,
+    "Densities and flows": flows.OPERATIONS,
+    "Scores": {**scores.OPERATIONS, **metrics.OPERATIONS},
+    "Semi-autoregressive flows, quantile flows": saef.OPERATIONS,
+    "Samplers": mcmc.OPERATIONS,
+    "Diagnostics of chains": diagnostics.OPERATIONS,
+    "Energy-based models, log Z": {**ebm.OPERATIONS, **normalizer.OPERATIONS},
+}
+
 HEAD = """# Conformance
 
-Which libraries answer as the papers' formulas say? Every cell is a library asked for an operation: its values, log
-determinants and gradients on the test vectors, and the properties that must hold whatever the numbers. **yes**: all that it
-could be asked passed. **fails**: how many of the questions failed; below, each with its reason. Empty: the library has no such
-operation, or none that an adapter could reach. "(+n)" are questions of that operation that it cannot be asked, such as a
-spline whose end slopes it does not admit.
+Which libraries answer as the papers' formulas say? A cell is a library asked for an operation: its values, log determinants and
+gradients on the test vectors, and the properties that must hold whatever the numbers. **yes**: all that it could be asked
+passed. **fails**: how many of the questions failed; each is explained below. Empty: the library has no such operation, or none
+that an adapter could reach with given parameters and given noise. "(+n)": as many questions of that operation it cannot be
+asked, such as a spline whose end slopes it does not admit. `evenflow` stands for its three settings here: reference, numpy, and
+numpy in float32.
 
 A failure is the library's, not the adapter's: a script in [conformance/](conformance/) shows it with that library alone.
 
+    pip install -e '.[test]'
     python -m evenflow.experiments.conformance run
     python -m evenflow.experiments.conformance page
 """
@@ -58,7 +72,7 @@ def run(names: Sequence[str]) -> None:
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
             if not path.exists():
                 raise SystemExit(f"{name} could not be asked: exit status {done.returncode}")
-            known[name] = condensed(report.read(path))
+            known[name] = {**condensed(report.read(path)), "scripts": scripts(name)}
         print(f"{name}: {known[name]['counts']}", flush=True)
         report.write(RESULTS, {name: known[name] for name in ADAPTERS if name in known})
 
@@ -78,28 +92,44 @@ def condensed(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "cells": cells, "failures": failures}
 
 
+def scripts(name: str) -> dict[str, dict[str, Any]]:
+    """The scripts about a library: what each is about, what it printed, and its exit status: 1 where the fault is there."""
+    found = {}
+    for path in sorted((DOCS / "conformance").glob(f"{name}_*.py")):
+        done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+        about = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
+        found[path.name] = {"about": " ".join(about.split()), "said": done.stdout.strip(), "status": done.returncode}
+    return found
+
+
 def page(results: dict[str, Any]) -> str:
     """docs/conformance.md. Raises ValueError for a failure without an explanation."""
-    parts = [HEAD, *table(results), "## What was asked\n", *asked(results), "\n## Failures, one by one\n"]
+    parts = [HEAD, *(line for title, operations in PARTS.items() for line in table(title, list(operations), results))]
+    parts += ["## What was asked\n", *asked(results), "\n## Failures, library by library\n"]
     parts += [part for name, result in results.items() if name in THEIRS for part in failures(name, result)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def table(results: dict[str, Any]) -> list[str]:
-    """Operations x libraries, in parts by whom they concern: a library stands where it has anything."""
-    operations = sorted(path.stem for path in FOLDER.glob("*.json"))
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for operation in operations:
-        groups.setdefault(tuple(name for name in results if operation in results[name]["cells"]), []).append(operation)
-    lines = []
-    for names, members in sorted(groups.items(), key=lambda item: (-len(item[0]), item[1])):
-        lines += [f"| | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-        lines += [f"| {op} | {' | '.join(cell(results[name]['cells'][op]) for name in names)} |" for op in members]
-        lines.append("")
-    return lines
+def table(title: str, operations: list[str], results: dict[str, Any]) -> list[str]:
+    """Operations x libraries; a library stands where it has any of them."""
+    names = [name for name in THEIRS if name in results and any(op in results[name]["cells"] for op in operations)]
+    lines = [f"## {title}\n", line("", "evenflow", *names), line(*["---"] * (2 + len(names)))]
+    for op in operations:
+        ours = [cell(results[name]["cells"][op]) for name in OURS]
+        shared = "yes" if set(ours) == {"yes"} else ", ".join(f"{n}: {c}" for n, c in zip(OURS, ours, strict=True))
+        theirs = [cell(results[name]["cells"].get(op, {})) for name in names]
+        lines.append(line(op, shared, *theirs))
+    return [*lines, ""]
+
+
+def line(*cells: str) -> str:
+    """A row of a table."""
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 def cell(kinds: dict[str, list[int]]) -> str:
+    if not kinds:
+        return ""
     passed, failed, known, unsupported = (sum(column) for column in zip(*kinds.values(), strict=True))
     beside = f" (+{unsupported})" if unsupported else ""
     return (f"**fails** {failed + known} of {passed + failed + known}" if failed + known else "yes") + beside
@@ -117,20 +147,38 @@ def asked(results: dict[str, Any]) -> list[str]:
 
 
 def failures(name: str, result: dict[str, Any]) -> list[str]:
-    """Each line of the file of known failures, with the cases that it explains."""
-    if not result["failures"]:
-        return []
-    listed = xfails.read(KNOWN_FAILURES / f"{name}.txt")
-    lines, explained = [f"### {result['adapter']}\n"], 0
-    for known in listed:
-        rows = [f for f in result["failures"] if f["status"] == KNOWN and known.matches(as_row(f))]
-        if rows:
-            cases = ", ".join(f"{f['case']} [{', '.join(f['flags'])}]" if f["flags"] else f["case"] for f in rows)
-            lines.append(f"- `{known.operation}` {known.kind}: {known.why} Shown by: {cases}.")
-            explained += len(rows)
-    if explained < len(result["failures"]):
-        raise ValueError(f"{name} has {len(result['failures']) - explained} failures that {name}.txt does not explain")
-    return [*lines, ""]
+    """Each reason with the operations, kinds and cases that show it, and the scripts that no vector stands for."""
+    path = KNOWN_FAILURES / f"{name}.txt"
+    listed, lines, explained = xfails.read(path) if path.exists() else [], [], set()
+    for why in dict.fromkeys(known.why for known in listed):
+        shown = [
+            f for f in result["failures"]
+            if f["status"] == KNOWN and next(k.why for k in listed if k.matches(as_row(f))) == why
+        ]
+        explained |= {id(f) for f in shown}
+        if shown:
+            reason, _, script = why.rpartition(": ")
+            lines.append(f"- {reason}: [{script}](conformance/{script}). {where(shown)}")
+    if len(explained) < len(result["failures"]):
+        raise ValueError(f"{name} has {len(result['failures']) - len(explained)} failures that {name}.txt does not explain")
+    for script, found in result["scripts"].items():
+        if found["status"] and not any(known.why.endswith(script) for known in listed):
+            lines.append(f"- Where no vector reaches: {found['about']} [{script}](conformance/{script})")
+        if not found["status"]:
+            lines.append(f"- No longer so: {found['about']} [{script}](conformance/{script})")
+    return [f"### {result['adapter']}\n", *(lines or ["None."]), ""]
+
+
+def where(shown: Sequence[dict[str, Any]]) -> str:
+    """`affine` values, vjp (cases one [flag], two); ..."""
+    operations: dict[str, dict[str, None]] = {}
+    cases: dict[str, None] = {}
+    for f in shown:
+        operations.setdefault(f["operation"], {})[f["kind"]] = None
+        flags = f" [{', '.join(f['flags'])}]" if f["flags"] else ""
+        cases[f["case"] + flags if f["kind"] in ("values", "log_det", "vjp") else f"the property {f['case']}"] = None
+    said = ", ".join(f"`{op}` ({', '.join(kinds)})" for op, kinds in operations.items())
+    return f"In {said}; shown by {', '.join(cases)}."
 
 
 def as_row(failure: dict[str, Any]) -> Row:
