@@ -50,6 +50,15 @@ def test_a_script_shows_the_fault_as_the_page_says(script: Path) -> None:
     assert done.returncode == RECORDED[library]["scripts"][script.name]["status"]
 
 
+def test_every_known_failure_names_its_script() -> None:
+    for path in KNOWN_FAILURES.glob("*.txt"):
+        for known in xfails.read(path):
+            sentence, _, script = known.why.rpartition(": ")
+            assert sentence.endswith(")"), known  # (new), or the issue
+            assert (DOCS / "conformance" / script).is_file(), known
+            assert script.startswith(f"{path.stem}_")
+
+
 def test_the_page_is_made_of_the_results() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(RECORDED)
     assert set(RECORDED) == set(ADAPTERS)

@@ -59,7 +59,8 @@ def stepped(sampler: Any, x: Array) -> tuple[Any, Any]:
 def langevin(i: Arrays, x: Array) -> Array:
     """Where its Langevin dynamics go from here: ULA's step, and MALA's proposal."""
     log_p = jax.value_and_grad(target(i))
-    return diffusions.overdamped_langevin(log_p)(KEY, diffusions.DiffusionState(x, *log_p(x)), jnp.asarray(i["step_size"])).position
+    move = diffusions.overdamped_langevin(log_p)
+    return move(KEY, diffusions.DiffusionState(x, *log_p(x)), jnp.asarray(i["step_size"])).position
 
 
 def ula(i: Arrays) -> Arrays:
@@ -102,5 +103,4 @@ adapter = JaxFunctions(versioned("blackjax", "jax"), compiled({
     "hmc": chains(hamiltonian, "momentum"),
     "independent_mh": chains(independent_mh),
     "rhat": lambda i: {"value": blackjax.diagnostics.rhat(i["draws"].T)},
-    "ess": lambda i: {"value": blackjax.diagnostics.ess_bulk(i["draws"].T)},
 }))

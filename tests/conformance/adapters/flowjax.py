@@ -8,6 +8,7 @@ that a later one gets it through units relu(c) and relu(-c). Its spline goes on 
 axes: rational_quadratic_spline it has only as spline_transformer.
 """
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -22,20 +23,21 @@ from flowjax.utils import get_ravelled_pytree_constructor
 
 from evenflow.conformance.adapter import Operation, versioned
 from evenflow.conformance.adapters.jax_functions import JaxFunctions
-from evenflow.conformance.adapters.jax_parts import compiled
-from evenflow.conformance.arrays import Array, Arrays, branch
+from evenflow.conformance.adapters.jax_parts import compiled, given
+from evenflow.conformance.arrays import Array, Arrays, branch, flat
 
 KEY = jax.random.key(0)  # for weights that are replaced
 Net = list[dict[str, Array]]
+Transformer = Callable[[Arrays, int], tuple[Any, list[int]]]  # choices, width -> bijection, places of its raw numbers
 
 
 def both(name: str, bijection: Callable[[Arrays], Any], *rows: str) -> dict[str, Operation]:
     """An operation and its inverse. Where the inputs `rows` differ from row to row there is a bijection for each."""
     def run(i: Arrays, v: str, method: str) -> tuple[Array, Array]:
         def one(v: Array, context: Array | None, part: Arrays) -> tuple[Array, Array]:
-            pair: tuple[Array, Array] = getattr(bijection({**i, **part}), method)(v, context)
-            return pair
-        return jax.vmap(one)(i[v], i.get("context"), {k: i[k] for k in rows})
+            return getattr(bijection({**i, **part}), method)(v, context)  # type: ignore[no-any-return]
+        result: tuple[Array, Array] = jax.vmap(one)(i[v], i.get("context"), {k: i[k] for k in rows})
+        return result
 
     def forward(i: Arrays) -> Arrays:
         return dict(zip(("x", "log_det"), run(i, "z", "transform_and_log_det"), strict=True))
@@ -55,9 +57,13 @@ def affine(i: Arrays, _: int) -> tuple[Any, list[int]]:
 
 def spline(i: Arrays, width: int) -> tuple[Any, list[int]]:
     K, bound = (width + 1) // 3, float(i["bound"])
-    slopes = paramax.Parameterize(lambda raw: jnp.pad(jnp.exp(5 * jnp.tanh(raw / 5)), 1, constant_values=1.0), jnp.zeros(K - 1))
+
+    def slopes(raw: Array) -> Array:
+        one = jnp.ones_like(raw[..., :1])
+        return jnp.concatenate([one, jnp.exp(5 * jnp.tanh(raw / 5)), one], axis=-1)
+
     made = fb.RationalQuadraticSpline(knots=K - 1, interval=bound, min_width=2e-3 * bound)
-    return eqx.tree_at(lambda s: s.derivatives, made, slopes), list(range(width))
+    return eqx.tree_at(lambda s: s.derivatives, made, paramax.Parameterize(slopes, jnp.zeros(K - 1))), list(range(width))
 
 
 def one_spline(i: Arrays) -> Any:
@@ -80,7 +86,7 @@ def widened(net: Net, width: int) -> Iterator[tuple[Array, Array]]:
         yield W, b
 
 
-def coupling(i: Arrays, transformer: Callable[[Arrays, int], tuple[Any, list[int]]]) -> Any:
+def coupling(i: Arrays, transformer: Transformer) -> Any:
     net, mask = branch(i, "net"), np.asarray(i["mask"])
     moving, c = int(np.sum(~mask)), len(net[0].get("C", ()))
     made, places = transformer(i, len(net[-1]["b"]) // moving)
@@ -96,17 +102,17 @@ def coupling(i: Arrays, transformer: Callable[[Arrays, int], tuple[Any, list[int
 
 def masked(net: Net, degrees_in: Array, degrees_out: Array) -> Any:
     """Its masked network with our weights. It has one list of ranks for all hidden layers, and makes the masks of them."""
-    c, ranks = len(net[0].get("C", ())), []
-    before = degrees_in
-    for layer, after in zip(net[:-1], net[1:], strict=True):
+    c, ranks, before = len(net[0].get("C", ())), [], np.asarray(degrees_in)
+    lowest = np.min([*degrees_in, *degrees_out]) - 1
+    for layer, after in pairwise(net):  # a unit's rank is the highest that it sees, or that it is hidden from
         sees, feeds = np.asarray(layer["mask"]), np.asarray(after["mask"])
-        lowest = np.min([*degrees_in, *degrees_out]) - 1
-        hides = degrees_out if after is net[-1] else np.full(feeds.shape[1], lowest)
-        ranks.append(np.max([np.where(sees, before[:, None], lowest).max(0), np.where(feeds.T, lowest, hides[:, None]).max(0)], axis=0))
+        outputs = degrees_out if after is net[-1] else np.full(feeds.shape[1], lowest)
+        seen = np.where(sees, before[:, None], lowest).max(axis=0)
+        ranks.append(np.maximum(seen, np.where(feeds, lowest, outputs).max(axis=1)))
         before = ranks[-1]
     if any(len(r) != len(ranks[0]) or np.any(r != ranks[0]) for r in ranks):
         raise NotImplementedError("all hidden layers have units of the same ranks")
-    hidden, outside = (ranks[0] if ranks else np.array([0])), np.min([*degrees_in, *degrees_out]) - 2
+    hidden, outside = (ranks[0] if ranks else np.array([0])), lowest - 1
     mlp = masked_autoregressive_mlp(np.append(degrees_in, [outside] * c), np.append(hidden, [outside] * 2 * c), degrees_out,
                                     depth=len(net) - 1, activation=jax.nn.relu, key=KEY)
     for k, (W, b) in enumerate(widened(net, len(hidden))):
@@ -114,14 +120,14 @@ def masked(net: Net, degrees_in: Array, degrees_out: Array) -> Any:
     return mlp
 
 
-def autoregressive(i: Arrays, transformer: Callable[[Arrays, int], tuple[Any, list[int]]]) -> Any:
+def autoregressive(i: Arrays, transformer: Transformer) -> Any:
     net, order = branch(i, "net"), np.asarray(i["order"])
     d, c = len(order), len(net[0].get("C", ()))
     made, places = transformer(i, len(net[-1]["b"]) // d)
     columns = np.ravel(order[:, None] * len(places) + np.array(places))
-    first = {key: a[order] if key in ("W", "mask") else a for key, a in net[0].items()}
-    net = [first, *net[1:]]
-    net = [*net[:-1], {key: a[..., columns] for key, a in net[-1].items()}]
+    net = [{**layer, "mask": np.asarray(layer["mask"])} for layer in net]
+    net[0] = {**net[0], "W": net[0]["W"][order], "mask": net[0]["mask"][order]}
+    net[-1] = {key: a[..., columns] for key, a in net[-1].items()}
     layer = fb.MaskedAutoregressive(KEY, transformer=fb.Invert(made), dim=d, cond_dim=c or None, nn_width=d, nn_depth=1)
     mlp = masked(net, np.arange(d), np.repeat(np.arange(d), len(places)))
     layer = eqx.tree_at(lambda m: m.masked_autoregressive_mlp, layer, mlp)
@@ -133,6 +139,39 @@ def masked_mlp(i: Arrays) -> Arrays:
     mlp = paramax.unwrap(masked(branch(i, "net"), np.asarray(i["degrees_in"]), np.asarray(i["degrees_out"])))
     x = jnp.concatenate([i["x"], i["context"]], axis=1) if "context" in i else i["x"]
     return {"y": jax.vmap(mlp)(x)}
+
+
+def couplings(i: Arrays, d: int, transformer: Transformer) -> list[Any]:
+    """Layer k passes the coordinates of one colour of a checkerboard; the last one moves all, by an affine map."""
+    *nets, last = branch(i, "params")
+    choices = {"limit": 3.0, "bound": 5.0}
+    masks = [(np.arange(d) + k) % 2 == 1 if d > 1 else np.zeros(1, bool) for k in range(len(nets))]
+    inputs = [{**flat("net", net), "mask": mask, **choices} for net, mask in zip(nets, masks, strict=True)]
+    end = {**flat("net", last), "mask": np.zeros(d, bool), **choices}
+    return [*(coupling(given_to, transformer) for given_to in inputs), coupling(end, affine)]
+
+
+def reversals(i: Arrays, d: int) -> list[Any]:
+    """Masked autoregressive layers in the natural order, and its Flip between them."""
+    nets = [net for net in branch(i, "params") if net]
+    layers = [autoregressive({**flat("net", net), "order": np.arange(d), "limit": 3.0}, affine) for net in nets]
+    return [part for layer in layers for part in (layer, fb.Flip((d,)))][:-1]
+
+
+def flow(name: str, layers: Callable[[Arrays, int], list[Any]]) -> dict[str, Operation]:
+    def made(i: Arrays, d: int) -> Any:
+        return fd.Transformed(fd.StandardNormal((d,)), fb.Chain(layers(i, d)))
+
+    def sample(i: Arrays) -> Arrays:
+        whole = made(i, i["noise"].shape[1])
+
+        def one(noise: Array) -> tuple[Array, Array]:
+            with given(noise, jnp.zeros(())):
+                return whole.sample_and_log_prob(KEY)  # type: ignore[no-any-return]
+
+        return dict(zip(("x", "log_prob"), jax.vmap(one)(i["noise"]), strict=True))
+
+    return {f"{name}_sample": sample, f"{name}_log_prob": log_prob(lambda i: made(i, i["x"].shape[1]))}
 
 
 def plu(i: Arrays) -> Any:
@@ -149,6 +188,11 @@ def mixture(i: Arrays) -> Any:
     return fd.VmapMixture(normals, i["weights"])
 
 
+def mixture_log_prob(i: Arrays) -> Arrays:
+    """It divides the weights by their sum; ours are taken as they are."""
+    return {"log_prob": mixture(i).log_prob(i["x"]) + jnp.log(jnp.sum(i["weights"]))}
+
+
 def log_prob(density: Callable[[Arrays], Any]) -> Operation:
     return lambda i: {"log_prob": density(i).log_prob(i["x"])}
 
@@ -162,8 +206,11 @@ adapter = JaxFunctions(versioned("flowjax", "jax"), compiled({
     **both("coupling_spline", lambda i: coupling(i, spline)),
     **both("autoregressive_affine", lambda i: autoregressive(i, affine)),
     **both("autoregressive_spline", lambda i: autoregressive(i, spline)),
+    **flow("realnvp", lambda i, d: couplings(i, d, affine)),
+    **flow("spline_flow", lambda i, d: couplings(i, d, spline)),
+    **flow("maf", reversals),
     "masked_mlp": masked_mlp,
-    "gaussian_mixture_log_prob": log_prob(mixture),
+    "gaussian_mixture_log_prob": mixture_log_prob,
     "diagonal_normal_log_prob": log_prob(lambda i: fd.Normal(i["mean"], i["sd"])),
     "uniform_log_prob": log_prob(lambda i: fd.Uniform(i["low"] + jnp.zeros(i["x"].shape[1]), i["high"])),
 }))

@@ -41,6 +41,19 @@ def spline(i: Arrays) -> Any:
     return tfb.RationalQuadraticSpline(np.diff(x), np.diff(y), slopes[:, 1:-1], range_min=x[:, 0])
 
 
+def spline_transformer(i: Arrays) -> Any:
+    """The softmax with a floor is the recipe of its manual, where knots and slopes are the caller's."""
+    raw, bound = i["raw"], i["bound"]
+    K = (raw.shape[1] + 1) // 3
+
+    def bins(raw: Array) -> Array:
+        share = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return 2 * bound * (1e-3 + (1 - 1e-3 * K) * share / share.sum(axis=1, keepdims=True))
+
+    inner = np.exp(5 * np.tanh(raw[:, 2 * K :] / 5))
+    return tfb.RationalQuadraticSpline(bins(raw[:, :K]), bins(raw[:, K : 2 * K]), inner, range_min=-bound)
+
+
 def shift(i: Arrays) -> Any:
     return tfb.Shift(i["b"] + (i["context"] @ i["C"] if "context" in i else 0))
 
@@ -80,6 +93,11 @@ def mixture(i: Arrays) -> Any:
     return tfd.MixtureSameFamily(tfd.Categorical(probs=i["weights"]), components)
 
 
+def mixture_log_prob(i: Arrays) -> Arrays:
+    """It divides the weights by their sum; ours are taken as they are."""
+    return {"log_prob": mixture(i).log_prob(i["x"]) + np.log(np.sum(i["weights"]))}
+
+
 def log_prob(density: Callable[[Arrays], Any]) -> Operation:
     return lambda i: {"log_prob": density(i).log_prob(i["x"])}
 
@@ -87,12 +105,13 @@ def log_prob(density: Callable[[Arrays], Any]) -> Operation:
 adapter = NumPyFunctions(versioned("tfp-nightly", "numpy"), {
     **both("affine", lambda i: tfb.Chain([tfb.Shift(i["shift"]), tfb.Scale(log_scale=i["log_scale"])]), 0),
     **both("rational_quadratic_spline", spline, 0),
+    **both("spline_transformer", spline_transformer, 0),
     **both("dense", dense),
     **both("plu", plu),
     **both("permutation", lambda i: tfb.Permute(i["order"])),
     **both("coupling_affine", coupling),
     **both("autoregressive_affine", autoregressive),
-    "gaussian_mixture_log_prob": log_prob(mixture),
+    "gaussian_mixture_log_prob": mixture_log_prob,
     "diagonal_normal_log_prob": log_prob(lambda i: tfd.MultivariateNormalDiag(i["mean"], i["sd"])),
     "uniform_log_prob": log_prob(lambda i: tfd.Independent(tfd.Uniform(i["low"] + 0 * i["x"], i["high"]), 1)),
     "normal_quantile": lambda i: {"z": tfd.Normal(np.float64(0), np.float64(1)).quantile(i["alpha"])},
