@@ -1,4 +1,5 @@
 """The commands `evenflow conform` and `evenflow vectors export`."""
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from evenflow.conformance.export import exported
 from evenflow.conformance.suites import FOLDER, Suite
 from evenflow.conformance.worker import Worker
 from evenflow.reference import cli
+from evenflow.reference.checks import lookup
 
 vectors = typer.Typer(help="The test vectors.", no_args_is_help=True)
 
@@ -20,6 +22,8 @@ def conform(
         metavar="FILE", help="Check the answers in this file instead: for implementations in other languages.")] = None,
     operations: Annotated[list[str] | None, typer.Option(
         "--operation", metavar="NAME", help="Ask for this operation only; may be repeated.")] = None,
+    levels: Annotated[list[str] | None, typer.Option(
+        "--level", metavar="|".join(runner.LEVELS), help="Ask this alone; may be repeated.", show_default="all")] = None,
     folder: Annotated[Path, typer.Option(
         "--vectors", metavar="DIR", show_default="those of evenflow", help="Other vectors.")] = FOLDER,
     known: Annotated[Path | None, typer.Option(
@@ -36,13 +40,16 @@ def conform(
     with cli.reporting():
         if (adapter is None) == (results is None):
             raise ValueError("name either an adapter, as in `evenflow conform package.module:adapter`, or --results FILE")
+        for level in levels or ():
+            lookup("level", level, dict.fromkeys(runner.LEVELS))
         listed = [k for k in (xfails.read(known) if known else []) if not operations or k.operation in operations]
+        listed = [k for k in listed if runner.level_of(k.kind) in (levels or runner.LEVELS)]
         suites, rows = runner.suites(folder, operations or ())
         if results is not None:
             name, dtype, more = runner.recorded(results, suites)
         else:
             assert adapter is not None
-            name, dtype, more = questioned(adapter, suites, time_limit)
+            name, dtype, more = questioned(adapter, suites, time_limit, levels or runner.LEVELS)
         rows = xfails.applied([*rows, *more], listed)
         report.show(f"{name} ({dtype})", rows, {suite.operation: suite.notes for suite in suites})
         if document is not None:
@@ -50,13 +57,13 @@ def conform(
     raise typer.Exit(1 if report.failed(rows) else 0)
 
 
-def questioned(adapter: str, suites: list[Suite], time_limit: float) -> tuple[str, str, list[Row]]:
+def questioned(adapter: str, suites: list[Suite], time_limit: float, levels: Collection[str]) -> tuple[str, str, list[Row]]:
     """Name, dtype and rows of an adapter, with a bar on standard error while it is asked."""
     from rich.console import Console
     from rich.progress import track
     with Worker(adapter, time_limit) as worker:
-        asked = runner.asked(worker, suites)
-        bar = track(asked, worker.name, runner.questions(suites), console=Console(stderr=True), transient=True)
+        asked = runner.asked(worker, suites, levels)
+        bar = track(asked, worker.name, runner.questions(suites, levels), console=Console(stderr=True), transient=True)
         return worker.name, worker.dtype, [row for rows in bar for row in rows]
 
 

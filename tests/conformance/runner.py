@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evenflow.conformance import compare
 from evenflow.conformance.adapter import Adapter
@@ -17,6 +17,10 @@ from evenflow.conformance.suites import Case, MalformedError, Suite, load_json, 
 from evenflow.conformance.worker import NoAnswer, Worker
 from evenflow.reference.checks import lookup
 
+if TYPE_CHECKING:
+    from evenflow.conformance.properties import Property
+
+LEVELS = ("vectors", "properties", "statistics")
 SLOWER = 10  # a property asks some hundreds of questions: it has ten times the limit of one
 
 
@@ -40,19 +44,28 @@ def suites(folder: Path, operations: Collection[str] = ()) -> tuple[list[Suite],
     return good, bad
 
 
-def questions(suites: list[Suite]) -> int:
-    """How many steps `asked` takes."""
+def level_of(kind: str) -> str:
+    """At which level rows of a kind arise."""
+    return kind if kind in LEVELS else "vectors"
+
+
+def properties(suite: Suite, levels: Collection[str]) -> "list[Property]":
+    """Those of an operation, at these levels."""
     from evenflow.conformance.properties import PROPERTIES  # needs Hypothesis, of the extra `conform`
-    return sum(len(suite.cases) + len(PROPERTIES.get(suite.operation, ())) for suite in suites)
+    return [each for each in PROPERTIES.get(suite.operation, ()) if each.level in levels]
 
 
-def asked(worker: Worker, suites: list[Suite]) -> Iterator[list[Row]]:
+def questions(suites: list[Suite], levels: Collection[str] = LEVELS) -> int:
+    """How many steps `asked` takes."""
+    return sum(len(suite.cases) * ("vectors" in levels) + len(properties(suite, levels)) for suite in suites)
+
+
+def asked(worker: Worker, suites: list[Suite], levels: Collection[str] = LEVELS) -> Iterator[list[Row]]:
     """Every question to an adapter, and its rows."""
-    from evenflow.conformance.properties import PROPERTIES
     for suite in suites:
-        for case in suite.cases:
+        for case in suite.cases if "vectors" in levels else ():
             yield case_asked(worker, suite, case)
-        for each in PROPERTIES.get(suite.operation, ()):
+        for each in properties(suite, levels):
             row = Row(suite.operation, each.level, each.name)
             try:
                 yield [worker.ask(property_row, row, limit=SLOWER * worker.time_limit)]

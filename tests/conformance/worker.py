@@ -76,6 +76,7 @@ class Worker:
 def serve(pipe: Connection, target: str) -> None:
     """The worker's side."""
     sys.path.append(os.getcwd())  # where the user's own adapter may lie
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # vectors are small, and threads would only wait for each other
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.devnull)  # else it makes a folder here
     try:
         adapter: Adapter = load(target)

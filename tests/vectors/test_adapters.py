@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 
 from evenflow.conformance import report, runner, xfails
+from evenflow.conformance.compare import PASS
 from evenflow.conformance.suites import FOLDER
 from evenflow.conformance.worker import Worker
 from evenflow.experiments.conformance import ADAPTERS, DOCS, KNOWN_FAILURES, PAGE, RESULTS, THEIRS, page
 
+ASKED = {  # where JAX compiles for minutes: the operations with known failures, and some more
+    "flowjax": ("affine", "affine_inverse", "permutation", "plu", "uniform_log_prob"),
+    "distrax": ("affine", "affine_inverse", "rational_quadratic_spline", "plu", "uniform_log_prob"),
+    "bijx": ("affine", "affine_inverse", "diagonal_normal_log_prob", "effective_size"),
+    "blackjax": ("random_walk", "independent_mh", "rhat"),
+    "flowmc": ("mala", "random_walk", "hmc"),
+}
 PACKAGES = {"tfp": "tensorflow_probability", "flowmc": "flowMC"}
 RECORDED = json.loads(RESULTS.read_text(encoding="utf-8"))
 SCRIPTS = sorted(path for path in (DOCS / "conformance").glob("*.py"))
@@ -28,13 +36,14 @@ def installed(library: str) -> None:
 @pytest.mark.parametrize("library", THEIRS)
 def test_a_library_fails_where_it_is_known_to_and_nowhere_else(library: str) -> None:
     installed(library)
-    suites, malformed = runner.suites(FOLDER)
+    suites, malformed = runner.suites(FOLDER, ASKED.get(library, ()))
     with Worker(ADAPTERS[library], time_limit=120.0) as worker:
         rows = [row for suite in suites for case in suite.cases for row in runner.case_asked(worker, suite, case)]
     assert malformed == []
-    assert sum(row.status == "pass" for row in rows) > 5
-    path = KNOWN_FAILURES / f"{library}.txt"
-    known = [k for k in (xfails.read(path) if path.exists() else []) if k.kind in ("values", "log_det", "vjp")]
+    assert any(row.status == PASS for row in rows)
+    asked = {suite.operation for suite in suites}
+    listed = xfails.read(KNOWN_FAILURES / f"{library}.txt")
+    known = [k for k in listed if k.operation in asked and runner.level_of(k.kind) == "vectors"]
     assert report.failed(xfails.applied(rows, known)) == []
 
 

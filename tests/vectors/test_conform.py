@@ -99,10 +99,14 @@ def test_the_table_and_the_exit_status(tmp_path: Path) -> None:
     assert again["adapter"] == "bad 1.0"
     assert again["passed"] is False
     assert {row.status for row in again["rows"] if row.kind == "log_det" and row.operation == "affine"} == {FAIL}
-    (tmp_path / "known.txt").write_text("# all of them\naffine log_det *  # halves it, as one library did\n")
-    known = evenflow("conform", f"{BAD}:half_log_det", "--operation", "affine", "--xfails", str(tmp_path / "known.txt"))
-    assert known.returncode in (0, 1)  # its properties fail too, once they are asked
-    assert "FAIL  affine log_det" not in known.stdout
+    assert {row.kind for row in again["rows"] if row.status == FAIL} == {"log_det", "properties"}
+    path = tmp_path / "known.txt"
+    path.write_text("# all of them\naffine log_det *  # halves it, as one library did\naffine properties *  # the same\n")
+    for levels in ((), ("--level", "vectors")):
+        known = evenflow("conform", f"{BAD}:half_log_det", "--operation", "affine", "--xfails", str(path), *levels)
+        assert known.returncode == 0
+        assert ("properties" in known.stdout) == (levels == ())
+    assert "unknown level 'vector', did you mean 'vectors'?" in evenflow("conform", f"{BAD}:loud", "--level", "vector").stderr
 
 
 def test_known_failures_must_stay_true(tmp_path: Path) -> None:
