@@ -28,6 +28,8 @@ METHOD = """
   import (a constant, a default, a decorator) meets every test that runs a line of its module. {met}
 - Killed also means: the tests cannot be imported any more, or one of them takes more than ten times its processor time, and a
   minute.
+- Killed mutants are kept from run to run while their file stays as it is: these were collected in several passes over the
+  one sample, and survivors met the tests that were added for them.
 - Hypothesis tries the examples that it always tries here, and does not shrink those that fail.
 - A test that fails without any mutant proves nothing and is not asked{failing}. The tests that killed were run once more
   without a mutant: they pass.
