@@ -65,7 +65,8 @@ def missing(error: ModuleNotFoundError) -> str:
     top = (error.name or "").split(".")[0]
     if top not in EXTRAS:
         raise error
-    return f"error: this needs {top}, which is not installed: pip install 'evenflow[{EXTRAS[top]}]', or [demo] for all that the demo needs"
+    command = f"pip install 'evenflow[{EXTRAS[top]}]', or [demo] for all that the demo needs"
+    return f"error: this needs {top}, which is not installed: {command}"
 
 
 def leave(line: str, status: int, as_json: bool = False) -> NoReturn:
