@@ -32,7 +32,7 @@ THEIRS = (
 ADAPTERS = {name: f"evenflow.conformance.adapters.evenflow:{attribute}" for name, attribute in OURS.items()}
 ADAPTERS |= {name: f"evenflow.conformance.adapters.{name}:adapter" for name in THEIRS}
 
-VECTORS_ONLY = ("distrax", "flowjax", "bijx", "blackjax", "flowmc")  # JAX compiles every shape anew: properties take hours
+VECTORS_ONLY = ("distrax", "flowjax", "bijx", "blackjax", "flowmc")  # JAX compiles every shape anew, and properties draw many
 PARTS = {
     "Bijections": bijections.OPERATIONS,
     "Densities and flows": flows.OPERATIONS,
