@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from evenflow.accel.devices import Unavailable, available
 from evenflow.accel.switch import BACKENDS, VARIABLE, use
-from evenflow.reference import cli
+from evenflow.reference.app import errors
 
 
 def extend(app: Any) -> None:
@@ -18,14 +18,14 @@ def extend(app: Any) -> None:
 
 def with_backend(command: Callable[..., None]) -> Callable[..., None]:
     """The same command under the backend of its choice."""
-    import typer  # an extra: reference.cli says what to install where it is missing
+    import typer  # an extra: reference.app.errors says what to install where it is missing
 
     @functools.wraps(command)
     def run(*args: Any, backend: str | None = None, **kwargs: Any) -> None:
         try:
             chosen = use(backend)
         except (Unavailable, ValueError) as error:
-            cli.leave(f"error: {error}", 1, kwargs.get("as_json", False))
+            errors.leave(f"error: {error}", 1, kwargs.get("as_json", False))
         with chosen:
             command(*args, **kwargs)
 

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.elementwise import with_ones
+from evenflow.accel.core.elementwise import with_ones
+from evenflow.accel.core.networks import Layers, arrays, back_through, through
 from evenflow.accel.fused import fused
-from evenflow.accel.networks import Layers, arrays, back_through, through
-from evenflow.reference.checks import check_shape
-from evenflow.reference.densities import LOG_2PI, Normal, StandardNormal
-from evenflow.reference.dispatch import definitions
-from evenflow.reference.energies import EBM, MLPEnergy, Tilted
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.core.checks import check_shape
+from evenflow.reference.core.dispatch import definitions
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.ebm.energies import EBM, MLPEnergy, Tilted
+from evenflow.reference.flows.densities import LOG_2PI, Normal, StandardNormal
 
 
 class Known(NamedTuple):
@@ -67,10 +67,10 @@ tilted = fused(forward, backward, partial(forward, keep=False))
 
 
 def log_density(ebm: EBM, params: Tree, x: Array) -> Array:
-    """energies.EBM.log_density."""
+    """ebm.energies.EBM.log_density."""
     model = known(ebm)
     if model is None:
-        return definitions["energies.EBM.log_density"](ebm, params, x)
+        return definitions["ebm.energies.EBM.log_density"](ebm, params, x)
     check_shape("x", x, "n", ebm.d)
     return tilted(model, x, *arrays(params, False))[0]
 
@@ -95,4 +95,4 @@ def density_and_score(model: Known, leaves: list[Array], x: Array) -> tuple[Arra
     return log_p, score
 
 
-REPLACEMENTS = {"energies.EBM.log_density": log_density}
+REPLACEMENTS = {"ebm.energies.EBM.log_density": log_density}

@@ -15,14 +15,14 @@ from evenflow.accel.energies import density_and_score, recognised
 from evenflow.accel.kernels import Given, fits
 from evenflow.accel.kernels import mala as persistent
 from evenflow.accel.kernels.walk import ACTIVATIONS as WALKING
-from evenflow.reference.checks import check_shape
-from evenflow.reference.dispatch import definitions
-from evenflow.reference.flows import Flow
+from evenflow.reference.core.checks import check_shape
+from evenflow.reference.core.dispatch import definitions
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.independence import Choice
 from evenflow.reference.mcmc.independence import State as Weighed
 from evenflow.reference.mcmc.langevin import MALA, State, drift
-from evenflow.reference.trees import Array, Tree
 
 
 def finite(*arrays: Array) -> bool:

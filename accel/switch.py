@@ -5,29 +5,18 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
-from evenflow.accel import (
-    bijections,
-    chain,
-    densities,
-    devices,
-    energies,
-    gradients,
-    mcmc,
-    networks,
-    optim,
-    placement,
-    scores,
-    special,
-    spline,
-)
-from evenflow.reference.checks import lookup
-from evenflow.reference.dispatch import definitions, replace, restore
+from evenflow.accel import devices, energies, mcmc
+from evenflow.accel.core import gradients, networks, optim, placement, special
+from evenflow.accel.flows import compose, coupling, densities, spline
+from evenflow.accel.scores import pairs
+from evenflow.reference.core.checks import lookup
+from evenflow.reference.core.dispatch import definitions, replace, restore
 
 Table = Mapping[str, Callable[..., Any]]
 
 FUSED: Table = {
     name: function
-    for module in (networks, bijections, chain, spline, densities, energies, special, scores, gradients, optim, mcmc)
+    for module in (networks, coupling, compose, spline, densities, energies, special, pairs, gradients, optim, mcmc)
     for name, function in module.REPLACEMENTS.items()
 }
 BACKENDS: dict[str, Callable[[], Table]] = {
@@ -51,7 +40,7 @@ def replacements(backend: str, noise: str = "device") -> Table:
     """
     table = dict(lookup("backend", backend, BACKENDS)())
     if lookup("noise", noise, dict.fromkeys(NOISE, noise)) == "host":
-        table.pop("placement.streams", None)
+        table.pop("core.placement.streams", None)
     return table
 
 

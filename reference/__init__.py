@@ -24,16 +24,16 @@
     gradients, placement    the gradient in a tree of parameters; where numbers live
     checks, dispatch        bad input gets a clear error; the one seam for faster implementations (docs/accel.md)
 """
-from evenflow.reference.aqf import AQF
-from evenflow.reference.densities import DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
+from evenflow.reference.core.networks import MLP, MaskedMLP
+from evenflow.reference.core.optim import SGD, Adam
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
-from evenflow.reference.energies import EBM, MixtureEnergy, MLPEnergy
-from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
+from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy
+from evenflow.reference.flows.densities import DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
+from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, Latent, RandomWalk
-from evenflow.reference.networks import MLP, MaskedMLP
-from evenflow.reference.objectives import MMD, Energy, Likelihood, Quantile, Sliced
-from evenflow.reference.optim import SGD, Adam
-from evenflow.reference.saef import SAEF, SemiAutoregressive
+from evenflow.reference.saef.aqf import AQF
+from evenflow.reference.saef.objectives import MMD, Energy, Likelihood, Quantile, Sliced
+from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive
 from evenflow.reference.scores import (
     crps,
     crps_normal,
@@ -50,7 +50,7 @@ from evenflow.reference.scores import (
     sliced_energy_score,
     slicing_constant,
 )
-from evenflow.reference.training import Settings, train
+from evenflow.reference.work.training import Settings, train
 
 __all__ = [
     "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "MLP", "MMD", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow",

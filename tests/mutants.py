@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, metropolis
 from evenflow.reference.mcmc.flowmc import FlowMC, State, Sweep
 from evenflow.reference.mcmc.hmc import HMC, kinetic, leapfrog
@@ -15,7 +16,6 @@ from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.latent import State as LatentState
 from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.mcmc.metropolis import State as WalkState
-from evenflow.reference.trees import Array, Tree
 from tests.samplers import flow
 
 # -------------------------------------------------------------------------------------------------------- local kernels

@@ -13,9 +13,10 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from evenflow.reference.bijections import Chain, Coupling, SmoothLeakyReLU, elementwise
-from evenflow.reference.densities import StandardNormal
-from evenflow.reference.flows import Flow
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows import Chain, Coupling, SmoothLeakyReLU, elementwise
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Kernel, LogDensity
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC
@@ -23,8 +24,7 @@ from evenflow.reference.mcmc.independence import ISIR, IndependentMH
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.metropolis import RandomWalk
-from evenflow.reference.mixtures import GaussianMixture
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.targets.mixtures import GaussianMixture
 from tests.strategies import generator, randomise
 
 # ------------------------------------------------------------------------------------------------------------ targets

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from evenflow.reference.saef import SAEF, saef
-from evenflow.reference.trees import Array, Tree, tree_map
+from evenflow.reference.core.trees import Array, Tree, tree_map
+from evenflow.reference.saef.semiautoregressive import SAEF, saef
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -1,5 +1,5 @@
 // The small operations between matrix products, one launch each. Arithmetic first, then a kernel for each operation.
-// Formulas and letters: accel/elementwise.py and reference/optim.py. Arrays are row-major and without gaps.
+// Formulas and letters: accel/core/elementwise.py and reference/core/optim.py. Arrays are row-major and without gaps.
 
 #define BY_INPUT(kind) (kind >= 3)  // whose slope is told from a, not from h
 

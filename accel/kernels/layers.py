@@ -6,8 +6,8 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.loading import NULL, blocks, function
-from evenflow.reference.densities import LOG_2PI
-from evenflow.reference.trees import Array
+from evenflow.reference.core.trees import Array
+from evenflow.reference.flows.densities import LOG_2PI
 
 THREADS = 256
 

@@ -10,7 +10,7 @@ constexpr int LANES = 16, UNITS = 4, CHAINS = 4;
 
 enum Activation { TANH, RELU, LEAKY_RELU, SOFTPLUS };
 
-// Products keep NaN and what infinity makes of it, as the definitions in reference/networks.py do.
+// Products keep NaN and what infinity makes of it, as the definitions in reference/core/networks.py do.
 __device__ inline REAL activate(REAL a, int activation) {
   switch (activation) {
     case TANH: return tanh(a);

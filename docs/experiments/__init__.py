@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evenflow.reference.trees import write_aside
+from evenflow.reference.work.files import write_aside
 
 EXPERIMENTS = {"two-modes": "evenflow.experiments.two_modes"}  # name -> its script
 

@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 
 from evenflow import accel
-from evenflow.reference.data import Dataset, load
-from evenflow.reference.evaluation import DRAWS, FIELDS, compare, evaluate, footing
-from evenflow.reference.models import Config
-from evenflow.reference.pictures import digit_grid, loss_picture, posterior_picture
-from evenflow.reference.runs import Trained, train_on
+from evenflow.reference.app.pictures import digit_grid, loss_picture, posterior_picture
+from evenflow.reference.core.trees import Array
 from evenflow.reference.scores import energy_score
-from evenflow.reference.training import Progress
-from evenflow.reference.trees import Array, write_aside
+from evenflow.reference.work.data import Dataset, load
+from evenflow.reference.work.evaluation import DRAWS, FIELDS, compare, evaluate, footing
+from evenflow.reference.work.files import write_aside
+from evenflow.reference.work.models import Config
+from evenflow.reference.work.runs import Trained, train_on
+from evenflow.reference.work.training import Progress
 
 RUNS = ((1, "energy"), (4, "energy"), (16, "energy"), (16, "likelihood"))
 STEPS = 800

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from evenflow import accel
-from evenflow.reference.threads import single_blas_thread
-from evenflow.reference.training import Progress
+from evenflow.reference.work.threads import single_blas_thread
+from evenflow.reference.work.training import Progress
 
 T = TypeVar("T")
 OnStep = Callable[[str, Progress], None]  # the training's name, how far it is

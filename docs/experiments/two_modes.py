@@ -33,23 +33,24 @@ from evenflow import accel
 from evenflow.experiments import two_modes_pictures as draw
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.two_modes_pictures import NAMES
-from evenflow.reference.checks import check_count, lookup
-from evenflow.reference.densities import StandardNormal
+from evenflow.reference.core.checks import check_count, lookup
+from evenflow.reference.core.optim import constant, linear_decay
+from evenflow.reference.core.placement import fetched, placed
+from evenflow.reference.core.trees import Array
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
-from evenflow.reference.ebm.loop import train_ebm
-from evenflow.reference.energies import MLPEnergy
-from evenflow.reference.flows import realnvp
-from evenflow.reference.folders import Log, read_log
+from evenflow.reference.ebm.energies import MLPEnergy
+from evenflow.reference.ebm.normalizer import LogZ, annealed, grid, importance, lattice
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.chains import run as run_chains
 from evenflow.reference.mcmc.contract import LogDensity
-from evenflow.reference.mcmc.diagnostics import mode_rhat, switch_rate
 from evenflow.reference.mcmc.langevin import MALA, ULA
-from evenflow.reference.mixtures import two_modes
-from evenflow.reference.normalizer import LogZ, annealed, grid, importance, lattice
-from evenflow.reference.optim import constant, linear_decay
-from evenflow.reference.placement import fetched, placed
-from evenflow.reference.training import Progress, Settings, TrainingStopped
-from evenflow.reference.trees import Array, write_aside
+from evenflow.reference.mcmc.zones import mode_rhat, switch_rate
+from evenflow.reference.targets.mixtures import two_modes
+from evenflow.reference.work.ebm_loop import train_ebm
+from evenflow.reference.work.files import write_aside
+from evenflow.reference.work.folders import Log, read_log
+from evenflow.reference.work.training import Progress, Settings, TrainingStopped
 
 TARGET = two_modes()
 UPPER_RIGHT = 1                       # its zone

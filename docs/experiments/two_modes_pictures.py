@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.pictures import COLOURS, new_figure, write
-from evenflow.reference.trees import Array
+from evenflow.reference.app.pictures import COLOURS, new_figure, write
+from evenflow.reference.core.trees import Array
 
 NAMES = {
     "truth": "truth", "flowmc": "flowMC-EBM", "flow": "its companion flow", "flowmc-local": "without global moves",

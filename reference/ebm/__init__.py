@@ -1,5 +1,6 @@
-"""Training energy-based models: one algorithm a file, to be laid side by side. In reading order:
+"""Energy-based models, log Z, and one training algorithm a file, to be laid side by side. In reading order:
 
+    energies          a density known up to its constant; the gradient of its likelihood
     contract          what an algorithm is
     pcd               persistent Langevin chains alone
     flowmc            flowMC-EBM: the same, and a flow that keeps the chains mixing
@@ -8,15 +9,15 @@
     contrastive       a classifier between data and flow, no chains
     jarzynski         chains with weights that make up for what they have not yet relaxed
     updates           what they share: a step of the optimiser, the flow's loss
-    pretraining       a flow trained on the data beforehand
-    loop              the training loop around all of them
+    normalizer        log Z
 """
 from evenflow.reference.ebm.contract import Rates
 from evenflow.reference.ebm.contrastive import FCE
 from evenflow.reference.ebm.coopflow import CoopFlow
+from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy
 from evenflow.reference.ebm.flowmc import FlowMCEBM
 from evenflow.reference.ebm.jarzynski import Jarzynski
 from evenflow.reference.ebm.neural_transport import NTEBM
 from evenflow.reference.ebm.pcd import PCD
 
-__all__ = ["FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "Rates"]
+__all__ = ["EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy", "MixtureEnergy", "Rates"]

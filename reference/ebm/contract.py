@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.checks import check_count
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.trees import Array, Tree
 
 Info: TypeAlias = dict[str, float]  # "contrast": mean E(data) - mean E(samples); "gradient_norm": of the energy's; and its own
 

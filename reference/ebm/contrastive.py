@@ -21,14 +21,13 @@ from typing import NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import check_count
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.trees import Array, Tree, as_arrays
 from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.energies import EBM, Energy, check_points
 from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
-from evenflow.reference.energies import EBM, Energy, check_points
-from evenflow.reference.flows import Flow
-from evenflow.reference.optim import Adam
-from evenflow.reference.training import as_arrays
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.flows.flow import Flow
 
 
 class State(NamedTuple):

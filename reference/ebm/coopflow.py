@@ -19,15 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, check_positive
+from evenflow.reference.core.checks import check_count, check_positive
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.energies import EBM, Energy, contrast
 from evenflow.reference.ebm.updates import check_alive, descend, forward_divergence
-from evenflow.reference.energies import EBM, Energy, contrast
-from evenflow.reference.flows import Flow
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.mcmc.langevin import drift, evaluate
-from evenflow.reference.optim import Adam
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, lookup
+from evenflow.reference.core.checks import check_count, lookup
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates, check_buffer
+from evenflow.reference.ebm.energies import EBM, Energy, contrast
 from evenflow.reference.ebm.updates import descend, forward_divergence, started
-from evenflow.reference.energies import EBM, Energy, contrast
-from evenflow.reference.flows import Flow
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.adaptation import adapted
 from evenflow.reference.mcmc.contract import Kernel
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.independence import ISIR
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.optim import Adam
-from evenflow.reference.trees import Array, Tree
 
 LOCAL, GLOBAL = "local", "global"
 

@@ -31,18 +31,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, check_positive, check_shape
-from evenflow.reference.densities import Density
+from evenflow.reference.core.checks import check_count, check_positive, check_shape
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.placement import beside
+from evenflow.reference.core.special import logsumexp
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.energies import EBM, Energy, contrast
 from evenflow.reference.ebm.updates import check_alive, descend
-from evenflow.reference.energies import EBM, Energy, contrast
+from evenflow.reference.flows.densities import Density
 from evenflow.reference.mcmc import langevin
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.mcmc.langevin import drift, evaluate
-from evenflow.reference.optim import Adam
-from evenflow.reference.placement import beside
-from evenflow.reference.special import logsumexp
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

@@ -23,17 +23,17 @@ from typing import NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import check_count, value
+from evenflow.reference.core.checks import check_count, value
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.energies import Energy, contrast
 from evenflow.reference.ebm.updates import check_moves, descend, started
-from evenflow.reference.energies import Energy, contrast
-from evenflow.reference.flows import Flow
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.adaptation import adapted
 from evenflow.reference.mcmc.contract import walk
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.optim import Adam
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

@@ -16,15 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count
-from evenflow.reference.densities import Density
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates, check_buffer
+from evenflow.reference.ebm.energies import EBM, Energy, contrast
 from evenflow.reference.ebm.updates import check_moves, descend, started
-from evenflow.reference.energies import EBM, Energy, contrast
+from evenflow.reference.flows.densities import Density
 from evenflow.reference.mcmc.contract import walk
 from evenflow.reference.mcmc.langevin import ULA
-from evenflow.reference.optim import Adam
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

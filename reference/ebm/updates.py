@@ -3,13 +3,12 @@ from typing import Any
 
 import autograd.numpy as np
 
-from evenflow.reference.checks import check_positive
-from evenflow.reference.flows import Flow
-from evenflow.reference.gradients import value_and_gradient
+from evenflow.reference.core.checks import check_positive
+from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.optim import Adam, check_all_finite, global_norm
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at
-from evenflow.reference.optim import Adam, global_norm
-from evenflow.reference.training import check_all_finite
-from evenflow.reference.trees import Array, Tree
 
 
 def descend(optimiser: Adam, params: Tree, gradient: Tree, memory: Tree, rate: float) -> tuple[Tree, Tree, float]:

@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, check_positive
+from evenflow.reference.core.checks import check_count, check_positive
+from evenflow.reference.core.trees import Array
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like
 from evenflow.reference.mcmc.langevin import ULA
-from evenflow.reference.trees import Array
 
 
 class Adaptable(Kernel, Protocol):

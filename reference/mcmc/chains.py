@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.trees import Array
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like, walk
-from evenflow.reference.trees import Array
 
 
 class Chains(NamedTuple):

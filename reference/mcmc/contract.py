@@ -20,10 +20,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from autograd import make_vjp
 
-from evenflow.reference.checks import check_finite, check_shape
-from evenflow.reference.dispatch import replaceable
-from evenflow.reference.placement import placed, streams
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.core.checks import check_finite, check_shape
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.placement import placed, streams
+from evenflow.reference.core.trees import Array, Tree
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
 S = TypeVar("S", bound=tuple[Any, ...])

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at, walk
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, check_positive, check_shape
+from evenflow.reference.core.checks import check_count, check_positive, check_shape
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.mcmc.contract import Info, LogDensity, metropolis
 from evenflow.reference.mcmc.langevin import State, evaluate, start
-from evenflow.reference.trees import Array, Tree
 
 
 def hmc(

@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_count, check_shape
-from evenflow.reference.dispatch import replaceable
-from evenflow.reference.flows import Flow
+from evenflow.reference.core.checks import check_count, check_shape
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.placement import beside
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import (
     Info,
     LogDensity,
@@ -29,8 +31,6 @@ from evenflow.reference.mcmc.contract import (
     log_density_at,
     metropolis,
 )
-from evenflow.reference.placement import beside
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_positive, check_shape
-from evenflow.reference.dispatch import replaceable
+from evenflow.reference.core.checks import check_positive, check_shape
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.mcmc.contract import (
     Info,
     LogDensity,
@@ -25,7 +26,6 @@ from evenflow.reference.mcmc.contract import (
     density_and_gradient,
     metropolis,
 )
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import value
-from evenflow.reference.flows import Flow
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at
 from evenflow.reference.mcmc.independence import check_dimension
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

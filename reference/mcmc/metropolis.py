@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.checks import check_positive, check_shape
+from evenflow.reference.core.checks import check_positive, check_shape
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.mcmc.contract import (
     Info,
     LogDensity,
@@ -19,7 +20,6 @@ from evenflow.reference.mcmc.contract import (
     log_density_at,
     metropolis,
 )
-from evenflow.reference.trees import Array, Tree
 
 
 class State(NamedTuple):

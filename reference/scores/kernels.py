@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.checks import check_positive, lookup
+from evenflow.reference.core.checks import check_positive, lookup
+from evenflow.reference.core.trees import Array
 from evenflow.reference.scores.energy import check_beta, distance
 from evenflow.reference.scores.pairs import (
     ESTIMATORS,
@@ -23,7 +24,6 @@ from evenflow.reference.scores.pairs import (
     pair_distance,
     pair_score,
 )
-from evenflow.reference.trees import Array
 
 
 def rbf_kernel(bandwidths: Sequence[float] = (2, 5, 10, 20, 40, 80)) -> PairFunction:

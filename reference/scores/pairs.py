@@ -14,10 +14,10 @@ import numpy as onp
 from autograd import make_vjp
 from autograd.extend import defvjp_argnums, primitive
 
-from evenflow.reference.checks import check_finite, check_shape, lookup, value
-from evenflow.reference.dispatch import replaceable
-from evenflow.reference.placement import beside
-from evenflow.reference.trees import Array
+from evenflow.reference.core.checks import check_finite, check_shape, lookup, value
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.placement import beside
+from evenflow.reference.core.trees import Array
 
 PairFunction: TypeAlias = Callable[[Array, Array], Array]  # symmetric, over the last axis: (..., d), (..., d) -> (...)
 

@@ -10,9 +10,9 @@ is smoothed. All functions work along axis 0, each column for itself.
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.checks import value
-from evenflow.reference.dispatch import replaceable
-from evenflow.reference.trees import Array
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.trees import Array
 
 
 def ranks(x: Array) -> Array:

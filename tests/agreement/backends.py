@@ -9,8 +9,8 @@ import pytest
 from evenflow import accel
 from evenflow.accel import devices, to_host
 from evenflow.accel.backends import module_of
-from evenflow.reference.placement import placed
-from evenflow.reference.trees import Array, Tree, leaves
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree, leaves
 from tests import standin
 
 BACKENDS = ["numpy", "standin", pytest.param("cupy", marks=pytest.mark.gpu)]

@@ -14,9 +14,9 @@ from autograd import grad
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from evenflow.reference.checks import value
-from evenflow.reference.gradients import value_and_gradient
-from evenflow.reference.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from tests import tolerances
 from tests.agreement.backends import backend, here, host
 

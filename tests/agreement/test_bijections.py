@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.accel import networks
-from evenflow.reference.bijections import (
+from evenflow.accel.core import networks
+from evenflow.reference.core.networks import ACTIVATIONS
+from evenflow.reference.core.trees import Array, Tree, tree_map
+from evenflow.reference.flows import (
     AffineTransformer,
     Chain,
     CircularSplineTransformer,
@@ -19,11 +21,9 @@ from evenflow.reference.bijections import (
     rational_quadratic_spline,
     rational_quadratic_spline_inverse,
 )
-from evenflow.reference.bijections import spline as splines
-from evenflow.reference.blocks import FreeFormHead
-from evenflow.reference.networks import ACTIVATIONS
-from evenflow.reference.saef import draws_of
-from evenflow.reference.trees import Array, Tree, tree_map
+from evenflow.reference.flows import spline as splines
+from evenflow.reference.saef.maps import FreeFormHead
+from evenflow.reference.saef.semiautoregressive import draws_of
 from tests.agreement.backends import BACKENDS, backend, here
 from tests.agreement.comparison import agree, agreement, cotangents, dtypes, few
 from tests.strategies import generator, randomise, seeds
@@ -43,7 +43,7 @@ def in_dtype(tree: Tree, dtype: Any) -> Tree:
     return tree_map(lambda leaf: np.asarray(leaf).astype(dtype), tree)
 
 
-@agreement("bijections.coupling.Coupling.forward", "bijections.coupling.Coupling.inverse")
+@agreement("flows.coupling.Coupling.forward", "flows.coupling.Coupling.inverse")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("way", ["forward", "inverse"])
 @few
@@ -73,7 +73,7 @@ def test_couplings_of_more_rows_than_one_piece(where: str, way: str, transformer
     agree(where, lambda **args: getattr(T, way)(*args.values()), in_dtype(args, np.float32), "both")
 
 
-@agreement("bijections.affine.AffineTransformer.forward", "bijections.affine.AffineTransformer.inverse")
+@agreement("flows.affine.AffineTransformer.forward", "flows.affine.AffineTransformer.inverse")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("way", ["forward", "inverse"])
 @few
@@ -93,7 +93,7 @@ def bent(rng: Any, shape: tuple[int, ...], bins: int, flat: float) -> tuple[Arra
     return x, y, np.exp(flat * rng.standard_normal((*shape, bins + 1)))
 
 
-@agreement("bijections.spline.rational_quadratic_spline", "bijections.spline.rational_quadratic_spline_inverse")
+@agreement("flows.spline.rational_quadratic_spline", "flows.spline.rational_quadratic_spline_inverse")
 @cores
 @pytest.mark.parametrize("where", BACKENDS)
 @few
@@ -123,7 +123,7 @@ def test_points_on_knots_belong_to_the_reference_s_bin(core: Any, where: str, dt
     agree(where, lambda v, x, y, slopes: core(v, x, y, slopes), args, used, rounded=False)
 
 
-@agreement("bijections.spline.knots")
+@agreement("flows.spline.knots")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([(1,), (4,), (2, 3)]), st.integers(1, 7), st.sampled_from([0.0, 1.0, 50.0, 1e4]))
@@ -144,7 +144,7 @@ BLOCK_MAPS: dict[str, Any] = {
 }
 
 
-@agreement("bijections.compose.Chain.forward", "bijections.compose.Chain.inverse")
+@agreement("flows.compose.Chain.forward", "flows.compose.Chain.inverse")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("way", ["forward", "inverse"])
 @pytest.mark.parametrize("name", [name for name in BLOCK_MAPS if name != "not a chain"])
@@ -157,7 +157,7 @@ def test_chains(where: str, way: str, name: str, seed: int, dtype: Any, used: st
         agree(where, lambda params, v, context: getattr(T, way)(params, v, context), in_dtype(args, dtype), used)
 
 
-@agreement("saef.draws_of")
+@agreement("saef.semiautoregressive.draws_of")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", BLOCK_MAPS)
 @settings(few, max_examples=8)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from evenflow import accel
 from evenflow.accel import cli, devices
 from evenflow.accel.devices import INSTALL, Unavailable
-from evenflow.reference import commands
+from evenflow.reference.app import commands
 from tests import standin
 from tests.agreement.backends import BACKENDS
 
@@ -126,7 +126,7 @@ def test_the_entry_point_has_the_option() -> None:
     shown = [subprocess.run(
         [sys.executable, "-c", f"import sys; sys.argv = ['evenflow', 'sample', '--help']; from {module} import main; main()"],
         capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"},
-    ).stdout for module in ("evenflow.conformance.cli", "evenflow.reference.cli")]
+    ).stdout for module in ("evenflow.conformance.cli", "evenflow.reference.app.cli")]
     assert ["--backend" in text for text in shown] == [True, False]
     assert "reference|numpy|cupy" in shown[0]
     assert "EVENFLOW_BACKEND" in shown[0]

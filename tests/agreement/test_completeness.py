@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evenflow import reference
 from evenflow.accel.switch import FUSED
-from evenflow.reference.dispatch import definitions
+from evenflow.reference.core.dispatch import definitions
 
 
 def covered() -> dict[str, list[str]]:

@@ -6,23 +6,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference import ebm_evaluation, ebm_runs, ebm_sampling
-from evenflow.reference.data import Dataset, Units
-from evenflow.reference.densities import StandardNormal
+from evenflow.reference.core.placement import placed, streams
+from evenflow.reference.core.trees import leaves, tree_map
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
-from evenflow.reference.ebm_models import USUAL, EBMConfig
-from evenflow.reference.ebm_runs import TrainedEBM, train_ebm_on
-from evenflow.reference.energies import EBM, MLPEnergy, Tilted
-from evenflow.reference.flows import realnvp
+from evenflow.reference.ebm.energies import EBM, MLPEnergy, Tilted
+from evenflow.reference.ebm.normalizer import annealed
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.adaptation import warm_up
 from evenflow.reference.mcmc.chains import run as run_chains
 from evenflow.reference.mcmc.contract import noise_like
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.normalizer import annealed
-from evenflow.reference.placement import placed, streams
-from evenflow.reference.runs import load_run
-from evenflow.reference.trees import leaves, tree_map
+from evenflow.reference.work import ebm_evaluation, ebm_runs
+from evenflow.reference.work import sampling as ebm_sampling
+from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.ebm_models import USUAL, EBMConfig
+from evenflow.reference.work.ebm_runs import TrainedEBM, train_ebm_on
+from evenflow.reference.work.runs import load_run
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.strategies import generator, randomise
 

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from evenflow import accel
 from evenflow.accel import buffers
-from evenflow.accel import optim as fast
 from evenflow.accel.backends import module_of
+from evenflow.accel.core import optim as fast
 from evenflow.accel.fused import fused
-from evenflow.reference.bijections import Coupling
-from evenflow.reference.gradients import value_and_gradient
-from evenflow.reference.optim import Adam, clip_by_global_norm, global_norm, moving_average
-from evenflow.reference.training import check_all_finite
-from evenflow.reference.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.optim import Adam, check_all_finite, clip_by_global_norm, global_norm, moving_average
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.flows import Coupling
 from tests.agreement.backends import BACKENDS, backend, here, host, same
 from tests.agreement.comparison import agreement, dtypes, few
 from tests.strategies import generator, seeds
@@ -55,7 +54,7 @@ def curved(params: Tree, y: Array) -> Array:
     return anp.sum(h * first["b"]) * params["s"] + anp.sum(first["W"] ** 2)
 
 
-@agreement("gradients.value_and_gradient")
+@agreement("core.gradients.value_and_gradient")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([None, np.float64]))
@@ -196,7 +195,7 @@ def test_a_buffer_is_not_mistaken_for_another_tree(where: str) -> None:
 # ------------------------------------------------------------------------------------------------------------ the step
 
 
-@agreement("optim.Adam.update")
+@agreement("core.optim.Adam.update")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([None, np.float64]), st.sampled_from([1e-8, 1.0, 1e8]), st.sampled_from([3, 7, 2**14]),
@@ -233,7 +232,7 @@ def test_adam_refuses_a_gradient_of_another_shape(where: str) -> None:
             Adam().update(params, grads, Adam().init(params), 0.1)
 
 
-@agreement("optim.global_norm")
+@agreement("core.optim.global_norm")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([None, np.float64]), st.sampled_from([0.0, 1e-30, 1.0, 1e30]))
@@ -256,7 +255,7 @@ def test_a_norm_that_overflows_is_infinite(where: str, dtype: Any) -> None:
         assert np.isnan(global_norm(here({"W": np.array([np.nan, 1.0], dtype)})))
 
 
-@agreement("optim.moving_average")
+@agreement("core.optim.moving_average")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([None, np.float64]), st.sampled_from([0.0, 0.9, 0.999]), st.sampled_from([1, 2, 1000]))
@@ -269,7 +268,7 @@ def test_moving_average(where: str, seed: int, dtype: Any, other: Any, decay: fl
             moving_average(here(a), here(theta), 1.0, t)
 
 
-@agreement("training.check_all_finite")
+@agreement("core.optim.check_all_finite")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([None, np.float64]), st.sampled_from(["a/0/W", "a/0/b", "s", "t", ""]),

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from evenflow.accel import backends, kernels
 from evenflow.accel.kernels import walk
-from evenflow.reference.densities import Normal
+from evenflow.reference.core.networks import MLP
+from evenflow.reference.core.trees import cast
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.mcmc import langevin
-from evenflow.reference.networks import MLP
-from evenflow.reference.trees import cast
 from tests.standin import xp
 from tests.strategies import generator, randomise, seeds
 from tests.tolerances import ROUNDINGS, eps

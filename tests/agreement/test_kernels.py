@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from evenflow.accel import backends, kernels
 from evenflow.accel.kernels import pairs
+from evenflow.reference.core.trees import Array
 from evenflow.reference.scores.energy import EPS, distance, energy_score
-from evenflow.reference.trees import Array
 from tests.standin import xp
 from tests.strategies import generator, seeds
 from tests.tolerances import ROUNDINGS, eps

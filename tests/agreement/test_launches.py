@@ -10,19 +10,19 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from evenflow.reference.densities import StandardNormal
-from evenflow.reference.energies import EBM, MLPEnergy
-from evenflow.reference.flows import realnvp
-from evenflow.reference.gradients import value_and_gradient
+from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.contract import noise_like, walk
 from evenflow.reference.mcmc.langevin import MALA, start
-from evenflow.reference.objectives import Energy, Likelihood
-from evenflow.reference.optim import Adam
-from evenflow.reference.placement import placed
-from evenflow.reference.saef import saef
+from evenflow.reference.saef.objectives import Energy, Likelihood
+from evenflow.reference.saef.semiautoregressive import saef
 from evenflow.reference.scores import energy_score
-from evenflow.reference.training import Settings, advance, begin
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.work.training import Settings, advance, begin
 from tests.agreement.backends import backend
 from tests.standin import counting
 from tests.strategies import generator

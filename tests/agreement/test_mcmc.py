@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.reference.densities import Mixture, Normal, StandardNormal
-from evenflow.reference.energies import EBM, MixtureEnergy, MLPEnergy, Tilted
-from evenflow.reference.flows import realnvp
+from evenflow.reference.core.networks import ACTIVATIONS
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy, Tilted
+from evenflow.reference.flows.densities import Mixture, Normal, StandardNormal
+from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc import langevin
 from evenflow.reference.mcmc.contract import density_and_gradient, log_density_at, noise_like, walk
 from evenflow.reference.mcmc.flowmc import FlowMC
@@ -20,8 +22,6 @@ from evenflow.reference.mcmc.independence import ISIR, IndependentMH, isir
 from evenflow.reference.mcmc.langevin import MALA, ULA
 from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.metropolis import RandomWalk
-from evenflow.reference.networks import ACTIVATIONS
-from evenflow.reference.trees import Array, Tree, leaves, tree_map
 from tests import tolerances
 from tests.agreement.backends import BACKENDS, backend, here, host, same
 from tests.agreement.comparison import agree, agreement, dtypes, few, off_by_one
@@ -69,7 +69,7 @@ def compare(where: str, f: Callable[..., Any], args: dict[str, Tree], dtype: Any
 # ---------------------------------------------------------------------------------------------------------- densities
 
 
-@agreement("densities.StandardNormal.log_prob")
+@agreement("flows.densities.StandardNormal.log_prob")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.integers(1, 5), chains, st.sampled_from([1.0, 1e3]))
@@ -78,7 +78,7 @@ def test_standard_normal(where: str, seed: int, dtype: Any, d: int, n: int, size
     agree(where, lambda z: StandardNormal(d).log_prob({}, z), {"z": z})
 
 
-@agreement("energies.EBM.log_density")
+@agreement("ebm.energies.EBM.log_density")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, tilts, activations, hiddens, dimensions, chains, st.sampled_from([1.0, 100.0]))

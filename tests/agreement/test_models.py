@@ -8,15 +8,20 @@ import numpy as np
 import pytest
 from autograd.tracer import getval
 
-from evenflow.reference import aqf, bijections, densities, estimators, evaluation, flows, objectives, saef
-from evenflow.reference.bijections import AffineTransformer, SplineTransformer
-from evenflow.reference.blocks import BLOCK_MAPS
-from evenflow.reference.data import Dataset, Units
-from evenflow.reference.models import Config
-from evenflow.reference.placement import placed, streams
-from evenflow.reference.runs import Trained, load_flow, train_on
-from evenflow.reference.training import Settings, train
-from evenflow.reference.trees import Array, Tree, leaves, tree_map
+from evenflow.reference import flows as bijections
+from evenflow.reference.core.placement import placed, streams
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.flows import AffineTransformer, SplineTransformer, densities
+from evenflow.reference.flows import flow as flows
+from evenflow.reference.saef import objectives
+from evenflow.reference.saef import semiautoregressive as saef
+from evenflow.reference.saef.aqf import aqf
+from evenflow.reference.saef.maps import BLOCK_MAPS
+from evenflow.reference.work import estimators, evaluation
+from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.models import Config
+from evenflow.reference.work.runs import Trained, load_flow, train_on
+from evenflow.reference.work.training import Settings, train
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.agreement.comparison import agree
 from tests.strategies import generator, randomise
@@ -30,7 +35,7 @@ MODELS: dict[str, Any] = {
     "spline": flows.spline_flow(D, 2, (6,), bins=4), "spline with a context": flows.spline_flow(D, 2, (6,), 2, bins=4),
     "maf": flows.maf(D, 2, (8,), 2), "maf, splines": flows.maf(D, 2, (8,), transformer=SplineTransformer(4)),
     "dense": flows.dense_flow(D, 2), "dense with a context": flows.dense_flow(D, 2, 2),
-    "aqf": aqf.aqf(D, (2, 0, 1), (8,), 2), "aqf, splines": aqf.aqf(D, None, (8,), 0, SplineTransformer(4)),
+    "aqf": aqf(D, (2, 0, 1), (8,), 2), "aqf, splines": aqf(D, None, (8,), 0, SplineTransformer(4)),
     "a learned base": flows.Flow(densities.DiagonalNormal(D), bijections.Coupling((True, False, True), hidden=(4,))),
     "a mixture as base": flows.Flow(densities.Mixture(D, 2), bijections.Coupling((True, False, True), hidden=(4,))),
     "other layers": flows.Flow(densities.StandardNormal(D), bijections.Chain((

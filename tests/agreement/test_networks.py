@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenflow import accel
-from evenflow.accel import networks
-from evenflow.reference.networks import ACTIVATIONS, MLP, MaskedMLP
-from evenflow.reference.trees import Array, Tree, tree_map
+from evenflow.accel.core import networks
+from evenflow.reference.core.networks import ACTIVATIONS, MLP, MaskedMLP
+from evenflow.reference.core.trees import Array, Tree, tree_map
 from tests.agreement.backends import BACKENDS, backend, here, host
 from tests.agreement.comparison import agree, agreement, dtypes, few
 from tests.strategies import generator, randomise, seeds
@@ -30,7 +30,7 @@ def arguments(net: Any, d: int, n: int, size: float, seed: int, dtype: Any) -> d
     return tree_map(lambda leaf: leaf.astype(dtype), args)  # type: ignore[no-any-return]
 
 
-@agreement("networks.MLP.__call__")
+@agreement("core.networks.MLP.__call__")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, activations, hiddens, st.integers(0, 4), st.integers(1, 3), st.integers(0, 2), rows, sizes, pieces)
@@ -43,7 +43,7 @@ def test_mlp(
         agree(where, net, arguments(net, inputs, n, size, seed, dtype))
 
 
-@agreement("networks.MaskedMLP.__call__")
+@agreement("core.networks.MaskedMLP.__call__")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, activations, hiddens, st.permutations([1, 2, 3]), st.integers(0, 2), rows, sizes, pieces)

@@ -16,13 +16,13 @@ import pytest
 from evenflow import accel
 from evenflow.accel import devices
 from evenflow.accel.backends import module_of
-from evenflow.reference import dispatch
-from evenflow.reference.densities import StandardNormal
-from evenflow.reference.dispatch import definitions
-from evenflow.reference.networks import MLP
-from evenflow.reference.placement import beside, fetched, placed, streams
-from evenflow.reference.training import Settings, train
-from evenflow.reference.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.core import dispatch
+from evenflow.reference.core.dispatch import definitions
+from evenflow.reference.core.networks import MLP
+from evenflow.reference.core.placement import beside, fetched, placed, streams
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.work.training import Settings, train
 from tests import standin
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.agreement.comparison import agreement
@@ -37,7 +37,7 @@ TREE: Tree = {
 # ------------------------------------------------------------------------------------------------- where numbers live
 
 
-@agreement("placement.placed", "placement.fetched")
+@agreement("core.placement.placed", "core.placement.fetched")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_placed_and_fetched(where: str, dtype: str) -> None:
@@ -85,7 +85,7 @@ def drawn(rng: np.random.Generator, dtype: Any) -> Tree:
             s.choice(9, size=4, replace=False)]
 
 
-@agreement("placement.streams")
+@agreement("core.placement.streams")
 @pytest.mark.parametrize("where", BACKENDS)
 def test_noise_from_the_host_is_the_reference_s(where: str) -> None:
     with backend(where, noise="host"):
@@ -241,8 +241,9 @@ def test_the_functions_are_replaced_by_name() -> None:
     assert accel.replacements("reference") == {}
     with backend("standin"):
         tables = [accel.replacements("numpy"), accel.replacements("cupy"), accel.replacements("cupy", "host")]
-    assert set(tables[1]) == set(tables[0]) | {"placement.placed", "placement.fetched", "placement.streams"} == set(definitions)
-    assert set(tables[1]) - set(tables[2]) == {"placement.streams"}
+    of_placement = {f"core.placement.{name}" for name in ("placed", "fetched", "streams")}
+    assert set(tables[1]) == set(tables[0]) | of_placement == set(definitions)
+    assert set(tables[1]) - set(tables[2]) == {"core.placement.streams"}
 
 
 # ------------------------------------------------------------------------------------------------- what is missing

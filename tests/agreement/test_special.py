@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenflow.reference.core.special import normal_quantile
 from evenflow.reference.scores.crps import erf_entries
-from evenflow.reference.special import normal_quantile
 from tests.agreement.backends import BACKENDS, backend, here, host, same
 from tests.agreement.comparison import agreement, dtypes, few
 from tests.strategies import generator, seeds
 from tests.tolerances import ROUNDINGS, eps
 
 
-@agreement("special.normal_quantile")
+@agreement("core.special.normal_quantile")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
 @given(seeds, dtypes, st.sampled_from([(1,), (3, 4), (0,)]), st.floats(0, 37))

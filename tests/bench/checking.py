@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.mcmc.diagnostics import ess, zone_weights
-from evenflow.reference.trees import Array
+from evenflow.reference.core.trees import Array
+from evenflow.reference.mcmc.ess import ess
+from evenflow.reference.mcmc.zones import zone_weights
 from tests.bench.models import TARGET
 
 COUNTED = 0.99  # of the chains, rounded down

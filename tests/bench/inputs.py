@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.data import one_hot
+from evenflow.reference.core.trees import Array, Tree, tree_map
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.scores import random_directions
-from evenflow.reference.trees import Array, Tree, tree_map
+from evenflow.reference.work.data import one_hot
 from tests.bench import models
 
 Rng = np.random.Generator

@@ -1,12 +1,12 @@
 """The models of the cases, from their sizes alone: the runner makes their weights, evenflow's own peers their calls."""
 from typing import Any
 
-from evenflow.reference.bijections import SplineTransformer
 from evenflow.reference.ebm import FlowMCEBM
-from evenflow.reference.energies import MLPEnergy
-from evenflow.reference.flows import Flow, realnvp
-from evenflow.reference.mixtures import GaussianMixture
-from evenflow.reference.models import Config, build
+from evenflow.reference.ebm.energies import MLPEnergy
+from evenflow.reference.flows import SplineTransformer
+from evenflow.reference.flows.flow import Flow, realnvp
+from evenflow.reference.targets.mixtures import GaussianMixture
+from evenflow.reference.work.models import Config, build
 
 TARGET = GaussianMixture(((-1.2, 0.0), (1.5, 0.0)), (0.35, 0.65), (0.5, 0.7))  # its zones have known weights; MALA crosses over
 CLASSES, DIGITS = 10, 64

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.trees import save
+from evenflow.reference.work.files import save
 from tests.bench.cases import Case
 from tests.bench.checking import errors, limit, worth
 from tests.bench.inputs import make

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from evenflow.experiments import two_modes
-from evenflow.reference.trees import Array, Tree, leaves, load, save
+from evenflow.reference.core.trees import Array, Tree, leaves
+from evenflow.reference.work.files import load, save
 from tests.bench import cases, models, processes, runner
 from tests.bench.__main__ import main
 from tests.bench.checking import error, errors, limit, worth

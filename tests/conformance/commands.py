@@ -10,8 +10,8 @@ from evenflow.conformance.compare import Row
 from evenflow.conformance.export import exported
 from evenflow.conformance.suites import FOLDER, Suite
 from evenflow.conformance.worker import Worker
-from evenflow.reference import cli
-from evenflow.reference.checks import lookup
+from evenflow.reference.app import errors
+from evenflow.reference.core.checks import lookup
 
 vectors = typer.Typer(help="The test vectors.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ def conform(
 
     The exit status is 0 where nothing failed, 1 where something did. docs/conforming.md shows how to write an adapter.
     """
-    with cli.reporting():
+    with errors.reporting():
         if (adapter is None) == (results is None):
             raise ValueError("name either an adapter, as in `evenflow conform package.module:adapter`, or --results FILE")
         for level in levels or ():
@@ -75,6 +75,6 @@ def about() -> None:
 @vectors.command()
 def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Must not exist yet, or be empty.")]) -> None:
     """Write the vectors, their schema and a README on how to use them from any language into a folder."""
-    with cli.reporting():
+    with errors.reporting():
         count = exported(folder)
     print(f"{count} operations in {folder}; its README.md says how to use them")

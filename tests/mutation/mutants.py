@@ -14,7 +14,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import MutationVisitor
 from cosmic_ray.plugins import get_operator, operator_names
 
-FOLDERS = ("reference/bijections/*.py", "reference/scores/*.py", "reference/mcmc/*.py", "reference/saef.py")
+FOLDERS = ("reference/flows/*.py", "reference/scores/*.py", "reference/mcmc/*.py", "reference/saef/semiautoregressive.py")
 BITS = ("RShift", "LShift", "BitOr", "BitAnd", "BitXor")
 Place = tuple[int, int]
 

@@ -3,20 +3,20 @@ SAME_PROGRAM = "equivalent"
 UNSEEN = "not seen"
 
 REASONS: dict[tuple[str, str], tuple[str, str]] = {
-    ("reference/bijections/autoregressive.py", "degrees = tuple(int(i) ** 1 for i in onp.argsort(self.order))"): (
+    ("reference/flows/autoregressive.py", "degrees = tuple(int(i) ** 1 for i in onp.argsort(self.order))"): (
         SAME_PROGRAM, "All degrees of the network are one less; its masks compare degrees with each other only."),
-    ("reference/bijections/autoregressive.py",
+    ("reference/flows/autoregressive.py",
      "for _ in range(self.d - 0):                                               # each pass makes one more right"): (
         SAME_PROGRAM, "One more pass over coordinates that are all right already changes nothing but the time."),
-    ("reference/bijections/spline.py", "square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 3"): (
+    ("reference/flows/spline.py", "square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 3"): (
         UNSEEN, "A smaller floor under a discriminant that is lost to rounding; xi moves by less than a rounding, and what is "
         "left of its gradient there has no true value to be compared with."),
     ("reference/mcmc/adaptation.py", ""): (
         SAME_PROGRAM, "The property of a Protocol: for the type checker alone, nothing runs it."),
-    ("reference/mcmc/diagnostics.py",
+    ("reference/mcmc/ess.py",
      "size = 1 << (2 * steps * 1).bit_length()  # zeros behind the draws, or the end would be correlated with the start"): (
         SAME_PROGRAM, "More zeros behind the draws than are needed."),
-    ("reference/mcmc/diagnostics.py",
+    ("reference/mcmc/rhat.py",
      "x = x - x[0, -1]  # equal draws become exact zeros; their mean would be off by a rounding"): (
         SAME_PROGRAM, "Another draw is subtracted from all; equal draws become exact zeros all the same."),
     ("reference/mcmc/independence.py",
@@ -25,7 +25,7 @@ REASONS: dict[tuple[str, str], tuple[str, str]] = {
         SAME_PROGRAM, "The product of booleans is their conjunction."),
     ("reference/mcmc/independence.py", "if np.any(np.isnan(log_lambda) | (log_lambda >= np.inf)):"): (
         SAME_PROGRAM, "Nothing is greater than infinity."),
-    ("reference/saef.py", "if any(T.context_dim is not self.context_width for T in self.maps):"): (
+    ("reference/saef/semiautoregressive.py", "if any(T.context_dim is not self.context_width for T in self.maps):"): (
         UNSEEN, "Python keeps one object for each integer up to 256; a width above would have to be made twice."),
     ("reference/scores/kernels.py", "if len(bandwidths) <= 0:"): (
         SAME_PROGRAM, "A length is never negative."),

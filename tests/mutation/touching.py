@@ -1,6 +1,6 @@
 """Which tests run which lines of the reference, and how long each takes: the tests that can kill a mutant of a line.
 
-    python -m tests.mutation.touching tests/reference/test_scores.py scores.json
+    python -m tests.mutation.touching tests/reference/scores/test_scores.py scores.json
 
 runs one file of tests under coverage, with a context for each test, in the tree where it is started.
 """

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference.mcmc.diagnostics import autocorrelation, ess, integrated_time, normal_scores, rhat, split_rhat
-from evenflow.reference.trees import Array
+from evenflow.reference.core.trees import Array
+from evenflow.reference.mcmc.ess import autocorrelation, ess, integrated_time
+from evenflow.reference.mcmc.rhat import normal_scores, rhat, split_rhat
 from tests.strategies import generator
 
 SAME = 1e-10  # relative, the same sums in another order: 2e-13 at most in 3000 trials

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference.flows import Flow
+from evenflow.reference.core.trees import Tree, tree_map
+from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Info
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import IndependentMH
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.mcmc.metropolis import RandomWalk
-from evenflow.reference.trees import Tree, tree_map
 from tests import tolerances
 from tests.samplers import TARGETS, flow
 from tests.strategies import generator

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenflow.reference.bijections import rational_quadratic_spline, rational_quadratic_spline_inverse
-from evenflow.reference.trees import Array
+from evenflow.reference.core.trees import Array
+from evenflow.reference.flows import rational_quadratic_spline, rational_quadratic_spline_inverse
 from tests import tolerances
 from tests.strategies import generator, seeds
 

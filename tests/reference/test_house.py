@@ -32,21 +32,18 @@ def test_import_needs_numpy_and_autograd_only() -> None:
     assert not loaded & extras
 
 
-def test_the_reference_knows_nothing_of_accel() -> None:
-    """Nor of conformance; neither by name, nor does it load them."""
-    later = ("evenflow.accel", "evenflow.conformance")
-    assert [path for path in (ROOT / "reference").rglob("*.py") if any(name in path.read_text() for name in later)] == []
-    code = "import sys, evenflow.reference.runs, evenflow.reference.commands; print(*sys.modules)"
+def test_the_reference_loads_nothing_that_is_built_on_it() -> None:
+    code = "import sys, evenflow.reference.work.runs, evenflow.reference.app.commands; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "evenflow.reference.commands" in loaded
-    assert not any(name.startswith(later) for name in loaded)
+    assert "evenflow.reference.app.commands" in loaded
+    assert not any(name.startswith(("evenflow.accel", "evenflow.conformance", "evenflow.experiments")) for name in loaded)
 
 
-def test_import_takes_less_than_half_a_second() -> None:
+def test_import_is_quick() -> None:
     """Best of five, processor time of the whole process: the machine may be busy."""
     code = "import evenflow.reference, time; print(time.process_time())"
     taken = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(5)]
-    assert min(float(done.stdout) for done in taken) < 0.5
+    assert min(float(done.stdout) for done in taken) < 0.4
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

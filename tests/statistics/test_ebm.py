@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference.densities import Normal, StandardNormal
+from evenflow.reference.core.optim import linear_decay
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
 from evenflow.reference.ebm.coopflow import revised
-from evenflow.reference.ebm.pretraining import pretrained
-from evenflow.reference.energies import MLPEnergy
-from evenflow.reference.flows import realnvp
+from evenflow.reference.ebm.energies import MLPEnergy
+from evenflow.reference.ebm.normalizer import Grid, grid, lattice
+from evenflow.reference.flows.densities import Normal, StandardNormal
+from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.mixtures import GaussianMixture
-from evenflow.reference.normalizer import Grid, grid, lattice
-from evenflow.reference.optim import linear_decay
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.targets.mixtures import GaussianMixture
+from evenflow.reference.work.pretraining import pretrained
 from tests.strategies import generator
 
 TARGET = GaussianMixture(((-0.9,), (1.0,)), (0.4, 0.6), (0.6, 0.5))

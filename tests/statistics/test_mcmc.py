@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from evenflow.reference.core.trees import Array
 from evenflow.reference.mcmc.chains import run
 from evenflow.reference.mcmc.contract import Kernel, noise_like
 from evenflow.reference.mcmc.flowmc import FlowMC
@@ -21,8 +22,7 @@ from evenflow.reference.mcmc.independence import ISIR, IndependentMH
 from evenflow.reference.mcmc.langevin import MALA, ULA
 from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.metropolis import RandomWalk
-from evenflow.reference.mixtures import GaussianMixture
-from evenflow.reference.trees import Array
+from evenflow.reference.targets.mixtures import GaussianMixture
 from tests.samplers import KERNELS, TARGETS, Slope, Target, flow
 from tests.strategies import generator
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference.data import Dataset, load
-from evenflow.reference.metrics import d_loss, digit_features, frechet_distance
-from evenflow.reference.targets import TARGETS
+from evenflow.reference.targets.toys import TARGETS
+from evenflow.reference.work.data import Dataset, load
+from evenflow.reference.work.metrics import d_loss, digit_features, frechet_distance
 
 LOG2 = math.log(2)
 pytestmark = pytest.mark.slow

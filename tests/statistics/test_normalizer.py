@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from evenflow.reference.densities import Normal
+from evenflow.reference.core.trees import Array
+from evenflow.reference.ebm.normalizer import LogZ, annealed, bridge, grid, importance, lattice
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.mixtures import GaussianMixture, two_modes
-from evenflow.reference.normalizer import LogZ, annealed, bridge, grid, importance, lattice
-from evenflow.reference.trees import Array
+from evenflow.reference.targets.mixtures import GaussianMixture, two_modes
 from tests.strategies import generator
 
 REPEATS, LIMIT = 300, 5.0

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from evenflow.reference.objectives import MMD, Energy, Likelihood, Objective, Sliced
-from evenflow.reference.optim import linear_decay
-from evenflow.reference.saef import saef
+from evenflow.reference.core.optim import linear_decay
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.saef.objectives import MMD, Energy, Likelihood, Objective, Sliced
+from evenflow.reference.saef.semiautoregressive import saef
 from evenflow.reference.scores import energy_score, kernel_score, rbf_kernel
-from evenflow.reference.training import Settings, train
-from evenflow.reference.trees import Array, Tree
+from evenflow.reference.work.training import Settings, train
 from tests.strategies import gaussian_saef, generator
 
 Z = 4.9  # a z-test that fails once in 1e6 seeds, for a correct program

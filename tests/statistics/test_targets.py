@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from evenflow.reference.mixtures import EightGaussians, GaussianMixture, four_modes, high_dimensional, misassignment, two_modes
-from evenflow.reference.targets import TARGETS, Checkerboard, Rings, Spirals, TwoMoons
+from evenflow.reference.targets.mixtures import (
+    EightGaussians,
+    GaussianMixture,
+    four_modes,
+    high_dimensional,
+    misassignment,
+    two_modes,
+)
+from evenflow.reference.targets.toys import TARGETS, Checkerboard, Rings, Spirals, TwoMoons
 
 HALF_WIDTH, CELLS, N = 6.0, 30, 20_000
 WITH_DENSITY = [name for name in TARGETS if name != "pinwheel"]

@@ -5,54 +5,54 @@ MODEL = Section("The model", "", (
     Entry(
         "Flow: `lambda(x) = rho(T^-1 x) |det J_T^-1(x)|`.",
         source="Grenioux et al. 2023, eq. 5",
-        at="flows.Flow flows.Flow.log_prob",
+        at="flows.flow.Flow flows.flow.Flow.log_prob",
         tests="""
-            reference/test_flows.py::test_sample_log_prob_and_both_at_once_agree
-            reference/test_bijections.py::test_density_integrates_to_one_on_a_line
-            reference/test_bijections.py::test_density_integrates_to_one_on_a_plane
+            reference/flows/test_flows.py::test_sample_log_prob_and_both_at_once_agree
+            reference/flows/test_bijections.py::test_density_integrates_to_one_on_a_line
+            reference/flows/test_bijections.py::test_density_integrates_to_one_on_a_plane
         """,
         vectors="realnvp_sample realnvp_log_prob maf_log_prob spline_flow_log_prob",
     ),
     Entry(
         "Energy-based model, tilted by the flow's base density: `p(x) = exp(-E(x)) rho(x) / Z`.",
         source="Grenioux et al. 2023, eq. 6",
-        at="energies.EBM energies.EBM.log_density energies.Tilted",
+        at="ebm.energies.EBM ebm.energies.EBM.log_density ebm.energies.Tilted",
         tests="""
-            reference/test_energies.py::test_the_model_is_its_tilt_at_the_start_and_tilted_later
-            reference/test_energies.py::test_tilted_is_the_ebm_with_that_tilt_as_an_energy
-            reference/test_energies.py::test_the_mixture_energy_has_the_mass_it_says
+            reference/ebm/test_energies.py::test_the_model_is_its_tilt_at_the_start_and_tilted_later
+            reference/ebm/test_energies.py::test_tilted_is_the_ebm_with_that_tilt_as_an_energy
+            reference/ebm/test_energies.py::test_the_mixture_energy_has_the_mass_it_says
         """,
         vectors="tilted_log_prob",
     ),
     Entry(
         "All Langevin and importance steps act on `log p = -E + log rho`, never on -E alone.",
         source="Grenioux et al. 2023, eq. 6",
-        at="ebm.flowmc.FlowMCEBM.step ebm.jarzynski.Jarzynski.step energies.EBM.log_density",
+        at="ebm.flowmc.FlowMCEBM.step ebm.jarzynski.Jarzynski.step ebm.energies.EBM.log_density",
         tests="""
-            reference/test_ebm.py::test_algorithm_1_line_by_line
-            reference/test_ebm.py::test_jarzynski_line_by_line
-            reference/test_mcmc.py::test_planted_mistakes_are_seen
+            reference/ebm/test_ebm.py::test_algorithm_1_line_by_line
+            reference/ebm/test_ebm.py::test_jarzynski_line_by_line
+            reference/mcmc/test_mcmc.py::test_planted_mistakes_are_seen
         """,
         vectors="tilted_log_prob#tilt flowmc_ebm_step",
     ),
     Entry(
         "At the start E = 0 and T is the identity: p = rho = lambda exactly.",
         source="Grenioux et al. 2023",
-        at="energies.MLPEnergy flows.realnvp ebm.flowmc.FlowMCEBM.init",
+        at="ebm.energies.MLPEnergy flows.flow.realnvp ebm.flowmc.FlowMCEBM.init",
         tests="""
-            reference/test_ebm.py::test_at_the_start_model_base_and_flow_are_one
-            reference/test_ebm_runs.py::test_at_the_start_the_model_is_its_base
+            reference/ebm/test_ebm.py::test_at_the_start_model_base_and_flow_are_one
+            reference/work/test_ebm_runs.py::test_at_the_start_the_model_is_its_base
         """,
         why="a state, not an operation",
     ),
     Entry(
         "Gradient of the likelihood: `-E_data[grad E] + E_p[grad E]`; rho and Z drop out.",
         source="Grenioux et al. 2023, appendix B",
-        at="energies.contrast energies.energy_and_gradient",
+        at="ebm.energies.contrast ebm.energies.energy_and_gradient",
         tests="""
-            reference/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
-            reference/test_energies.py::test_a_step_down_the_contrast_lowers_energy_at_the_data
-            reference/test_energies.py::test_energy_and_gradient
+            reference/ebm/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
+            reference/ebm/test_energies.py::test_a_step_down_the_contrast_lowers_energy_at_the_data
+            reference/ebm/test_energies.py::test_energy_and_gradient
         """,
         vectors="ebm_gradient",
     ),
@@ -61,18 +61,18 @@ MODEL = Section("The model", "", (
         source="Grenioux et al. 2023, Algorithm 1",
         at="ebm.updates.forward_divergence",
         tests="""
-            reference/test_ebm.py::test_the_flow_ascends_the_likelihood_of_the_negatives
-            reference/test_ebm.py::test_algorithm_1_line_by_line
+            reference/ebm/test_ebm.py::test_the_flow_ascends_the_likelihood_of_the_negatives
+            reference/ebm/test_ebm.py::test_algorithm_1_line_by_line
         """,
         vectors="realnvp_log_prob flowmc_ebm_step",
     ),
     Entry(
         "Energy network d -> 32 -> 64 -> 64 -> 64 -> 1, leaky rectifiers of slope 0.05: 10,593 numbers at d = 2.",
         source="Grenioux et al. 2023, published code",
-        at="energies.MLPEnergy networks.MLP",
+        at="ebm.energies.MLPEnergy core.networks.MLP",
         tests="""
-            reference/test_energies.py::test_the_network_of_the_paper
-            reference/test_networks.py::test_mlp_is_the_formula
+            reference/ebm/test_energies.py::test_the_network_of_the_paper
+            reference/core/test_networks.py::test_mlp_is_the_formula
         """,
         vectors="energy_mlp",
     ),
@@ -85,7 +85,7 @@ TRAINING = Section("One training step", "", (
         source="Grenioux et al. 2023, Algorithm 1",
         at="ebm.flowmc.FlowMCEBM ebm.flowmc.FlowMCEBM.step ebm.flowmc.FlowMCEBM.negatives",
         tests="""
-            reference/test_ebm.py::test_algorithm_1_line_by_line
+            reference/ebm/test_ebm.py::test_algorithm_1_line_by_line
             statistics/test_ebm.py::test_flowmc
         """,
         vectors="flowmc_ebm_step",
@@ -96,20 +96,20 @@ TRAINING = Section("One training step", "", (
         source="Grenioux et al. 2023, Algorithm 1",
         at="ebm.flowmc.FlowMCEBM.noise ebm.flowmc.FlowMCEBM.init",
         tests="""
-            reference/test_ebm.py::test_algorithm_1_line_by_line
-            reference/test_ebm.py::test_at_the_start_model_base_and_flow_are_one
+            reference/ebm/test_ebm.py::test_algorithm_1_line_by_line
+            reference/ebm/test_ebm.py::test_at_the_start_model_base_and_flow_are_one
         """,
         vectors="flowmc_ebm_step pcd_step",
     ),
     Entry(
         "A fixed number of steps, two learning rates; the optimiser is not stated: Adam.",
         source="Grenioux et al. 2023; Kingma & Ba 2015, Algorithm 1",
-        at="optim.Adam ebm.updates.descend ebm.loop.train_ebm",
+        at="core.optim.Adam ebm.updates.descend work.ebm_loop.train_ebm",
         tests="""
-            reference/test_optim.py::test_adam_by_hand
-            reference/test_optim.py::test_adam_against_its_sums_written_out
-            reference/test_ebm.py::test_descend
-            reference/test_ebm_loop.py::test_each_step_gets_its_own_rates_data_and_noise_in_the_datas_dtype
+            reference/core/test_optim.py::test_adam_by_hand
+            reference/core/test_optim.py::test_adam_against_its_sums_written_out
+            reference/ebm/test_ebm.py::test_descend
+            reference/work/test_ebm_loop.py::test_each_step_gets_its_own_rates_data_and_noise_in_the_datas_dtype
         """,
         vectors="adam",
     ),
@@ -121,9 +121,9 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Grenioux et al. 2023, Algorithm 2",
         at="mcmc.langevin.ula mcmc.langevin.ULA mcmc.langevin.drift",
         tests="""
-            reference/test_mcmc.py::test_ula_has_the_stationary_law_that_its_step_size_gives_it
+            reference/mcmc/test_mcmc.py::test_ula_has_the_stationary_law_that_its_step_size_gives_it
             statistics/test_mcmc.py::test_ula_settles_at_its_own_variance
-            reference/test_ebm.py::test_pcd_line_by_line
+            reference/ebm/test_ebm.py::test_pcd_line_by_line
         """,
         vectors="ula",
     ),
@@ -133,10 +133,10 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Grenioux et al. 2023, Algorithm 4",
         at="mcmc.langevin.mala mcmc.langevin.MALA mcmc.langevin.log_q mcmc.contract.metropolis",
         tests="""
-            reference/test_mcmc.py::test_mala_ratio
-            reference/test_mcmc.py::test_invariance
-            reference/test_mcmc.py::test_invariance_by_quadrature
-            reference/test_mcmc.py::test_states_are_never_stale
+            reference/mcmc/test_mcmc.py::test_mala_ratio
+            reference/mcmc/test_mcmc.py::test_invariance
+            reference/mcmc/test_mcmc.py::test_invariance_by_quadrature
+            reference/mcmc/test_mcmc.py::test_states_are_never_stale
             oracles/test_mcmc_oracles.py::test_mala
         """,
         vectors="mala",
@@ -146,9 +146,9 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Grenioux et al. 2023, published code",
         at="mcmc.adaptation.adapted mcmc.adaptation.warm_up",
         tests="""
-            reference/test_mcmc.py::test_adapted
-            reference/test_mcmc.py::test_warm_up_finds_the_step_size
-            reference/test_ebm.py::test_step_sizes_follow_the_acceptance
+            reference/mcmc/test_mcmc.py::test_adapted
+            reference/mcmc/test_mcmc.py::test_warm_up_finds_the_step_size
+            reference/ebm/test_ebm.py::test_step_sizes_follow_the_acceptance
         """,
         vectors="adapted_step_size",
     ),
@@ -157,9 +157,9 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Grenioux et al. 2023, Algorithm 5",
         at="mcmc.independence.independent_mh mcmc.independence.IndependentMH mcmc.independence.propose",
         tests="""
-            reference/test_mcmc.py::test_independent_mh_ratio
-            reference/test_mcmc.py::test_independent_mh_from_the_target_itself_always_accepts
-            reference/test_mcmc.py::test_invariance_by_quadrature
+            reference/mcmc/test_mcmc.py::test_independent_mh_ratio
+            reference/mcmc/test_mcmc.py::test_independent_mh_from_the_target_itself_always_accepts
+            reference/mcmc/test_mcmc.py::test_invariance_by_quadrature
             oracles/test_mcmc_oracles.py::test_independent_mh
         """,
         vectors="independent_mh",
@@ -170,11 +170,11 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Grenioux et al. 2023, Algorithm 6; Samsonov et al. 2022",
         at="mcmc.independence.isir mcmc.independence.ISIR mcmc.independence.resample",
         tests="""
-            reference/test_mcmc.py::test_isir_chain_by_chain
-            reference/test_mcmc.py::test_isir_of_two_slots_is_barkers_rule
-            reference/test_mcmc.py::test_isir_from_the_target_itself_moves_with_probability_one_minus_one_over_n
-            reference/test_mcmc.py::test_invariance
-            reference/test_mcmc.py::test_resample_at_the_edges
+            reference/mcmc/test_mcmc.py::test_isir_chain_by_chain
+            reference/mcmc/test_mcmc.py::test_isir_of_two_slots_is_barkers_rule
+            reference/mcmc/test_mcmc.py::test_isir_from_the_target_itself_moves_with_probability_one_minus_one_over_n
+            reference/mcmc/test_mcmc.py::test_invariance
+            reference/mcmc/test_mcmc.py::test_resample_at_the_edges
         """,
         vectors="isir",
     ),
@@ -183,8 +183,8 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Gabrie et al. 2022; Grenioux et al. 2023, Algorithm 1",
         at="mcmc.flowmc.FlowMC",
         tests="""
-            reference/test_mcmc.py::test_flowmc_is_its_blocks_one_after_the_other
-            reference/test_mcmc.py::test_invariance
+            reference/mcmc/test_mcmc.py::test_flowmc_is_its_blocks_one_after_the_other
+            reference/mcmc/test_mcmc.py::test_invariance
             statistics/test_mcmc.py::test_global_moves_find_the_weights_of_the_modes_from_one_of_them
             statistics/test_mcmc.py::test_local_moves_alone_do_not
         """,
@@ -195,10 +195,10 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Duane et al. 1987; Neal 2011, section 5.3",
         at="mcmc.hmc.hmc mcmc.hmc.HMC mcmc.hmc.leapfrog mcmc.hmc.kinetic",
         tests="""
-            reference/test_mcmc.py::test_hmc_ratio_reversibility_and_volume
-            reference/test_mcmc.py::test_hmc_of_one_leap_is_mala
-            reference/test_mcmc.py::test_invariance
-            reference/test_mcmc.py::test_hmc_approximates_the_energy_to_second_order
+            reference/mcmc/test_mcmc.py::test_hmc_ratio_reversibility_and_volume
+            reference/mcmc/test_mcmc.py::test_hmc_of_one_leap_is_mala
+            reference/mcmc/test_mcmc.py::test_invariance
+            reference/mcmc/test_mcmc.py::test_hmc_approximates_the_energy_to_second_order
             oracles/test_mcmc_oracles.py::test_hmc
         """,
         vectors="hmc",
@@ -208,8 +208,8 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="Metropolis et al. 1953",
         at="mcmc.metropolis.random_walk mcmc.metropolis.RandomWalk",
         tests="""
-            reference/test_mcmc.py::test_random_walk_ratio
-            reference/test_mcmc.py::test_invariance
+            reference/mcmc/test_mcmc.py::test_random_walk_ratio
+            reference/mcmc/test_mcmc.py::test_invariance
             oracles/test_mcmc_oracles.py::test_random_walk
         """,
         vectors="random_walk",
@@ -219,8 +219,8 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         source="our choice",
         at="mcmc.chains.run",
         tests="""
-            reference/test_mcmc.py::test_run_is_a_loop_over_steps
-            reference/test_mcmc.py::test_run_keeps_one_state_a_sweep_of_flowmc
+            reference/mcmc/test_mcmc.py::test_run_is_a_loop_over_steps
+            reference/mcmc/test_mcmc.py::test_run_keeps_one_state_a_sweep_of_flowmc
         """,
         why="a loop over steps, each of which has vectors",
     ),
@@ -230,7 +230,7 @@ KERNELS = Section("Kernels", "p is known up to a constant; all noise is an argum
         at="mcmc.langevin.MALA",
         tests="""
             oracles/test_mcmc_oracles.py::test_mala
-            reference/test_mcmc.py::test_planted_mistakes_are_seen
+            reference/mcmc/test_mcmc.py::test_planted_mistakes_are_seen
         """,
         vectors="mala#step_size",
     ),

@@ -5,11 +5,11 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
     Entry(
         "Two modes: `1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I)`.",
         source="Grenioux et al. 2023, Fig. 1",
-        at="mixtures.two_modes mixtures.GaussianMixture mixtures.mixture_log_prob",
+        at="targets.mixtures.two_modes targets.mixtures.GaussianMixture targets.mixtures.mixture_log_prob",
         tests="""
-            reference/test_mixtures.py::test_the_mixtures_of_the_paper
-            reference/test_mixtures.py::test_density_against_scipy
-            reference/test_mixtures.py::test_far_out_the_gradient_is_finite_and_points_home
+            reference/targets/test_mixtures.py::test_the_mixtures_of_the_paper
+            reference/targets/test_mixtures.py::test_density_against_scipy
+            reference/targets/test_mixtures.py::test_far_out_the_gradient_is_finite_and_points_home
         """,
         vectors="gaussian_mixture_log_prob#named",
     ),
@@ -19,10 +19,10 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         source="Grenioux et al. 2023, Fig. 1",
         at="experiments.two_modes.run experiments.two_modes.weight experiments.two_modes.Preset",
         tests="""
-            reference/test_two_modes.py::test_the_weight_is_that_of_the_upper_right_mode
-            reference/test_two_modes.py::test_the_presets_are_those_of_the_page
-            reference/test_two_modes.py::test_it_writes_what_it_promises_and_resumes
-            reference/test_two_modes.py::test_the_table_by_hand
+            experiments/test_two_modes.py::test_the_weight_is_that_of_the_upper_right_mode
+            experiments/test_two_modes.py::test_the_presets_are_those_of_the_page
+            experiments/test_two_modes.py::test_it_writes_what_it_promises_and_resumes
+            experiments/test_two_modes.py::test_the_table_by_hand
         """,
         why="a whole experiment; its parts have vectors",
     ),
@@ -30,11 +30,11 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "Eight Gaussians, radius 1, standard deviation 0.15, and rings, radius 1 .. 4, whose density is `p_r(|x|) / (2 pi "
         "|x|)`.",
         source="Grenioux et al. 2023, Fig. 2 and Table 1",
-        at="mixtures.EightGaussians targets.Rings",
+        at="targets.mixtures.EightGaussians targets.toys.Rings",
         tests="""
-            reference/test_targets.py::test_density_integrates_to_one
-            reference/test_targets.py::test_eight_gaussians_begin_at_angle_0_and_their_zones_are_sectors
-            reference/test_targets.py::test_rings_are_finite_at_the_origin
+            reference/targets/test_targets.py::test_density_integrates_to_one
+            reference/targets/test_targets.py::test_eight_gaussians_begin_at_angle_0_and_their_zones_are_sectors
+            reference/targets/test_targets.py::test_rings_are_finite_at_the_origin
             statistics/test_targets.py::test_sampler_and_density_agree
         """,
         vectors="gaussian_mixture_log_prob#named rings_log_prob",
@@ -42,19 +42,19 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
     Entry(
         "What Table 1 measures needs Z by a grid in two dimensions. The experiment itself is not run here.",
         source="Grenioux et al. 2023, Table 1",
-        at="normalizer.grid normalizer.lattice ebm_evaluation.on_grid",
+        at="ebm.normalizer.grid ebm.normalizer.lattice work.ebm_evaluation.on_grid",
         tests="""
-            reference/test_normalizer.py::test_grid_on_a_gaussian_is_exact_to_rounding
-            reference/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
+            reference/ebm/test_normalizer.py::test_grid_on_a_gaussian_is_exact_to_rounding
+            reference/work/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
         """,
         vectors="log_z_grid",
     ),
     Entry(
         "Four modes on a line, x = -3, -1, 1, 3, covariance 0.05 I, weights 0.1 to 0.4.",
         source="Grenioux et al. 2023, Fig. 3-5 and Table 3",
-        at="mixtures.four_modes",
+        at="targets.mixtures.four_modes",
         tests="""
-            reference/test_mixtures.py::test_the_mixtures_of_the_paper
+            reference/targets/test_mixtures.py::test_the_mixtures_of_the_paper
             statistics/test_targets.py::test_sampler_and_density_agree
         """,
         vectors="gaussian_mixture_log_prob#named",
@@ -64,14 +64,15 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "itself is not run here.",
         source="Grenioux et al. 2023, Table 3",
         at="""
-            mixtures.GaussianMixture.zones mixtures.GaussianMixture.zone_weights mixtures.interval_weights
-            mcmc.diagnostics.zone_weights ebm_evaluation.in_zones
+            targets.mixtures.GaussianMixture.zones targets.mixtures.GaussianMixture.zone_weights
+            targets.mixtures.interval_weights
+            mcmc.zones.zone_weights work.ebm_evaluation.in_zones
         """,
         tests="""
-            reference/test_mixtures.py::test_zones_by_brute_force
-            reference/test_mixtures.py::test_known_zone_weights
-            reference/test_mixtures.py::test_zone_weights_by_quadrature_in_the_plane
-            reference/test_normalizer.py::test_grid_gives_zone_weights
+            reference/targets/test_mixtures.py::test_zones_by_brute_force
+            reference/targets/test_mixtures.py::test_known_zone_weights
+            reference/targets/test_mixtures.py::test_zone_weights_by_quadrature_in_the_plane
+            reference/ebm/test_normalizer.py::test_grid_gives_zone_weights
             statistics/test_targets.py::test_zones_of_samples_weigh_what_the_formula_says
         """,
         vectors="zone_weights log_z_grid",
@@ -80,10 +81,10 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "States used as negatives: the last of a chain, all, or some evenly spaced; chains that start from a uniform "
         "density (ULA) or from the flow.",
         source="Grenioux et al. 2023, section 4",
-        at="ebm.flowmc.FlowMCEBM.negatives ebm.pcd.PCD.init densities.Uniform",
+        at="ebm.flowmc.FlowMCEBM.negatives ebm.pcd.PCD.init flows.densities.Uniform",
         tests="""
-            reference/test_ebm.py::test_algorithm_1_line_by_line
-            reference/test_ebm.py::test_pcd_is_not_tilted_and_starts_where_it_is_told
+            reference/ebm/test_ebm.py::test_algorithm_1_line_by_line
+            reference/ebm/test_ebm.py::test_pcd_is_not_tilted_and_starts_where_it_is_told
         """,
         vectors="uniform_log_prob flowmc_ebm_step",
     ),
@@ -91,9 +92,9 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "Four equal `N(mu_i, I)` in d = 16, 32, 64: `mu_1 = a (1, ..., 1)`, `mu_2 = a (-1, ... | 1, ...)`, and their "
         "negatives.",
         source="Grenioux et al. 2023, Table 2 and Fig. 6",
-        at="mixtures.high_dimensional",
+        at="targets.mixtures.high_dimensional",
         tests="""
-            reference/test_mixtures.py::test_centres_of_the_high_dimensional_mixture
+            reference/targets/test_mixtures.py::test_centres_of_the_high_dimensional_mixture
             statistics/test_targets.py::test_half_sums_of_the_high_dimensional_mixture
             statistics/test_targets.py::test_moments_of_mixtures
         """,
@@ -103,22 +104,22 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "The largest R-hat over the dimensions, of 128 chains; base N(0, s^2 I) with the largest marginal variance. The "
         "experiment itself is not run here.",
         source="Grenioux et al. 2023, Table 2",
-        at="mcmc.diagnostics.rhat mcmc.diagnostics.split_rhat densities.Normal ebm_evaluation.evaluate_ebm",
+        at="mcmc.rhat.rhat mcmc.rhat.split_rhat flows.densities.Normal work.ebm_evaluation.evaluate_ebm",
         tests="""
-            reference/test_diagnostics.py::test_rhat_of_independent_chains
-            reference/test_diagnostics.py::test_positions_are_their_coordinates
-            reference/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
+            reference/mcmc/test_diagnostics.py::test_rhat_of_independent_chains
+            reference/mcmc/test_diagnostics.py::test_positions_are_their_coordinates
+            reference/work/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
         """,
         vectors="rhat split_rhat",
     ),
     Entry(
         "Images are dequantised: whole numbers get uniform noise, and a density of the continuous ones.",
         source="Grenioux et al. 2023, Fig. 7-8; Si et al. 2023",
-        at="data.Units",
+        at="work.data.Units",
         tests="""
-            reference/test_data.py::test_whole_numbers_there_and_back
-            reference/test_data.py::test_log_det_is_that_of_the_map
-            reference/test_runs.py::test_whole_numbers_stay_whole_and_need_their_uniforms
+            reference/work/test_data.py::test_whole_numbers_there_and_back
+            reference/work/test_data.py::test_log_det_is_that_of_the_map
+            reference/work/test_runs.py::test_whole_numbers_stay_whole_and_need_their_uniforms
         """,
         why="units of a data set, not of a model",
     ),

@@ -5,11 +5,11 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
     Entry(
         "Affine: `x = z e^s + t`, `log dx/dz = s`, the raw log scale kept within a limit by `s = L tanh(raw / L)`.",
         source="Dinh et al. 2017, section 3; Papamakarios et al. 2017",
-        at="bijections.affine.affine bijections.affine.affine_inverse bijections.affine.AffineTransformer special.bounded",
+        at="flows.affine.affine flows.affine.affine_inverse flows.affine.AffineTransformer core.special.bounded",
         tests="""
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_no_raw_number_of_a_network_gets_past_the_bounds_of_the_scales
-            reference/test_densities.py::test_bounded
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_no_raw_number_of_a_network_gets_past_the_bounds_of_the_scales
+            reference/flows/test_densities.py::test_bounded
         """,
         vectors="affine affine_inverse",
     ),
@@ -18,13 +18,13 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         "- 2u) + (d_k + d_k+1) u`; straight lines outside the knots.",
         source="Durkan et al. 2019, section 3.1",
         at="""
-            bijections.spline.rational_quadratic_spline bijections.spline.rational_quadratic_spline_inverse
-            bijections.spline.log_derivative bijections.spline.line
+            flows.spline.rational_quadratic_spline flows.spline.rational_quadratic_spline_inverse
+            flows.spline.log_derivative flows.spline.line
         """,
         tests="""
             oracles/test_spline.py::test_spline_and_inverse_agree_with_tfp
-            reference/test_bijections.py::test_spline_is_continuous_and_smooth_across_knots_and_into_the_tails
-            reference/test_bijections.py::test_steep_bins_with_flat_ends_are_inverted_up_to_the_knot
+            reference/flows/test_bijections.py::test_spline_is_continuous_and_smooth_across_knots_and_into_the_tails
+            reference/flows/test_bijections.py::test_steep_bins_with_flat_ends_are_inverted_up_to_the_knot
         """,
         vectors="rational_quadratic_spline rational_quadratic_spline_inverse",
     ),
@@ -32,20 +32,20 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         "From raw numbers to legal knots: a softmax with a floor for widths and heights, bounded log slopes inside, slopes "
         "of exactly 1 at the ends, so that the tails are the identity.",
         source="Durkan et al. 2019, section 3.1",
-        at="bijections.spline.knots bijections.spline.SplineTransformer",
+        at="flows.spline.knots flows.spline.SplineTransformer",
         tests="""
-            reference/test_bijections.py::test_splines_are_the_identity_at_their_start
-            reference/test_bijections.py::test_spline_is_continuous_and_smooth_across_knots_and_into_the_tails
+            reference/flows/test_bijections.py::test_splines_are_the_identity_at_their_start
+            reference/flows/test_bijections.py::test_spline_is_continuous_and_smooth_across_knots_and_into_the_tails
         """,
         vectors="spline_transformer spline_transformer_inverse",
     ),
     Entry(
         "The spline on the circle, slopes equal where it closes, followed by a turn.",
         source="Rezende et al. 2020, section 2.1.3",
-        at="bijections.spline.CircularSplineTransformer bijections.spline.wrap",
+        at="flows.spline.CircularSplineTransformer flows.spline.wrap",
         tests="""
-            reference/test_bijections.py::test_the_circle_closes
-            reference/test_bijections.py::test_density_on_the_torus_integrates_to_one
+            reference/flows/test_bijections.py::test_the_circle_closes
+            reference/flows/test_bijections.py::test_density_on_the_torus_integrates_to_one
         """,
         vectors="circular_spline circular_spline_inverse",
     ),
@@ -53,44 +53,44 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         "Invertible activations: leaky, and the hyperbola `x = p z + q (sqrt(z^2 + 1) - 1)` with its closed-form inverse.",
         source="our choice; Si et al. 2023 ask for an invertible stack of dense layers",
         at="""
-            bijections.activation.leaky bijections.activation.smooth_leaky bijections.activation.smooth_leaky_inverse
-            bijections.activation.LeakyReLU bijections.activation.SmoothLeakyReLU
+            flows.activation.leaky flows.activation.smooth_leaky flows.activation.smooth_leaky_inverse
+            flows.activation.LeakyReLU flows.activation.SmoothLeakyReLU
         """,
         tests="""
-            reference/test_bijections.py::test_smooth_leaky_has_the_slopes_it_says
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_huge_values_come_back
+            reference/flows/test_bijections.py::test_smooth_leaky_has_the_slopes_it_says
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_huge_values_come_back
         """,
         vectors="leaky leaky_inverse smooth_leaky smooth_leaky_inverse",
     ),
     Entry(
         "Dense layer: `x = W z + b + C c`, inverse by a linear solve, `log_det = log |det W|` by slogdet.",
         source="Si et al. 2023; our form",
-        at="bijections.dense.dense bijections.dense.dense_inverse bijections.dense.Dense bijections.dense.shift",
+        at="flows.dense.dense flows.dense.dense_inverse flows.dense.Dense flows.dense.shift",
         tests="""
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_round_trip_both_ways
-            reference/test_bijections.py::test_every_learned_layer_answers_to_its_context
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_round_trip_both_ways
+            reference/flows/test_bijections.py::test_every_learned_layer_answers_to_its_context
         """,
         vectors="dense dense_inverse",
     ),
     Entry(
         "The same with `W = P L U`: `log |det W| = sum_i log U_ii`.",
         source="Kingma & Dhariwal 2018, eq. 10-11",
-        at="bijections.dense.PLU bijections.dense.factors",
+        at="flows.dense.PLU flows.dense.factors",
         tests="""
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_no_raw_number_of_a_network_gets_past_the_bounds_of_the_scales
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_no_raw_number_of_a_network_gets_past_the_bounds_of_the_scales
         """,
         vectors="plu plu_inverse",
     ),
     Entry(
         "Permutation: `x_i = z_order[i]`, `log_det = 0`.",
         source="Papamakarios et al. 2017",
-        at="bijections.permutation.Permutation bijections.permutation.reversal",
+        at="flows.permutation.Permutation flows.permutation.reversal",
         tests="""
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_round_trip_both_ways
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_round_trip_both_ways
         """,
         vectors="permutation permutation_inverse",
     ),
@@ -98,11 +98,11 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         "Coupling: the coordinates A pass and condition the map of the others, `x_B = tau(z_B; net(z_A, c))`, `log_det = "
         "sum_B log tau'`. With an empty A: the elementwise layer.",
         source="Dinh et al. 2017, section 3.2; Durkan et al. 2019",
-        at="bijections.coupling.Coupling bijections.coupling.elementwise",
+        at="flows.coupling.Coupling flows.coupling.elementwise",
         tests="""
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_density_integrates_to_one_on_a_plane
-            reference/test_bijections.py::test_every_learned_layer_answers_to_its_context
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_density_integrates_to_one_on_a_plane
+            reference/flows/test_bijections.py::test_every_learned_layer_answers_to_its_context
         """,
         vectors="coupling_affine coupling_affine_inverse coupling_spline coupling_spline_inverse",
     ),
@@ -110,11 +110,11 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         "Masked autoregressive layer: `x_i = tau(z_i; net_i(x_<i, c))` in any order; the inverse takes one pass, forward "
         "d. The other way round it is the inverse autoregressive flow.",
         source="Papamakarios et al. 2017, eq. 3-5; Kingma et al. 2016",
-        at="bijections.autoregressive.MaskedAutoregressive bijections.compose.Invert",
+        at="flows.autoregressive.MaskedAutoregressive flows.compose.Invert",
         tests="""
-            reference/test_bijections.py::test_autoregressive_zeros_are_exact_in_any_order
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
-            reference/test_bijections.py::test_iaf_is_maf_the_other_way_round
+            reference/flows/test_bijections.py::test_autoregressive_zeros_are_exact_in_any_order
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_bijections.py::test_iaf_is_maf_the_other_way_round
         """,
         vectors="autoregressive_affine autoregressive_affine_inverse autoregressive_spline autoregressive_spline_inverse",
     ),
@@ -122,12 +122,12 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         "MADE: a weight is kept only where information may pass, so that output k sees the inputs of degree < k and no "
         "other; the context enters every layer.",
         source="Germain et al. 2015",
-        at="networks.MaskedMLP networks.made_masks networks.MLP networks.perceptron",
+        at="core.networks.MaskedMLP core.networks.made_masks core.networks.MLP core.networks.perceptron",
         tests="""
-            reference/test_networks.py::test_masked_outputs_see_only_inputs_of_lower_degree
-            reference/test_networks.py::test_every_input_of_lower_degree_reaches_the_output_where_the_width_allows
-            reference/test_networks.py::test_masks_by_hand
-            reference/test_networks.py::test_mlp_is_the_formula
+            reference/core/test_networks.py::test_masked_outputs_see_only_inputs_of_lower_degree
+            reference/core/test_networks.py::test_every_input_of_lower_degree_reaches_the_output_where_the_width_allows
+            reference/core/test_networks.py::test_masks_by_hand
+            reference/core/test_networks.py::test_mlp_is_the_formula
         """,
         vectors="masked_mlp",
     ),
@@ -138,12 +138,12 @@ STACKS = Section("Flows and base densities", "A flow is a base density pushed th
         "The usual stacks: alternating couplings, masked autoregressive layers with the order reversed after each, "
         "splines, dense layers and activations in turn; log_dets add up.",
         source="Dinh et al. 2017; Papamakarios et al. 2017; Durkan et al. 2019; Si et al. 2023",
-        at="flows.Flow flows.realnvp flows.maf flows.spline_flow flows.dense_flow bijections.compose.Chain",
+        at="flows.flow.Flow flows.flow.realnvp flows.flow.maf flows.flow.spline_flow flows.flow.dense_flow flows.compose.Chain",
         tests="""
-            reference/test_flows.py::test_sample_log_prob_and_both_at_once_agree
-            reference/test_flows.py::test_constructors
-            reference/test_flows.py::test_every_coordinate_meets_every_other
-            reference/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+            reference/flows/test_flows.py::test_sample_log_prob_and_both_at_once_agree
+            reference/flows/test_flows.py::test_constructors
+            reference/flows/test_flows.py::test_every_coordinate_meets_every_other
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
         """,
         vectors="""
             realnvp_sample realnvp_log_prob maf_sample maf_log_prob spline_flow_sample spline_flow_log_prob dense_flow_sample
@@ -153,12 +153,15 @@ STACKS = Section("Flows and base densities", "A flow is a base density pushed th
     Entry(
         "Base densities: normal, learned diagonal normal, uniform on a half-open cube, learned mixture.",
         source="our choice; Grenioux et al. 2023 use N(0, s^2 I)",
-        at="densities.StandardNormal densities.Normal densities.DiagonalNormal densities.Uniform densities.Mixture",
+        at="""
+            flows.densities.StandardNormal flows.densities.Normal flows.densities.DiagonalNormal flows.densities.Uniform
+            flows.densities.Mixture
+        """,
         tests="""
-            reference/test_densities.py::test_mass_is_one
-            reference/test_densities.py::test_closed_forms
-            reference/test_densities.py::test_samples_follow_the_density_on_a_plane
-            reference/test_densities.py::test_uniform_outside_its_cube
+            reference/flows/test_densities.py::test_mass_is_one
+            reference/flows/test_densities.py::test_closed_forms
+            reference/flows/test_densities.py::test_samples_follow_the_density_on_a_plane
+            reference/flows/test_densities.py::test_uniform_outside_its_cube
         """,
         vectors="diagonal_normal_log_prob uniform_log_prob",
     ),

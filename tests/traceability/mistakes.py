@@ -6,11 +6,11 @@ PUBLISHED = Section("What the published code of SAEF does otherwise", "What it d
         "Image models end in batch norm, sigmoid or tanh: not invertible, generators rather than flows. Here T_b is a "
         "bijection; a free-form head is offered as a type without `inverse` and `log_prob`.",
         source="Si et al. 2023, published code",
-        at="saef.SemiAutoregressive saef.SAEF blocks.FreeFormHead",
+        at="saef.semiautoregressive.SemiAutoregressive saef.semiautoregressive.SAEF saef.maps.FreeFormHead",
         tests="""
-            reference/test_saef.py::test_the_free_form_type_promises_no_inverse
-            reference/test_runs.py::test_a_free_form_head_has_samples_only
-            reference/test_bijections.py::test_round_trip_both_ways
+            reference/saef/test_saef.py::test_the_free_form_type_promises_no_inverse
+            reference/work/test_runs.py::test_a_free_form_head_has_samples_only
+            reference/flows/test_bijections.py::test_round_trip_both_ways
         """,
         vectors="free_form_sample saef_loss#free_form saef_inverse",
     ),
@@ -18,28 +18,28 @@ PUBLISHED = Section("What the published code of SAEF does otherwise", "What it d
         "The noise passes through a masked 3 x 3 convolution, so that block b sees z_<b too and training disagrees with "
         "sampling. Here T_b sees z_b alone.",
         source="Si et al. 2023, published code (MNIST)",
-        at="saef.SemiAutoregressive.loss saef.SemiAutoregressive.generate",
+        at="saef.semiautoregressive.SemiAutoregressive.loss saef.semiautoregressive.SemiAutoregressive.generate",
         tests="""
-            reference/test_saef.py::test_in_training_a_block_sees_earlier_data_and_its_own_noise
-            reference/test_saef.py::test_in_sampling_a_block_sees_no_later_noise
+            reference/saef/test_saef.py::test_in_training_a_block_sees_earlier_data_and_its_own_noise
+            reference/saef/test_saef.py::test_in_sampling_a_block_sees_no_later_noise
         """,
         vectors="saef#noise saef_inverse#noise",
     ),
     Entry(
         "The fidelity term uses one of the two draws. Here all m count.",
         source="Si et al. 2023, published code",
-        at="scores.energy.energy_score saef.SemiAutoregressive.loss",
+        at="scores.energy.energy_score saef.semiautoregressive.SemiAutoregressive.loss",
         tests="""
-            reference/test_saef.py::test_loss_is_a_plain_loop_over_blocks_data_and_draws
-            reference/test_scores.py::test_scores_are_their_definitions
+            reference/saef/test_saef.py::test_loss_is_a_plain_loop_over_blocks_data_and_draws
+            reference/scores/test_scores.py::test_scores_are_their_definitions
         """,
         vectors="saef_loss#teacher energy_score",
     ),
     Entry(
         "The one-hot loop starts at 1, so that item 0 has no label.",
         source="Si et al. 2023, published code",
-        at="data.one_hot",
-        tests="reference/test_data.py::test_one_hot_from_item_0_to_the_last_class",
+        at="work.data.one_hot",
+        tests="reference/work/test_data.py::test_one_hot_from_item_0_to_the_last_class",
         why="labels reach an operation as a context, one-hot already",
     ),
     Entry(
@@ -58,18 +58,18 @@ MISPRINTS = Section("Misprints of the third version of Grenioux et al. 2023", "C
     Entry(
         "Eq. 2 has the opposite sign.",
         source="Grenioux et al. 2023, eq. 2",
-        at="energies.contrast",
-        tests="reference/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood",
+        at="ebm.energies.contrast",
+        tests="reference/ebm/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood",
         vectors="ebm_gradient#sign",
     ),
     Entry(
         "Eq. 4 prints grad log E where it means grad E.",
         source="Grenioux et al. 2023, eq. 4",
-        at="energies.contrast mcmc.contract.density_and_gradient",
+        at="ebm.energies.contrast mcmc.contract.density_and_gradient",
         tests="""
-            reference/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
-            reference/test_energies.py::test_energy_and_gradient
-            reference/test_ebm.py::test_pcd_line_by_line
+            reference/ebm/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
+            reference/ebm/test_energies.py::test_energy_and_gradient
+            reference/ebm/test_ebm.py::test_pcd_line_by_line
         """,
         vectors="ebm_gradient ula",
     ),
@@ -77,10 +77,10 @@ MISPRINTS = Section("Misprints of the third version of Grenioux et al. 2023", "C
         "The high-dimensional mixture: a = 0.5919 gives misassignment 4.7e-2, 9.0e-3, 4.1e-4 at d = 16, 32, 64 per "
         "neighbour, not 1e-10; the sampler code has `a = 0.591 sqrt(2 ln d)`. Both are here by name.",
         source="Grenioux et al. 2023, Table 2, and published code",
-        at="mixtures.high_dimensional mixtures.misassignment mixtures.separation",
+        at="targets.mixtures.high_dimensional targets.mixtures.misassignment targets.mixtures.separation",
         tests="""
-            reference/test_mixtures.py::test_misassignment
-            reference/test_mixtures.py::test_centres_of_the_high_dimensional_mixture
+            reference/targets/test_mixtures.py::test_misassignment
+            reference/targets/test_mixtures.py::test_centres_of_the_high_dimensional_mixture
             statistics/test_targets.py::test_misassignment_of_samples
             statistics/test_targets.py::test_half_sums_of_the_high_dimensional_mixture
         """,
@@ -89,9 +89,9 @@ MISPRINTS = Section("Misprints of the third version of Grenioux et al. 2023", "C
     Entry(
         "The density of the rings leaves out the radii below zero, which lie on the other side.",
         source="Grenioux et al. 2023, Fig. 2",
-        at="targets.Rings",
+        at="targets.toys.Rings",
         tests="""
-            reference/test_targets.py::test_rings_fold_negative_radii_exactly
+            reference/targets/test_targets.py::test_rings_fold_negative_radii_exactly
             statistics/test_targets.py::test_the_test_sees_a_missing_radius
         """,
         vectors="rings_log_prob#centre",
@@ -105,9 +105,9 @@ SAMPLERS = Section("Mistakes in published samplers and energy-based models", "Wh
         source="published code",
         at="mcmc.flowmc.FlowMC.step mcmc.independence.start",
         tests="""
-            reference/test_mcmc.py::test_planted_mistakes_are_seen
-            reference/test_mcmc.py::test_flowmc_is_its_blocks_one_after_the_other
-            reference/test_mcmc.py::test_states_are_never_stale
+            reference/mcmc/test_mcmc.py::test_planted_mistakes_are_seen
+            reference/mcmc/test_mcmc.py::test_flowmc_is_its_blocks_one_after_the_other
+            reference/mcmc/test_mcmc.py::test_states_are_never_stale
         """,
         vectors="flowmc#stale_density",
     ),
@@ -116,19 +116,19 @@ SAMPLERS = Section("Mistakes in published samplers and energy-based models", "Wh
         source="published code",
         at="mcmc.flowmc.FlowMC.step mcmc.langevin.start mcmc.langevin.evaluate",
         tests="""
-            reference/test_mcmc.py::test_planted_mistakes_are_seen
-            reference/test_mcmc.py::test_flowmc_is_its_blocks_one_after_the_other
-            reference/test_mcmc.py::test_states_are_never_stale
+            reference/mcmc/test_mcmc.py::test_planted_mistakes_are_seen
+            reference/mcmc/test_mcmc.py::test_flowmc_is_its_blocks_one_after_the_other
+            reference/mcmc/test_mcmc.py::test_states_are_never_stale
         """,
         vectors="flowmc#stale_gradient",
     ),
     Entry(
         "R-hat with the axes of chains and samples exchanged.",
         source="published code",
-        at="mcmc.diagnostics.rhat mcmc.diagnostics.split_rhat",
+        at="mcmc.rhat.rhat mcmc.rhat.split_rhat",
         tests="""
-            reference/test_diagnostics.py::test_time_comes_first
-            reference/test_diagnostics.py::test_split_rhat_of_shifted_chains
+            reference/mcmc/test_diagnostics.py::test_time_comes_first
+            reference/mcmc/test_diagnostics.py::test_split_rhat_of_shifted_chains
         """,
         vectors="rhat#axes split_rhat#axes mode_rhat#axes",
     ),
@@ -137,9 +137,9 @@ SAMPLERS = Section("Mistakes in published samplers and energy-based models", "Wh
         source="published code",
         at="mcmc.latent.pullback",
         tests="""
-            reference/test_mcmc.py::test_planted_mistakes_are_seen
-            reference/test_mcmc.py::test_pullback
-            reference/test_ebm.py::test_the_latent_target_is_the_pullback_of_the_model
+            reference/mcmc/test_mcmc.py::test_planted_mistakes_are_seen
+            reference/mcmc/test_mcmc.py::test_pullback
+            reference/ebm/test_ebm.py::test_the_latent_target_is_the_pullback_of_the_model
         """,
         vectors="latent_log_prob#temperature",
     ),
@@ -148,18 +148,18 @@ SAMPLERS = Section("Mistakes in published samplers and energy-based models", "Wh
         source="published code",
         at="ebm.jarzynski.carried",
         tests="""
-            reference/test_ebm.py::test_the_weights_are_the_ratio_of_the_paths
-            reference/test_ebm.py::test_a_step_changes_none_of_its_arguments
+            reference/ebm/test_ebm.py::test_the_weights_are_the_ratio_of_the_paths
+            reference/ebm/test_ebm.py::test_a_step_changes_none_of_its_arguments
         """,
         vectors="jarzynski#order",
     ),
     Entry(
         "\"hidden_depth = 3\" that means one hidden layer. Here `hidden` lists the widths, one a layer.",
         source="published code",
-        at="networks.MLP energies.MLPEnergy",
+        at="core.networks.MLP ebm.energies.MLPEnergy",
         tests="""
-            reference/test_networks.py::test_mlp_is_the_formula
-            reference/test_energies.py::test_the_network_of_the_paper
+            reference/core/test_networks.py::test_mlp_is_the_formula
+            reference/ebm/test_energies.py::test_the_network_of_the_paper
         """,
         vectors="energy_mlp#deep",
     ),

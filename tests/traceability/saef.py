@@ -6,32 +6,35 @@ ENERGY_FLOWS = Section("Energy flows", "Training needs samples alone: no inverse
         "A stack of dense layers and invertible activations, trained by the energy score; inverse by linear solves, "
         "log_det at evaluation.",
         source="Si et al. 2023; the layers are our choice",
-        at="flows.dense_flow flows.Flow.loss",
+        at="flows.flow.dense_flow flows.flow.Flow.loss",
         tests="""
-            reference/test_flows.py::test_sample_log_prob_and_both_at_once_agree
-            reference/test_flows.py::test_gradients_against_finite_differences
-            reference/test_flows.py::test_constructors
+            reference/flows/test_flows.py::test_sample_log_prob_and_both_at_once_agree
+            reference/flows/test_flows.py::test_gradients_against_finite_differences
+            reference/flows/test_flows.py::test_constructors
         """,
         vectors="dense_flow_sample dense_flow_log_prob",
     ),
     Entry(
         "The map stays invertible, for posterior inference x -> z.",
         source="Si et al. 2023",
-        at="flows.Flow.inverse saef.SAEF.inverse",
+        at="flows.flow.Flow.inverse saef.semiautoregressive.SAEF.inverse",
         tests="""
-            reference/test_bijections.py::test_round_trip_both_ways
-            reference/test_saef.py::test_inverse_gives_the_noise_back
-            reference/test_runs.py::test_encode_and_decode_are_each_others_inverse
+            reference/flows/test_bijections.py::test_round_trip_both_ways
+            reference/saef/test_saef.py::test_inverse_gives_the_noise_back
+            reference/work/test_runs.py::test_encode_and_decode_are_each_others_inverse
         """,
         vectors="dense_inverse saef_inverse",
     ),
     Entry(
         "The usual coupling, autoregressive and spline flows under the same objective.",
         source="Si et al. 2023",
-        at="objectives.Energy objectives.objective_for flows.realnvp flows.maf flows.spline_flow",
+        at="""
+            saef.objectives.Energy saef.objectives.Sliced saef.objectives.objective_for
+            flows.flow.realnvp flows.flow.maf flows.flow.spline_flow
+        """,
         tests="""
-            reference/test_flows.py::test_objectives_are_the_scores_they_name
-            reference/test_flows.py::test_gradients_against_finite_differences
+            reference/flows/test_flows.py::test_objectives_are_the_scores_they_name
+            reference/flows/test_flows.py::test_gradients_against_finite_differences
         """,
         vectors="energy_score realnvp_sample maf_sample spline_flow_sample",
     ),
@@ -43,45 +46,46 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
         "spline map.",
         source="Si et al. 2023",
         at="""
-            saef.SemiAutoregressive saef.SemiAutoregressive.contexts saef.SAEF.forward saef.saef saef.split
-            blocks.block_map_of
+            saef.semiautoregressive.SemiAutoregressive saef.semiautoregressive.SemiAutoregressive.contexts
+            saef.semiautoregressive.SAEF.forward saef.semiautoregressive.saef saef.semiautoregressive.split
+            saef.maps.block_map_of
         """,
         tests="""
-            reference/test_saef.py::test_in_training_a_block_sees_earlier_data_and_its_own_noise
-            reference/test_saef.py::test_blocks_do_see_what_they_may
-            reference/test_saef.py::test_a_linear_gaussian_saef_is_a_cholesky_factor
+            reference/saef/test_saef.py::test_in_training_a_block_sees_earlier_data_and_its_own_noise
+            reference/saef/test_saef.py::test_blocks_do_see_what_they_may
+            reference/saef/test_saef.py::test_a_linear_gaussian_saef_is_a_cholesky_factor
         """,
         vectors="saef",
     ),
     Entry(
         "B = 1 is the plain energy flow.",
         source="Si et al. 2023",
-        at="saef.SAEF",
-        tests="reference/test_saef.py::test_one_block_is_the_plain_energy_flow",
+        at="saef.semiautoregressive.SAEF",
+        tests="reference/saef/test_saef.py::test_one_block_is_the_plain_energy_flow",
         vectors="saef#one_block saef_loss#one_block",
     ),
     Entry(
         "B = d is fully autoregressive.",
         source="Si et al. 2023",
-        at="saef.SAEF bijections.autoregressive.MaskedAutoregressive",
-        tests="reference/test_saef.py::test_as_many_blocks_as_coordinates_is_the_autoregressive_flow",
+        at="saef.semiautoregressive.SAEF flows.autoregressive.MaskedAutoregressive",
+        tests="reference/saef/test_saef.py::test_as_many_blocks_as_coordinates_is_the_autoregressive_flow",
         vectors="saef#autoregressive saef_loss#autoregressive",
     ),
     Entry(
         "Teacher forcing: all h_b in one pass from the true x_<b, m draws, `loss = sum_b ES_beta(T_b(.; h_b), x_b)`.",
         source="Si et al. 2023, published code",
-        at="saef.SemiAutoregressive.loss saef.draws_of",
+        at="saef.semiautoregressive.SemiAutoregressive.loss saef.semiautoregressive.draws_of",
         tests="""
-            reference/test_saef.py::test_loss_is_a_plain_loop_over_blocks_data_and_draws
-            reference/test_saef.py::test_rows_are_independent
-            reference/test_saef.py::test_one_call_trains_on_every_objective
+            reference/saef/test_saef.py::test_loss_is_a_plain_loop_over_blocks_data_and_draws
+            reference/saef/test_saef.py::test_rows_are_independent
+            reference/saef/test_saef.py::test_one_call_trains_on_every_objective
         """,
         vectors="saef_loss#teacher",
     ),
     Entry(
         "A sum of strictly proper conditional scores is strictly proper for the joint law.",
         source="chain rule; Gneiting & Raftery 2007",
-        at="saef.SemiAutoregressive.loss",
+        at="saef.semiautoregressive.SemiAutoregressive.loss",
         tests="""
             statistics/test_saef.py::test_the_true_conditionals_have_the_least_loss
             statistics/test_saef.py::test_training_recovers_a_gaussian
@@ -91,32 +95,32 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     Entry(
         "Sampling: B steps, each of which waits for the blocks before it.",
         source="Si et al. 2023",
-        at="saef.SemiAutoregressive.sample saef.SemiAutoregressive.generate",
+        at="saef.semiautoregressive.SemiAutoregressive.sample saef.semiautoregressive.SemiAutoregressive.generate",
         tests="""
-            reference/test_saef.py::test_in_sampling_a_block_sees_no_later_noise
-            reference/test_saef.py::test_inverse_gives_the_noise_back
+            reference/saef/test_saef.py::test_in_sampling_a_block_sees_no_later_noise
+            reference/saef/test_saef.py::test_inverse_gives_the_noise_back
         """,
         vectors="saef",
     ),
     Entry(
         "Inversion: one pass, `z_b = T_b^-1(x_b; h_b)`; `log p` is that of z plus the sum of the blocks' log_dets.",
         source="Si et al. 2023; standard",
-        at="saef.SAEF.inverse saef.SAEF.log_prob",
+        at="saef.semiautoregressive.SAEF.inverse saef.semiautoregressive.SAEF.log_prob",
         tests="""
-            reference/test_saef.py::test_inverse_gives_the_noise_back
-            reference/test_saef.py::test_log_prob_integrates_to_one
-            reference/test_saef.py::test_a_linear_gaussian_saef_is_a_cholesky_factor
+            reference/saef/test_saef.py::test_inverse_gives_the_noise_back
+            reference/saef/test_saef.py::test_log_prob_integrates_to_one
+            reference/saef/test_saef.py::test_a_linear_gaussian_saef_is_a_cholesky_factor
         """,
         vectors="saef_inverse saef_log_prob",
     ),
     Entry(
         "Class-conditional models: the label reaches every block.",
         source="Si et al. 2023, published code",
-        at="saef.SemiAutoregressive data.one_hot",
+        at="saef.semiautoregressive.SemiAutoregressive work.data.one_hot",
         tests="""
-            reference/test_saef.py::test_a_class_changes_every_block
-            reference/test_runs.py::test_each_label_gets_its_own_samples
-            reference/test_evaluation.py::test_labels_reach_the_model
+            reference/saef/test_saef.py::test_a_class_changes_every_block
+            reference/work/test_runs.py::test_each_label_gets_its_own_samples
+            reference/work/test_evaluation.py::test_labels_reach_the_model
         """,
         vectors="saef#context saef_loss#context",
     ),
@@ -124,12 +128,12 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
         "The interpolation: quality, sampling time, inversion time and likelihood as B grows. Digits: 1,500 for training, "
         "297 held out; B = 1, 4, 16; docs/digits.md.",
         source="Si et al. 2023, digits of scikit-learn",
-        at="experiments.digits.run experiments.digits.table evaluation.evaluate data.digits data.patch_order",
+        at="experiments.digits.run experiments.digits.table work.evaluation.evaluate work.data.digits work.data.patch_order",
         tests="""
-            reference/test_evaluation.py::test_the_demo_writes_what_it_promises
-            reference/test_data.py::test_the_digits
-            reference/test_data.py::test_patches_are_squares_and_every_pixel_comes_once
-            reference/test_runs.py::test_digits_are_cut_into_patches
+            reference/work/test_evaluation.py::test_the_demo_writes_what_it_promises
+            reference/work/test_data.py::test_the_digits
+            reference/work/test_data.py::test_patches_are_squares_and_every_pixel_comes_once
+            reference/work/test_runs.py::test_digits_are_cut_into_patches
         """,
         why="a whole experiment, not an operation",
     ),
@@ -141,7 +145,7 @@ QUANTILES = Section("Autoregressive quantile flows", "The ancestor of SAEF.", (
         source="Koenker & Bassett 1978; Si et al. 2022",
         at="scores.quantile.quantile_score scores.quantile.pinball",
         tests="""
-            reference/test_scores.py::test_quantile_score_by_hand
+            reference/scores/test_scores.py::test_quantile_score_by_hand
             statistics/test_scores.py::test_the_quantile_score_is_least_at_the_quantile
         """,
         vectors="quantile_score",
@@ -150,24 +154,24 @@ QUANTILES = Section("Autoregressive quantile flows", "The ancestor of SAEF.", (
         "`x_j = Q_j(alpha_j | x_<j)`, Q_j increasing in alpha_j; here `Q_j(alpha) = tau(Phi^-1(alpha))`, so that inverse "
         "and density are there, too.",
         source="Si et al. 2022",
-        at="aqf.AQF aqf.AQF.quantiles aqf.aqf special.normal_quantile",
+        at="saef.aqf.AQF saef.aqf.AQF.quantiles saef.aqf.aqf core.special.normal_quantile",
         tests="""
-            reference/test_aqf.py::test_quantiles_increase_in_alpha
-            reference/test_aqf.py::test_quantiles_depend_on_earlier_coordinates_alone
-            reference/test_aqf.py::test_samples_are_quantiles_of_themselves
-            reference/test_aqf.py::test_density_is_the_slope_of_the_levels
-            reference/test_densities.py::test_normal_quantile_against_scipy
+            reference/saef/test_aqf.py::test_quantiles_increase_in_alpha
+            reference/saef/test_aqf.py::test_quantiles_depend_on_earlier_coordinates_alone
+            reference/saef/test_aqf.py::test_samples_are_quantiles_of_themselves
+            reference/saef/test_aqf.py::test_density_is_the_slope_of_the_levels
+            reference/flows/test_densities.py::test_normal_quantile_against_scipy
         """,
         vectors="aqf_quantiles normal_quantile",
     ),
     Entry(
         "Loss `sum_j E_alpha rho_alpha(x_j - Q_j(alpha))`: half the sum of the CRPS of the conditionals.",
         source="Si et al. 2022",
-        at="aqf.AQF.quantile_loss objectives.Quantile",
+        at="saef.aqf.AQF.quantile_loss saef.objectives.Quantile",
         tests="""
-            reference/test_aqf.py::test_loss_is_half_the_crps_of_normal_conditionals
-            reference/test_aqf.py::test_loss_is_half_the_crps_of_spline_conditionals
-            reference/test_aqf.py::test_loss_is_a_plain_loop
+            reference/saef/test_aqf.py::test_loss_is_half_the_crps_of_normal_conditionals
+            reference/saef/test_aqf.py::test_loss_is_half_the_crps_of_spline_conditionals
+            reference/saef/test_aqf.py::test_loss_is_a_plain_loop
         """,
         vectors="aqf_loss",
     ),
@@ -177,15 +181,18 @@ METRICS = Section("Metrics", "", (
     Entry(
         "Energy score of held-out data, in one dimension the CRPS; negative log-likelihood; time to generate and to infer.",
         source="Si et al. 2023",
-        at="evaluation.evaluate evaluation.held_out_energy_score evaluation.likelihood_and_round_trip evaluation.speed",
-        tests="reference/test_evaluation.py::test_a_right_model_gets_the_numbers_theory_says",
+        at="""
+            work.evaluation.evaluate work.evaluation.held_out_energy_score work.evaluation.likelihood_and_round_trip
+            work.evaluation.speed
+        """,
+        tests="reference/work/test_evaluation.py::test_a_right_model_gets_the_numbers_theory_says",
         vectors="energy_score crps saef_log_prob",
     ),
     Entry(
         "D-loss: held-out cross-entropy of a classifier of real against generated, log 2 where nothing tells them apart. "
         "The paper does not say which classifier; ours is stated.",
         source="Si et al. 2023",
-        at="metrics.d_loss metrics.discriminator",
+        at="work.metrics.d_loss work.metrics.discriminator",
         tests="""
             statistics/test_metrics.py::test_d_loss_of_real_against_real_digits
             statistics/test_metrics.py::test_d_loss_catches_broken_digits
@@ -196,12 +203,12 @@ METRICS = Section("Metrics", "", (
     Entry(
         "Frechet distance on named features: `|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1^1/2 S2 S1^1/2)^1/2`.",
         source="Heusel et al. 2017; Si et al. 2023",
-        at="metrics.frechet_distance metrics.digit_features",
+        at="work.metrics.frechet_distance work.metrics.digit_features",
         tests="""
-            reference/test_metrics.py::test_frechet_distance_is_the_formula
-            reference/test_metrics.py::test_frechet_distance_in_closed_form
+            reference/work/test_metrics.py::test_frechet_distance_is_the_formula
+            reference/work/test_metrics.py::test_frechet_distance_in_closed_form
             statistics/test_metrics.py::test_frechet_distance_catches_broken_digits
-            reference/test_metrics.py::test_the_classifier_knows_the_digits_and_the_features_are_its_last_hidden_layer
+            reference/work/test_metrics.py::test_the_classifier_knows_the_digits_and_the_features_are_its_last_hidden_layer
         """,
         vectors="frechet_distance",
     ),
@@ -209,7 +216,7 @@ METRICS = Section("Metrics", "", (
         "MMD and energy distance of data and samples.",
         source="Si et al. 2023",
         at="scores.kernels.mmd scores.energy.energy_distance",
-        tests="reference/test_scores.py::test_distances_are_their_definitions",
+        tests="reference/scores/test_scores.py::test_distances_are_their_definitions",
         vectors="mmd energy_distance",
     ),
 ))

@@ -7,8 +7,8 @@ OBJECTIVE = Section("The energy objective", "Every score is a loss: smaller is b
         source="Gneiting & Raftery 2007, section 4.3; Si et al. 2023, the training objective",
         at="scores.energy.energy_score",
         tests="""
-            reference/test_scores.py::test_scores_are_their_definitions
-            reference/test_scores.py::test_energy_score_by_hand
+            reference/scores/test_scores.py::test_scores_are_their_definitions
+            reference/scores/test_scores.py::test_energy_score_by_hand
             oracles/test_scores_oracles.py::test_scoringrules
             oracles/test_scores_oracles.py::test_dcor
         """,
@@ -29,7 +29,7 @@ OBJECTIVE = Section("The energy objective", "Every score is a loss: smaller is b
         "At `beta = 2` the score sees the mean alone: refused, as all outside (0, 2).",
         source="Gneiting & Raftery 2007, section 4.3",
         at="scores.energy.check_beta",
-        tests="reference/test_scores.py::test_bad_input_is_named",
+        tests="reference/scores/test_scores.py::test_bad_input_is_named",
         why="what is refused has no output",
     ),
     Entry(
@@ -39,8 +39,8 @@ OBJECTIVE = Section("The energy objective", "Every score is a loss: smaller is b
         at="scores.energy.energy_score scores.pairs.pair_score scores.pairs.within_sum scores.pairs.cross_sums",
         tests="""
             statistics/test_scores.py::test_u_is_unbiased_and_v_is_biased_as_predicted
-            reference/test_scores.py::test_scores_are_their_definitions
-            reference/test_scores.py::test_blocks_change_nothing
+            reference/scores/test_scores.py::test_scores_are_their_definitions
+            reference/scores/test_scores.py::test_blocks_change_nothing
         """,
         vectors="energy_score#estimator",
     ),
@@ -49,7 +49,7 @@ OBJECTIVE = Section("The energy objective", "Every score is a loss: smaller is b
         source="Szekely & Rizzo 2013",
         at="scores.energy.energy_distance scores.pairs.pair_distance",
         tests="""
-            reference/test_scores.py::test_distances_are_their_definitions
+            reference/scores/test_scores.py::test_distances_are_their_definitions
             oracles/test_scores_oracles.py::test_dcor
             statistics/test_scores.py::test_the_v_statistics_are_never_negative
         """,
@@ -59,12 +59,12 @@ OBJECTIVE = Section("The energy objective", "Every score is a loss: smaller is b
         "Without a context one minibatch of data meets one of samples, an n x m problem; with one each datum has m draws "
         "of its own.",
         source="Si et al. 2023, published code",
-        at="flows.Flow.loss objectives.Energy",
+        at="flows.flow.Flow.loss saef.objectives.Energy",
         tests="""
-            reference/test_flows.py::test_without_context_all_samples_are_one_forecast
-            reference/test_flows.py::test_with_context_each_datum_has_draws_of_its_own
-            reference/test_scores.py::test_a_shared_forecast_is_the_same_draws_for_each_observation
-            reference/test_scores.py::test_memory_is_linear_in_the_batch
+            reference/flows/test_flows.py::test_without_context_all_samples_are_one_forecast
+            reference/flows/test_flows.py::test_with_context_each_datum_has_draws_of_its_own
+            reference/scores/test_scores.py::test_a_shared_forecast_is_the_same_draws_for_each_observation
+            reference/scores/test_scores.py::test_memory_is_linear_in_the_batch
         """,
         vectors="energy_score#shared",
     ),
@@ -74,9 +74,9 @@ OBJECTIVE = Section("The energy objective", "Every score is a loss: smaller is b
         source="our choice",
         at="scores.energy.smooth_power scores.energy.distance",
         tests="""
-            reference/test_scores.py::test_gradients_are_finite_where_points_coincide
-            reference/test_scores.py::test_coincident_points_are_at_distance_zero
-            reference/test_scores.py::test_gradients_of_scores
+            reference/scores/test_scores.py::test_gradients_are_finite_where_points_coincide
+            reference/scores/test_scores.py::test_coincident_points_are_at_distance_zero
+            reference/scores/test_scores.py::test_gradients_of_scores
         """,
         vectors="energy_score#tie energy_distance#tie",
     ),
@@ -89,7 +89,7 @@ ONE_DIMENSION = Section("One dimension, slices and kernels", "", (
         source="Gneiting & Raftery 2007, section 4.2",
         at="scores.crps.crps scores.sorting.sorted_within",
         tests="""
-            reference/test_scores.py::test_crps_is_the_energy_score_on_the_line
+            reference/scores/test_scores.py::test_crps_is_the_energy_score_on_the_line
             statistics/test_scores.py::test_crps_is_the_integral_of_its_definition
         """,
         vectors="crps",
@@ -123,9 +123,9 @@ ONE_DIMENSION = Section("One dimension, slices and kernels", "", (
             scores.sliced.sliced_distance scores.sliced.project
         """,
         tests="""
-            reference/test_scores.py::test_scores_are_their_definitions
+            reference/scores/test_scores.py::test_scores_are_their_definitions
             statistics/test_scores.py::test_sliced_is_the_full_score_in_one_dimension
-            reference/test_scores.py::test_random_directions_are_unit_and_along_the_noise
+            reference/scores/test_scores.py::test_random_directions_are_unit_and_along_the_noise
         """,
         vectors="sliced_energy_score sliced_energy_distance random_directions",
     ),
@@ -136,7 +136,7 @@ ONE_DIMENSION = Section("One dimension, slices and kernels", "", (
         tests="""
             statistics/test_scores.py::test_sliced_over_c_is_the_full_score
             statistics/test_scores.py::test_slicing_constant_is_a_ratio_of_normal_moments
-            reference/test_scores.py::test_slicing_constant_known_values
+            reference/scores/test_scores.py::test_slicing_constant_known_values
         """,
         vectors="slicing_constant sliced_energy_score",
     ),
@@ -145,9 +145,9 @@ ONE_DIMENSION = Section("One dimension, slices and kernels", "", (
         source="standard",
         at="scores.sorting.sorted_within scores.sorting.sorted_cross scores.sorting.sorted_sums scores.sorting.ranks",
         tests="""
-            reference/test_scores.py::test_sorting_gives_the_sums_over_pairs_exactly
-            reference/test_scores.py::test_sliced_sorts_at_beta_1
-            reference/test_scores.py::test_gradients_on_the_line
+            reference/scores/test_scores.py::test_sorting_gives_the_sums_over_pairs_exactly
+            reference/scores/test_scores.py::test_sliced_sorts_at_beta_1
+            reference/scores/test_scores.py::test_gradients_on_the_line
         """,
         vectors="crps#equal_draws sliced_energy_score#equal_draws sliced_energy_distance#equal_draws",
     ),
@@ -157,11 +157,11 @@ ONE_DIMENSION = Section("One dimension, slices and kernels", "", (
         source="Gneiting & Raftery 2007, section 5; Gretton et al. 2012; Si et al. 2023, published code",
         at="""
             scores.kernels.kernel_score scores.kernels.mmd scores.kernels.rbf_kernel scores.kernels.RBF
-            scores.kernels.diagonal scores.kernels.linear_kernel scores.kernels.Linear objectives.MMD
+            scores.kernels.diagonal scores.kernels.linear_kernel scores.kernels.Linear saef.objectives.MMD
         """,
         tests="""
-            reference/test_scores.py::test_kernels_by_hand
-            reference/test_scores.py::test_distances_are_their_definitions
+            reference/scores/test_scores.py::test_kernels_by_hand
+            reference/scores/test_scores.py::test_distances_are_their_definitions
             statistics/test_scores.py::test_kernel_scores_have_the_mean_they_should
             statistics/test_scores.py::test_the_v_statistics_are_never_negative
         """,
@@ -177,10 +177,10 @@ ONE_DIMENSION = Section("One dimension, slices and kernels", "", (
     Entry(
         "The other objective of the comparison: maximum likelihood.",
         source="Si et al. 2023",
-        at="objectives.Likelihood",
+        at="saef.objectives.Likelihood",
         tests="""
-            reference/test_flows.py::test_likelihood_is_the_mean_in_nats
-            reference/test_flows.py::test_gradients_against_finite_differences
+            reference/flows/test_flows.py::test_likelihood_is_the_mean_in_nats
+            reference/flows/test_flows.py::test_gradients_against_finite_differences
         """,
         vectors="realnvp_log_prob saef_log_prob",
     ),

@@ -14,14 +14,14 @@ from tests.traceability.entries import ROOT, Entry, found
 from tests.traceability.page import page
 
 VECTORS = ROOT / "tests/conformance/vectors"
-PACKAGES = ("bijections", "scores", "mcmc", "ebm")
-MODULES = ("saef", "aqf", "energies", "normalizer")
+PACKAGES = ("flows", "scores", "saef", "mcmc", "ebm")
 PLUMBING = {  # what holds no formula of its own
-    "bijections.activation.hypotenuse", "bijections.dense.init_shift", "bijections.spline.pick", "bijections.spline.segment",
+    "flows.activation.hypotenuse", "flows.densities.normal_log_prob",
+    "flows.dense.init_shift", "flows.spline.pick", "flows.spline.segment",
     "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.cross_block",
     "scores.pairs.within_block", "scores.sliced.mean_over_directions", "mcmc.contract.choose", "mcmc.contract.log_density_at",
-    "mcmc.contract.looked_at", "mcmc.contract.noise_like", "mcmc.contract.walk", "mcmc.diagnostics.each_coordinate",
-    "mcmc.metropolis.start", "ebm.updates.finite_value_and_gradient", "ebm.updates.started", "normalizer.log_weights",
+    "mcmc.contract.looked_at", "mcmc.contract.noise_like", "mcmc.contract.walk", "mcmc.rhat.each_coordinate",
+    "mcmc.metropolis.start", "ebm.updates.finite_value_and_gradient", "ebm.updates.started", "ebm.normalizer.log_weights",
 }
 OF_THE_PAPER = {"Algorithm": range(1, 7), "Table": range(1, 4), "Fig.": range(1, 9), "eq.": (2, 4, 5, 6)}
 
@@ -54,7 +54,7 @@ def test_every_operation_is_in_an_entry() -> None:
 
 
 def test_every_function_with_a_formula_is_in_an_entry() -> None:
-    """Functions and classes of the packages and modules above, less protocols, records, checks and PLUMBING."""
+    """Functions and classes of the packages above, less protocols, records, checks and PLUMBING."""
     named = {name for entry in ENTRIES for name in entry.at.split()}
     named |= {name.rpartition(".")[0] for name in named}  # a method stands for its class
     assert set(public()) - named == PLUMBING
@@ -90,7 +90,7 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
 
 GOOD = Entry(
     "An example.", source="nobody", at="scores.energy.energy_score", vectors="affine#tail",
-    tests="reference/test_scores.py::test_energy_score_by_hand",
+    tests="reference/scores/test_scores.py::test_energy_score_by_hand",
 )
 
 
@@ -103,7 +103,7 @@ def test_the_example_of_the_planted_mistakes_is_right() -> None:
     ("scores.energy_score", "at must name something inside a file below reference"),
     ("scores.sliced.smooth_power", "must define the function or class smooth_power itself"),  # only imported there
     ("scores.energy.EPS", "must define the function or class EPS itself"),
-    ("saef.SAEF.forwards", "must define SAEF.forwards"),
+    ("saef.semiautoregressive.SAEF.forwards", "must define SAEF.forwards"),
     ("experiments.eight_gaussians.run", "at must name something inside a file below docs/experiments"),
 ])
 def test_a_function_that_is_not_there_is_noticed(at: str, message: str) -> None:
@@ -112,8 +112,8 @@ def test_a_function_that_is_not_there_is_noticed(at: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "reference/test_scores.py::test_energy_score_by_foot", "reference/test_score.py::test_energy_score_by_hand",
-    "reference/test_scores.py::loop_score", "samplers.py::check_invariance", "reference/test_scores.py",
+    "reference/scores/test_scores.py::test_energy_score_by_foot", "reference/test_score.py::test_energy_score_by_hand",
+    "reference/scores/test_scores.py::loop_score", "samplers.py::check_invariance", "reference/scores/test_scores.py",
 ])
 def test_a_test_that_is_not_there_is_noticed(name: str) -> None:
     assert missing_tests(replace(GOOD, tests=f"{GOOD.tests} {name}")) == [name]
@@ -157,9 +157,9 @@ def flags(operation: str) -> set[str] | None:
 
 
 def public() -> Iterator[str]:
-    """The functions and classes that the reader of those packages and modules meets, as entries name them."""
+    """The functions and classes that the reader of those packages meets, as entries name them."""
     folder = ROOT / "reference"
-    for path in (*(p for package in PACKAGES for p in folder.glob(f"{package}/*.py")), *(folder / f"{m}.py" for m in MODULES)):
+    for path in (p for package in PACKAGES for p in folder.glob(f"{package}/*.py")):
         for node in definitions(path):
             bases = {base.id for base in node.bases if isinstance(base, ast.Name)} if isinstance(node, ast.ClassDef) else set()
             if not bases & {"Protocol", "NamedTuple"} and not node.name.startswith(("_", "check_")):

@@ -1,11 +1,11 @@
 """Mistakes in the elementwise and the linear bijections."""
 from tests.vectors.planting import Mistake
 
-AFFINE = "evenflow.reference.bijections.affine"
-LEAKY = "evenflow.reference.bijections.activation:leaky"
-SMOOTH = "evenflow.reference.bijections.activation:smooth_leaky"
-DENSE = "evenflow.reference.bijections.dense"
-ORDER = "evenflow.reference.bijections.permutation:Permutation"
+AFFINE = "evenflow.reference.flows.affine"
+LEAKY = "evenflow.reference.flows.activation:leaky"
+SMOOTH = "evenflow.reference.flows.activation:smooth_leaky"
+DENSE = "evenflow.reference.flows.dense"
+ORDER = "evenflow.reference.flows.permutation:Permutation"
 
 MISTAKES = (
     Mistake("affine", f"{AFFINE}:affine", "+ shift", "- shift"),

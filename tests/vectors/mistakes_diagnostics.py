@@ -1,51 +1,53 @@
 """Mistakes in diagnostics and in log Z."""
 from tests.vectors.planting import Mistake
 
-DIAGNOSTICS = "evenflow.reference.mcmc.diagnostics"
-NORMALIZER = "evenflow.reference.normalizer"
-MIXTURES = "evenflow.reference.mixtures"
+ESS = "evenflow.reference.mcmc.ess"
+RHAT = "evenflow.reference.mcmc.rhat"
+ZONES = "evenflow.reference.mcmc.zones"
+NORMALIZER = "evenflow.reference.ebm.normalizer"
+MIXTURES = "evenflow.reference.targets.mixtures"
 
 MISTAKES = (
-    Mistake("autocorrelation", f"{DIAGNOSTICS}:autocovariance", "x = x - np.mean(x, axis=0)", "x = x - np.mean(x)"),
-    Mistake("autocorrelation", f"{DIAGNOSTICS}:autocovariance", "(2 * steps - 1)", "(steps - 1)"),
+    Mistake("autocorrelation", f"{ESS}:autocovariance", "x = x - np.mean(x, axis=0)", "x = x - np.mean(x)"),
+    Mistake("autocorrelation", f"{ESS}:autocovariance", "(2 * steps - 1)", "(steps - 1)"),
     Mistake(
-        "autocorrelation", f"{DIAGNOSTICS}:autocovariance",
+        "autocorrelation", f"{ESS}:autocovariance",
         "[:steps] / steps", "[:steps] / np.arange(steps, 0, -1)[:, None]",
     ),
-    Mistake("autocorrelation", f"{DIAGNOSTICS}:autocorrelation", "covariance / covariance[0]", "covariance / covariance.max()"),
-    Mistake("integrated_time", f"{DIAGNOSTICS}:windowed_time", "2 * np.cumsum(rho) - 1", "2 * np.cumsum(rho)"),
+    Mistake("autocorrelation", f"{ESS}:autocorrelation", "covariance / covariance[0]", "covariance / covariance.max()"),
+    Mistake("integrated_time", f"{ESS}:windowed_time", "2 * np.cumsum(rho) - 1", "2 * np.cumsum(rho)"),
     Mistake(
-        "integrated_time", f"{DIAGNOSTICS}:windowed_time",
+        "integrated_time", f"{ESS}:windowed_time",
         "np.mean(autocorrelation(x), axis=1)", "autocorrelation(x)[:, 0]",
     ),
-    Mistake("integrated_time", f"{DIAGNOSTICS}:windowed_time", ">= window * taus", ">= (window + 1) * taus"),
-    Mistake("split_rhat", f"{DIAGNOSTICS}:plain_rhat", "B / n) / W", "B) / W"),
-    Mistake("split_rhat", f"{DIAGNOSTICS}:plain_rhat", "(n - 1) / n * W", "W"),
-    Mistake("split_rhat", f"{DIAGNOSTICS}:plain_rhat", "n = len(x)", "x = x.T; n = len(x)"),
-    Mistake("split_rhat", f"{DIAGNOSTICS}:plain_rhat", "math.inf if B > 0 else 1.0", "1.0"),
-    Mistake("split_rhat", f"{DIAGNOSTICS}:split", "x[-n:]", "x[n : 2 * n]"),
-    Mistake("rhat", f"{DIAGNOSTICS}:ranked_rhat", "plain_rhat(normal_scores(np.abs(x - np.median(x))))", "0.0"),
-    Mistake("rhat", f"{DIAGNOSTICS}:ranked_rhat", "x = split(x)", "pass"),
-    Mistake("rhat", f"{DIAGNOSTICS}:normal_scores", "- 3 / 8", "- 1 / 2"),
-    Mistake("rhat", f"{DIAGNOSTICS}:average_ranks", "- (ties - 1) / 2", ""),
-    Mistake("ess", f"{DIAGNOSTICS}:average_ranks", "- (ties - 1) / 2", ""),
-    Mistake("ess", f"{DIAGNOSTICS}:geyer_ess", "-1 + 2 * np.sum", "1 + 2 * np.sum"),
-    Mistake("ess", f"{DIAGNOSTICS}:geyer_ess", "np.minimum.accumulate(sums[:end])", "sums[:end]"),
-    Mistake("ess", f"{DIAGNOSTICS}:geyer_ess", "1 / math.log10(x.size)", "1.0"),
-    Mistake("ess", f"{DIAGNOSTICS}:geyer_ess", "covariance[0] + np.var(np.mean(x, axis=0), ddof=1)", "W"),
-    Mistake("zone_weights", f"{DIAGNOSTICS}:zone_weights", "/ zones.size", "/ len(zones)"),
-    Mistake("zone_weights", f"{DIAGNOSTICS}:zone_weights", "minlength=count", "minlength=0"),
-    Mistake("zone_weights", f"{DIAGNOSTICS}:zone_weights", "zones.ravel()", "zones[1:].ravel()"),
-    Mistake("switch_rate", f"{DIAGNOSTICS}:switch_rate", "zones[1:] != zones[:-1]", "zones[:, 1:] != zones[:, :-1]"),
-    Mistake("switch_rate", f"{DIAGNOSTICS}:switch_rate", "zones[1:] != zones[:-1]", "zones[1:] == zones[:-1]"),
+    Mistake("integrated_time", f"{ESS}:windowed_time", ">= window * taus", ">= (window + 1) * taus"),
+    Mistake("split_rhat", f"{RHAT}:plain_rhat", "B / n) / W", "B) / W"),
+    Mistake("split_rhat", f"{RHAT}:plain_rhat", "(n - 1) / n * W", "W"),
+    Mistake("split_rhat", f"{RHAT}:plain_rhat", "n = len(x)", "x = x.T; n = len(x)"),
+    Mistake("split_rhat", f"{RHAT}:plain_rhat", "math.inf if B > 0 else 1.0", "1.0"),
+    Mistake("split_rhat", f"{RHAT}:split", "x[-n:]", "x[n : 2 * n]"),
+    Mistake("rhat", f"{RHAT}:ranked_rhat", "plain_rhat(normal_scores(np.abs(x - np.median(x))))", "0.0"),
+    Mistake("rhat", f"{RHAT}:ranked_rhat", "x = split(x)", "pass"),
+    Mistake("rhat", f"{RHAT}:normal_scores", "- 3 / 8", "- 1 / 2"),
+    Mistake("rhat", f"{RHAT}:average_ranks", "- (ties - 1) / 2", ""),
+    Mistake("ess", f"{RHAT}:average_ranks", "- (ties - 1) / 2", ""),
+    Mistake("ess", f"{ESS}:geyer_ess", "-1 + 2 * np.sum", "1 + 2 * np.sum"),
+    Mistake("ess", f"{ESS}:geyer_ess", "np.minimum.accumulate(sums[:end])", "sums[:end]"),
+    Mistake("ess", f"{ESS}:geyer_ess", "1 / math.log10(x.size)", "1.0"),
+    Mistake("ess", f"{ESS}:geyer_ess", "covariance[0] + np.var(np.mean(x, axis=0), ddof=1)", "W"),
+    Mistake("zone_weights", f"{ZONES}:zone_weights", "/ zones.size", "/ len(zones)"),
+    Mistake("zone_weights", f"{ZONES}:zone_weights", "minlength=count", "minlength=0"),
+    Mistake("zone_weights", f"{ZONES}:zone_weights", "zones.ravel()", "zones[1:].ravel()"),
+    Mistake("switch_rate", f"{ZONES}:switch_rate", "zones[1:] != zones[:-1]", "zones[:, 1:] != zones[:, :-1]"),
+    Mistake("switch_rate", f"{ZONES}:switch_rate", "zones[1:] != zones[:-1]", "zones[1:] == zones[:-1]"),
     Mistake(
-        "switch_rate", f"{DIAGNOSTICS}:switch_rate",
+        "switch_rate", f"{ZONES}:switch_rate",
         "np.mean(zones[1:] != zones[:-1])", "np.sum(zones[1:] != zones[:-1]) / zones.size",
     ),
-    Mistake("mode_rhat", f"{DIAGNOSTICS}:mode_rhat", "return max(", "return min("),
-    Mistake("mode_rhat", f"{DIAGNOSTICS}:mode_rhat", "range(count)", "range(count - 1)"),
+    Mistake("mode_rhat", f"{ZONES}:mode_rhat", "return max(", "return min("),
+    Mistake("mode_rhat", f"{ZONES}:mode_rhat", "range(count)", "range(count - 1)"),
     Mistake(
-        "mode_rhat", f"{DIAGNOSTICS}:mode_rhat",
+        "mode_rhat", f"{ZONES}:mode_rhat",
         "split((zones == k).astype(np.float64))", "(zones == k).astype(np.float64)",
     ),
     Mistake("misassignment", f"{MIXTURES}:misassignment", "q * (2 - q)", "q"),

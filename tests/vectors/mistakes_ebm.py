@@ -1,13 +1,13 @@
 """Mistakes in energy-based models and what trains them."""
 from tests.vectors.planting import Mistake
 
-ENERGIES = "evenflow.reference.energies"
-NETWORKS = "evenflow.reference.networks"
+ENERGIES = "evenflow.reference.ebm.energies"
+NETWORKS = "evenflow.reference.core.networks"
 JARZYNSKI = "evenflow.reference.ebm.jarzynski"
 CONTRAST = f"{ENERGIES}:contrast"
 V = "evenflow.reference.ebm.contrastive:V"
 REVISED = "evenflow.reference.ebm.coopflow:revised"
-ADAM = "evenflow.reference.optim:Adam.update"
+ADAM = "evenflow.reference.core.optim:Adam.update"
 
 MISTAKES = (
     Mistake("energy_mlp", f"{NETWORKS}:perceptron", "depth < len(params) - 1", "depth < 1"),
@@ -22,9 +22,9 @@ MISTAKES = (
         "-self.energy(params, x) + (0.0", "-self.energy(params, x) + 0 * (0.0",
     ),
     Mistake("tilted_log_prob", f"{ENERGIES}:EBM.log_density", "-self.energy", "self.energy"),
-    Mistake("tilted_log_prob", "evenflow.reference.densities:Normal.log_prob", "- math.log(self.sd)", ""),
+    Mistake("tilted_log_prob", "evenflow.reference.flows.densities:Normal.log_prob", "- math.log(self.sd)", ""),
     Mistake(
-        "tilted_log_prob", "evenflow.reference.densities:Normal.log_prob",
+        "tilted_log_prob", "evenflow.reference.flows.densities:Normal.log_prob",
         "z / float(self.sd)", "z / float(self.sd) ** 0.5",
     ),
     Mistake("ebm_gradient", CONTRAST, "dtype=positives.dtype), positives), -w]", "dtype=positives.dtype), positives), w]"),

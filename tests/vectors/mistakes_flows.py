@@ -1,12 +1,12 @@
 """Mistakes in densities and flows."""
 from tests.vectors.planting import Mistake
 
-DENSITIES = "evenflow.reference.densities"
-MIXTURE = "evenflow.reference.mixtures:mixture_log_prob"
-LOGSUMEXP = "evenflow.reference.special:logsumexp"
-RINGS = "evenflow.reference.targets:Rings.log_prob"
-FLOWS = "evenflow.reference.flows"
-CHAIN = "evenflow.reference.bijections.compose:Chain"
+DENSITIES = "evenflow.reference.flows.densities"
+MIXTURE = "evenflow.reference.targets.mixtures:mixture_log_prob"
+LOGSUMEXP = "evenflow.reference.core.special:logsumexp"
+RINGS = "evenflow.reference.targets.toys:Rings.log_prob"
+FLOWS = "evenflow.reference.flows.flow"
+CHAIN = "evenflow.reference.flows.compose:Chain"
 SAMPLE, LOG_PROB = f"{FLOWS}:Flow.sample_and_log_prob", f"{FLOWS}:Flow.log_prob"
 NORMAL = f"{DENSITIES}:StandardNormal.log_prob"
 
@@ -41,10 +41,10 @@ MISTAKES = (
     Mistake("spline_flow_log_prob", f"{CHAIN}.inverse", *LAST_ALONE),
     Mistake("spline_flow_log_prob", f"{FLOWS}:spline_flow", "SplineTransformer(bins, bound)", "SplineTransformer(bins, 3.0)"),
     Mistake("maf_sample", SAMPLE, *PLUS),
-    Mistake("maf_sample", "evenflow.reference.bijections.permutation:reversal", "reversed(range(d))", "range(d)"),
+    Mistake("maf_sample", "evenflow.reference.flows.permutation:reversal", "reversed(range(d))", "range(d)"),
     Mistake("maf_sample", f"{CHAIN}.forward", *LAST_ALONE),
     Mistake("maf_log_prob", LOG_PROB, *MINUS),
-    Mistake("maf_log_prob", "evenflow.reference.bijections.permutation:reversal", "reversed(range(d))", "range(d)"),
+    Mistake("maf_log_prob", "evenflow.reference.flows.permutation:reversal", "reversed(range(d))", "range(d)"),
     Mistake("maf_log_prob", NORMAL, "np.sum", "np.mean"),
     Mistake("dense_flow_sample", SAMPLE, *PLUS),
     Mistake("dense_flow_sample", f"{CHAIN}.forward", *LAST_ALONE),

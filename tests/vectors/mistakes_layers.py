@@ -1,11 +1,11 @@
 """Mistakes in couplings, autoregressive layers and their networks."""
 from tests.vectors.planting import Mistake
 
-COUPLING = "evenflow.reference.bijections.coupling:Coupling"
-AFFINE = "evenflow.reference.bijections.affine:AffineTransformer"
-SPLINE = "evenflow.reference.bijections.spline"
-MASKED = "evenflow.reference.bijections.autoregressive:MaskedAutoregressive"
-NETWORKS = "evenflow.reference.networks"
+COUPLING = "evenflow.reference.flows.coupling:Coupling"
+AFFINE = "evenflow.reference.flows.affine:AffineTransformer"
+SPLINE = "evenflow.reference.flows.spline"
+MASKED = "evenflow.reference.flows.autoregressive:MaskedAutoregressive"
+NETWORKS = "evenflow.reference.core.networks"
 
 HALVED = ("np.sum(log_slope, axis=1)", "np.sum(log_slope, axis=1) / 2")
 AVERAGED = ("np.sum(log_slope, axis=1)", "np.mean(log_slope, axis=1)")

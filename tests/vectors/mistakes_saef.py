@@ -1,11 +1,11 @@
 """Mistakes in semi-autoregressive energy flows, and in the quantile flows before them."""
 from tests.vectors.planting import Mistake
 
-SAEF, HEAD = "evenflow.reference.saef", "evenflow.reference.blocks:FreeFormHead.forward"
+SAEF, HEAD = "evenflow.reference.saef.semiautoregressive", "evenflow.reference.saef.maps:FreeFormHead.forward"
 GENERATE, LOSS = f"{SAEF}:SemiAutoregressive.generate", f"{SAEF}:SemiAutoregressive.loss"
 NET, CONTEXTS, GROUPS, RESTORE = (f"{SAEF}:SemiAutoregressive.{name}" for name in ("net", "contexts", "groups", "restore"))
 FORWARD, INVERSE, LOG_PROB = (f"{SAEF}:SAEF.{name}" for name in ("forward", "inverse", "log_prob"))
-AQF = "evenflow.reference.aqf:AQF"
+AQF = "evenflow.reference.saef.aqf:AQF"
 QUANTILES, QUANTILE_LOSS = f"{AQF}.quantiles", f"{AQF}.quantile_loss"
 
 MISTAKES = (
@@ -17,7 +17,7 @@ MISTAKES = (
     Mistake("saef", NET, "range(1, len(self.blocks) + 1)", "range(2, len(self.blocks) + 2)"),
     Mistake("saef", CONTEXTS, ", x, context)", ", x, context if context is None else 0 * context)"),
     Mistake("saef", FORWARD, "sum(log_dets)", "sum(log_dets).astype('float32')"),
-    Mistake("saef", "evenflow.reference.blocks:block_map_of", "(j + i) % 2 == 1", "(j + i) % 2 == 0"),
+    Mistake("saef", "evenflow.reference.saef.maps:block_map_of", "(j + i) % 2 == 1", "(j + i) % 2 == 0"),
     Mistake("saef_inverse", INVERSE, "T.inverse", "T.forward"),
     Mistake("saef_inverse", INVERSE, "log_det + np.sum", "log_det - np.sum"),
     Mistake("saef_inverse", INVERSE, "onp.argsort(coordinates).tolist()", "coordinates"),

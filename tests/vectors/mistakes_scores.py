@@ -4,7 +4,7 @@ from tests.vectors.planting import Mistake
 SCORES = "evenflow.reference.scores"
 ENERGY, PAIRS, SLICED, SORTING = f"{SCORES}.energy", f"{SCORES}.pairs", f"{SCORES}.sliced", f"{SCORES}.sorting"
 CRPS, KERNELS, PINBALL = f"{SCORES}.crps", f"{SCORES}.kernels", f"{SCORES}.quantile:pinball"
-QUANTILE, FRECHET = "evenflow.reference.special:normal_quantile", "evenflow.reference.metrics"
+QUANTILE, FRECHET = "evenflow.reference.core.special:normal_quantile", "evenflow.reference.work.metrics"
 DISTANCE = "pair_distance(Distance(beta), x, y, estimator)"
 SQUARED_MMD = "within - pair_distance(kernel, x, y, estimator)"
 

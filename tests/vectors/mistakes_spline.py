@@ -1,7 +1,7 @@
 """Mistakes in splines and their transformers."""
 from tests.vectors.planting import Mistake
 
-SPLINE = "evenflow.reference.bijections.spline"
+SPLINE = "evenflow.reference.flows.spline"
 CORE, INVERSE = f"{SPLINE}:rational_quadratic_spline", f"{SPLINE}:rational_quadratic_spline_inverse"
 SHAPE, CIRCLE = f"{SPLINE}:SplineTransformer.shape", f"{SPLINE}:CircularSplineTransformer"
 

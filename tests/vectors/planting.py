@@ -18,7 +18,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Mistake:
     operation: str  # whose vectors must fail
-    function: str   # "evenflow.reference.bijections.affine:affine_inverse", or "...:Coupling.forward"
+    function: str   # "evenflow.reference.flows.affine:affine_inverse", or "...:Coupling.forward"
     right: str      # occurs exactly once in the function's source
     wrong: str
 

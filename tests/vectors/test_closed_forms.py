@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from evenflow.conformance.suites import FOLDER, read
-from evenflow.reference.trees import Array
+from evenflow.reference.core.trees import Array
 
 KNOWN = [
     ("log_z_importance", "closed_form", "log_z", lambda i: 0.5), ("log_z_bridge", "closed_form", "log_z", lambda i: 0.5),

@@ -15,7 +15,7 @@ from evenflow.conformance.compare import PASS, VJP, rows
 from evenflow.conformance.operations import OPERATIONS
 from evenflow.conformance.properties import PROPERTIES, Property, checking
 from evenflow.conformance.suites import FOLDER, read
-from evenflow.reference.networks import made_masks
+from evenflow.reference.core.networks import made_masks
 from tests.vectors.mistakes_properties import PLANTED, Planted
 from tests.vectors.planting import planted
 

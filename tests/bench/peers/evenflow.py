@@ -10,17 +10,17 @@ import numpy as np
 
 from evenflow import accel
 from evenflow.accel.backends import devices
-from evenflow.reference.densities import StandardNormal
+from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm import Rates
+from evenflow.reference.ebm.energies import EBM
 from evenflow.reference.ebm.flowmc import State as EBMState
-from evenflow.reference.energies import EBM
-from evenflow.reference.gradients import value_and_gradient
+from evenflow.reference.flows.densities import StandardNormal
 from evenflow.reference.mcmc.contract import LogDensity, walk
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.optim import Adam
-from evenflow.reference.placement import placed
 from evenflow.reference.scores import energy_score, sliced_energy_score
-from evenflow.reference.trees import Array, Tree
 from tests.bench import models
 from tests.bench.peers.protocol import RATE, Peer, Work, flat, leaves, serve, stepped
 

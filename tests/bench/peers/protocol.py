@@ -73,7 +73,7 @@ def seconds_of(call: Callable[[], Any]) -> float:
 
 
 def load(path: str, dtype: str) -> Any:
-    """The tree in an .npz file (reference/trees.py), its floats in this dtype."""
+    """The tree in an .npz file (reference/core/trees.py), its floats in this dtype."""
     with np.load(path, allow_pickle=False) as file:
         def filled(tree: Any) -> Any:
             if isinstance(tree, dict):

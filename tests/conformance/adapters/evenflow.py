@@ -12,7 +12,7 @@ from evenflow.accel.devices import available, to_device, to_host
 from evenflow.conformance.adapter import offered, versioned
 from evenflow.conformance.arrays import Arrays, differentiable, of_dtype
 from evenflow.conformance.operations import OPERATIONS
-from evenflow.reference.trees import Tree
+from evenflow.reference.core.trees import Tree
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@ from collections.abc import Callable
 
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
-from evenflow.reference.bijections import (
+from evenflow.reference.core.networks import MaskedMLP
+from evenflow.reference.core.trees import Tree
+from evenflow.reference.flows import (
     PLU,
     AffineTransformer,
     Bijection,
@@ -19,9 +21,7 @@ from evenflow.reference.bijections import (
     rational_quadratic_spline,
     rational_quadratic_spline_inverse,
 )
-from evenflow.reference.bijections.activation import leaky, smooth_leaky, smooth_leaky_inverse
-from evenflow.reference.networks import MaskedMLP
-from evenflow.reference.trees import Tree
+from evenflow.reference.flows.activation import leaky, smooth_leaky, smooth_leaky_inverse
 
 Map = Callable[..., tuple[Array, Array]]  # out, log_det
 

@@ -6,11 +6,11 @@ import numpy as np
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch, flat
 from evenflow.conformance.operations.mcmc import coupling_flow, target
-from evenflow.reference.densities import Normal, StandardNormal
+from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.trees import Tree
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates, contrastive, coopflow, flowmc, jarzynski, pcd
-from evenflow.reference.energies import EBM, MLPEnergy, contrast
-from evenflow.reference.optim import Adam
-from evenflow.reference.trees import Tree
+from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast
+from evenflow.reference.flows.densities import Normal, StandardNormal
 
 
 def energy_of(tree: Tree) -> MLPEnergy:

@@ -5,12 +5,12 @@ import autograd.numpy as np
 
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Arrays, branch
-from evenflow.reference.checks import value
-from evenflow.reference.densities import Uniform, normal_log_prob
-from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
-from evenflow.reference.mixtures import mixture_log_prob
-from evenflow.reference.targets import Rings
-from evenflow.reference.trees import Tree
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.trees import Tree
+from evenflow.reference.flows.densities import Uniform, normal_log_prob
+from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
+from evenflow.reference.targets.mixtures import mixture_log_prob
+from evenflow.reference.targets.toys import Rings
 
 
 def gaussian_mixture_log_prob(i: Arrays) -> Arrays:

@@ -10,15 +10,15 @@ import numpy as np
 
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
-from evenflow.reference.bijections import Dense
-from evenflow.reference.checks import value
-from evenflow.reference.densities import StandardNormal
-from evenflow.reference.flows import Flow, realnvp
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.trees import Tree
+from evenflow.reference.flows import Dense
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.mcmc import adaptation, hmc, independence, langevin, latent, metropolis
 from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.flowmc import FlowMC
-from evenflow.reference.mixtures import mixture_log_prob
-from evenflow.reference.trees import Tree
+from evenflow.reference.targets.mixtures import mixture_log_prob
 
 TakeStep = Callable[[Array], tuple[Any, Info]]  # uniform (chains,) -> state, info
 

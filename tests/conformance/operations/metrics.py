@@ -3,7 +3,7 @@ import numpy as np
 
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Arrays
-from evenflow.reference import metrics
+from evenflow.reference.work import metrics
 
 
 def frechet_distance(i: Arrays) -> Arrays:

@@ -4,7 +4,7 @@ import numpy as np
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays
 from evenflow.conformance.operations.mcmc import flow, target
-from evenflow.reference import normalizer
+from evenflow.reference.ebm import normalizer
 from evenflow.reference.mcmc.langevin import MALA
 
 

@@ -2,12 +2,12 @@
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
 from evenflow.conformance.operations.bijections import context_dim
-from evenflow.reference.aqf import AQF, aqf
-from evenflow.reference.bijections import AffineTransformer
-from evenflow.reference.checks import value
-from evenflow.reference.saef import SAEF, SemiAutoregressive, saef
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.trees import Tree
+from evenflow.reference.flows import AffineTransformer
+from evenflow.reference.saef.aqf import AQF, aqf
+from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive, saef
 from evenflow.reference.scores import energy_score
-from evenflow.reference.trees import Tree
 
 
 def model(i: Arrays) -> tuple[SAEF | SemiAutoregressive, Tree]:

@@ -23,10 +23,10 @@ from evenflow.conformance.properties.checking import (
 )
 from evenflow.conformance.properties.inputs import HIDDEN, moved, semi_autoregressive
 from evenflow.conformance.properties.samplers import target
-from evenflow.reference.bijections import MaskedAutoregressive
-from evenflow.reference.bijections.compose import Chain
-from evenflow.reference.flows import Flow, dense_flow, maf, realnvp, spline_flow
-from evenflow.reference.networks import made_masks
+from evenflow.reference.core.networks import made_masks
+from evenflow.reference.flows import MaskedAutoregressive
+from evenflow.reference.flows.compose import Chain
+from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
 
 QUADRATURE = 0.01  # of which half may be the grid's own, where rectifiers and splines bend a density
 GENTLE = 0.1  # parameters of a third of the size: the grid sees all of the density

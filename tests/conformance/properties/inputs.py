@@ -11,9 +11,9 @@ import numpy as np
 
 from evenflow.conformance.arrays import Array, flat
 from evenflow.conformance.properties.checking import Draw, representable
-from evenflow.reference.networks import made_masks
-from evenflow.reference.saef import saef
-from evenflow.reference.trees import Tree, tree_map
+from evenflow.reference.core.networks import made_masks
+from evenflow.reference.core.trees import Tree, tree_map
+from evenflow.reference.saef.semiautoregressive import saef
 
 BINS, BOUND, HIDDEN = 4, 3.0, 5
 Rest = dict[str, Any]

@@ -1,0 +1,1 @@
+../../reference/face/__init__.py

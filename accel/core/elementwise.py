@@ -1,0 +1,166 @@
+r"""The small operations between matrix products: one pass each on the host, one kernel each (kernels/layers.cu) on the device.
+
+Layers keep a column of ones beside their activations, so that the bias is a last row of the weights and its gradient comes
+out of the same product:
+
+$$a = [h, 1]\, [W; b], \qquad [\bar W; \bar b] = [h, 1]^T \bar a$$
+
+Slopes at a kink are those of the left side, as in the reference.
+"""
+from typing import Any
+
+import numpy as np
+
+from evenflow.accel.backends import module_of
+from evenflow.accel.kernels import layers
+from evenflow.reference.core.trees import Array
+
+ACTIVATIONS = ("tanh", "relu", "leaky_relu", "softplus", "silu", "elu")
+BY_INPUT = ("softplus", "silu", "elu")  # whose slope is told from a; that of the others from h
+LEAK = 0.05                             # of leaky_relu, below zero
+
+
+def with_ones(x: Array, columns: list[int]) -> Array:
+    """[x[:, columns], 1]: x (n, d) -> (n, len(columns) + 1)."""
+    xp, n, k = module_of(x), x.shape[0], len(columns)
+    if xp is not np:
+        return layers.with_ones(x, columns)
+    h = np.empty((n, k + 1), x.dtype)
+    h[:, :k] = x[:, stepwise(columns)]
+    h[:, k] = 1
+    return h
+
+
+def stepwise(columns: list[int]) -> Any:
+    """The columns as a slice where they are equally far apart: NumPy looks a slice up much faster than a list."""
+    if not columns:
+        return slice(0, 0)
+    step = columns[1] - columns[0] if len(columns) > 1 else 1
+    regular = step > 0 and columns == list(range(columns[0], columns[0] + step * len(columns), step))
+    return slice(columns[0], columns[-1] + 1, step) if regular else columns
+
+
+def activate(a: Array, activation: str) -> Array:
+    """[act(a), 1]: a (n, w) -> (n, w + 1)."""
+    if module_of(a) is not np:
+        return layers.activate(a, ACTIVATIONS.index(activation))
+    h = np.empty((a.shape[0], a.shape[1] + 1), a.dtype)
+    h[:, -1] = 1
+    out = h[:, :-1]
+    if activation == "tanh":
+        np.tanh(a, out=out)
+    elif activation == "relu":
+        np.maximum(a, 0, out=out)
+    elif activation == "leaky_relu":
+        np.maximum(a, a.dtype.type(LEAK) * a, out=out)
+    elif activation == "softplus":
+        np.logaddexp(a, a.dtype.type(0), out=out)
+    elif activation == "silu":
+        np.multiply(a, sigmoid(a), out=out)
+    else:
+        np.add(np.maximum(a, 0), np.expm1(np.minimum(a, 0)), out=out)
+    return h
+
+
+def activate_back(g: Array, a: Any, h: Array, activation: str) -> Array:
+    """g (n, w) times act'(a), written into g; h = [act(a), 1]."""
+    if module_of(g) is not np:
+        return layers.activate_back(g, a, h, ACTIVATIONS.index(activation))
+    y = h[:, :-1]
+    if activation == "tanh":
+        slope = y * y
+        np.subtract(1, slope, out=slope)
+    elif activation in ("relu", "leaky_relu"):
+        slope = np.empty_like(g)
+        np.greater(y, 0, out=slope, casting="unsafe")  # 0 and 1 in g's own dtype: a product with bools would convert them
+        if activation == "leaky_relu":
+            np.maximum(slope, g.dtype.type(LEAK), out=slope)
+    elif activation == "softplus":
+        slope = sigmoid(a)
+    elif activation == "silu":
+        s = sigmoid(a)
+        slope = s * (1 + a * (1 - s))
+    else:
+        slope = np.exp(np.minimum(a, 0))
+    g *= slope
+    return g
+
+
+def sigmoid(a: Array) -> Array:
+    return 0.5 * (1 + np.tanh(0.5 * a))
+
+
+def add_context(a: Array, extra: Array) -> None:
+    """a (m n, w) += extra (n, w), the same for each of the m."""
+    if module_of(a) is not np:
+        layers.add_context(a, extra)
+    else:
+        a.reshape(-1, *extra.shape)[...] += extra
+
+
+def add_over_draws(total: Array, g: Array) -> None:
+    """The adjoint of that: total (n, w) += the sum over the m draws of g (m n, w)."""
+    if module_of(g) is not np:
+        layers.add_over_draws(total, g)
+    elif len(g) == len(total):
+        total += g
+    else:
+        total += g.reshape(-1, *total.shape).sum(axis=0)
+
+
+def add_columns(g: Array, columns: list[int], change: Array) -> None:
+    """g[:, columns] += change, written into g (n, d)."""
+    if module_of(g) is not np:
+        layers.add_columns(g, columns, change)
+    else:
+        g[:, stepwise(columns)] += change
+
+
+def couple(z: Array, raw: Array, moved: list[int], limit: float, back: bool) -> tuple[Array, Array, Array]:
+    r"""The affine map of the columns `moved`: z (n, d), raw (n, 2k), of each column raw log scale and shift.
+
+    With $s = L \tanh(\text{raw} / L)$: $x = z e^s + t$ and log_det $\sum s$, or `back` $z = (x - t) e^{-s}$ and $-\sum s$.
+    Returns the image (n, d), log_det (n,), and s (n, k).
+    """
+    if module_of(z) is not np:
+        return layers.couple(z, raw, moved, limit, back)
+    at, s, t = stepwise(moved), raw[:, ::2] / limit, raw[:, 1::2]
+    np.tanh(s, out=s)
+    s *= limit
+    x = z.copy()
+    if back:
+        x[:, at] = (z[:, at] - t) * np.exp(-s)
+        return x, -row_sums(s), s
+    x[:, at] = z[:, at] * np.exp(s) + t
+    return x, row_sums(s), s
+
+
+def row_sums(s: Array) -> Array:
+    """The sum of each row: over a few columns a product with ones is faster than NumPy's sum."""
+    return s[:, 0].copy() if s.shape[1] == 1 else s @ np.ones(s.shape[1], s.dtype)
+
+
+def couple_back(
+    g_x: Array, g_log_det: Array | None, z: Array, x: Array, s: Array, moved: list[int], limit: float, back: bool
+) -> tuple[Array, Array]:
+    r"""The adjoint of `couple`: from those of image and log_det to those of z and raw.
+
+    Forward, with $x = z e^s + t$:     $\bar z = \bar x e^s$, $\bar t = \bar x$, $\bar s = \bar x z e^s + \bar\ell$.
+    Back, with image $x = (z - t) e^{-s}$: $\bar z = \bar x e^{-s}$, $\bar t = -\bar z$, $\bar s = -\bar x x - \bar\ell$.
+    Then $\overline{\text{raw}} = \bar s (1 - (s / L)^2)$.
+    """
+    if module_of(g_x) is not np:
+        return layers.couple_back(g_x, g_log_det, z, x, s, moved, limit, back)
+    at = stepwise(moved)
+    g_z, g_raw, g_moved = g_x.copy(), np.empty((len(s), 2 * s.shape[1]), s.dtype), g_x[:, at]
+    through = g_moved * np.exp(-s if back else s)
+    g_z[:, at] = through
+    g_s = -(g_moved * x[:, at]) if back else through * z[:, at]
+    if g_log_det is not None:
+        g_s += -g_log_det[:, None] if back else g_log_det[:, None]
+    scaled = s / limit
+    scaled *= scaled
+    np.subtract(1, scaled, out=scaled)
+    np.multiply(g_s, scaled, out=g_raw[:, ::2])
+    g_raw[:, 1::2] = -through if back else g_moved
+    return g_z, g_raw

@@ -1,0 +1,103 @@
+r"""Adam and what a training step does beside it, on one flat buffer instead of leaf by leaf.
+
+The formulas are those of reference/core/optim.py. On the host the buffer is passed over in pieces that stay in the cache, all
+operations of a piece one after the other; on the device it is one kernel.
+"""
+import math
+from typing import Any
+
+import numpy as np
+
+from evenflow.accel.backends import on_device
+from evenflow.accel.buffers import flat, joined, plain_leaves, start_of, unpacked
+from evenflow.accel.kernels import layers
+from evenflow.reference.core.dispatch import definitions
+from evenflow.reference.core.optim import Adam, like_leaf
+from evenflow.reference.core.trees import Array, Tree, tree_map
+
+PIECE = 2**14  # numbers
+
+
+def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
+    """core.optim.Adam.update."""
+    leaves = [plain_leaves(tree) for tree in (params, grads, state["m"], state["v"])]
+    if [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
+        tree_map(like_leaf, grads, params)  # which says where
+    buffers: list[Any] = [joined(parts) for parts in leaves]
+    if any(buffer is None or buffer.dtype != buffers[0].dtype for buffer in buffers):  # leaves of several dtypes
+        return definitions["core.optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
+    t = int(state["t"]) + 1
+    first, second = 1 / (1 - optimiser.beta1**t), 1 / (1 - optimiser.beta2**t)
+    update: Any = adam_device if on_device(buffers[0]) else adam_host
+    moved = update(optimiser, *buffers, float(learning_rate) * first, second)
+    theta, m, v = (unpacked(buffer, params, leaves[0]) for buffer in moved)
+    return theta, {"t": np.array(t), "m": m, "v": v}
+
+
+def adam_host(
+    optimiser: Adam, theta: Array, g: Array, m: Array, v: Array, rate: float, second: float
+) -> tuple[Array, Array, Array]:
+    """rate: the learning rate over 1 - beta1^t; second: 1 / (1 - beta2^t). Returns the next theta, m, v."""
+    kind = theta.dtype.type
+    beta1, beta2, eps = kind(optimiser.beta1), kind(optimiser.beta2), kind(optimiser.eps)
+    rest1, rest2 = kind(1 - optimiser.beta1), kind(1 - optimiser.beta2)
+    after = [np.empty_like(theta) for _ in range(3)]
+    work = np.empty(min(PIECE, theta.size), theta.dtype)
+    for start in range(0, theta.size, PIECE):
+        piece = slice(start, min(start + PIECE, theta.size))
+        t1, m1, v1 = (a[piece] for a in after)
+        w, g1 = work[: len(t1)], g[piece]
+        np.multiply(g1, rest1, out=w)
+        np.multiply(m[piece], beta1, out=m1)
+        m1 += w
+        np.multiply(g1, g1, out=w)
+        w *= rest2
+        np.multiply(v[piece], beta2, out=v1)
+        v1 += w
+        np.multiply(v1, kind(second), out=w)
+        np.sqrt(w, out=w)
+        w += eps
+        np.divide(m1, w, out=w)
+        w *= kind(rate)
+        np.subtract(theta[piece], w, out=t1)
+    return after[0], after[1], after[2]
+
+
+def adam_device(
+    optimiser: Adam, theta: Array, g: Array, m: Array, v: Array, rate: float, second: float
+) -> tuple[Array, Array, Array]:
+    return layers.adam(theta, g, m, v, optimiser.beta1, optimiser.beta2, optimiser.eps, rate, second)
+
+
+def global_norm(grads: Tree) -> float:
+    """core.optim.global_norm: one sum of squares, in float64."""
+    buffer = flat(grads)
+    if buffer is None:
+        return definitions["core.optim.global_norm"](grads)  # type: ignore[return-value]
+    wide = buffer.astype(np.float64)
+    with np.errstate(over="ignore"):
+        return math.sqrt(float(wide @ wide))
+
+
+def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
+    """core.optim.moving_average."""
+    a, theta = flat(average), flat(params)
+    if a is None or theta is None:
+        return definitions["core.optim.moving_average"](average, params, decay, t)
+    return unpacked(definitions["core.optim.moving_average"](a, theta, decay, t), params)
+
+
+def check_all_finite(what: str, tree: Tree) -> None:
+    """core.optim.check_all_finite: one look at everything; only where it finds something, leaf by leaf for the name."""
+    parts = [leaf for leaf in plain_leaves(tree) if leaf.size]
+    whole = [leaf if start_of(leaf) is None else leaf.base for leaf in parts]  # a buffer is looked at once for all its leaves
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = [float(array.sum()) for array in {id(array): array for array in whole}.values()]
+    if not all(map(math.isfinite, sums)):  # NaN and infinity survive a sum; one that only overflowed is no harm
+        definitions["core.optim.check_all_finite"](what, tree)
+
+
+REPLACEMENTS = {
+    "core.optim.Adam.update": adam, "core.optim.global_norm": global_norm, "core.optim.moving_average": moving_average,
+    "core.optim.check_all_finite": check_all_finite,
+}

@@ -1,0 +1,64 @@
+"""The replacements of reference/core/placement.py on a device: what goes in, what comes out, and the noise drawn there.
+
+A run keeps NumPy's generator: its state is what a checkpoint holds, so a checkpoint of any backend goes on under any other. For
+each array of noise the generator gives a seed, and the array is a function of that seed (kernels/philox.cuh): the same on every
+device, and the same again after a checkpoint.
+"""
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from evenflow.accel.backends import on_device
+from evenflow.accel.devices import to_host
+from evenflow.accel.kernels import normal, uniform
+from evenflow.reference.core.trees import Array, Tree, tree_map
+
+Shape = int | tuple[int, ...]
+
+
+class Streams:
+    """NumPy's generator as far as models and samplers use it; whatever has a shape is drawn on the device, in `dtype`."""
+
+    def __init__(self, xp: Any, rng: np.random.Generator, dtype: Any) -> None:
+        self.xp, self.rng, self.dtype = xp, rng, np.dtype(dtype)
+
+    def seed(self) -> int:
+        return int(self.rng.integers(2**63))
+
+    def standard_normal(self, size: Shape) -> Array:
+        return normal(self.xp, self.seed(), shape_of(size), self.dtype)
+
+    def random(self, size: Shape | None = None) -> Array:
+        return self.rng.random() if size is None else uniform(self.xp, self.seed(), shape_of(size), self.dtype)
+
+    def integers(self, high: int, size: Shape) -> Array:
+        """Whole numbers 0 ... high - 1, as int64. In float32 only up to 2^24, beyond which it has gaps."""
+        wide = uniform(self.xp, self.seed(), shape_of(size), np.float64)
+        return self.xp.floor(wide * float(high)).astype(np.int64)
+
+    def choice(self, n: int, size: int, replace: bool = True) -> Array:
+        """Indices, from the host: few, and where they are used they are looked up once."""
+        return self.xp.asarray(self.rng.choice(n, size=size, replace=replace))
+
+
+def shape_of(size: Shape) -> tuple[int, ...]:
+    return (size,) if isinstance(size, int) else tuple(size)
+
+
+def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
+    """The three functions for one device module."""
+    def placed(tree: Tree, dtype: Any) -> Tree:
+        """Floats on the device, in this dtype; whole numbers stay where they are."""
+        def place(leaf: Array) -> Array:
+            if not on_device(leaf):
+                leaf = np.asarray(leaf)
+                return xp.asarray(leaf.astype(dtype)) if leaf.dtype.kind == "f" else leaf
+            return leaf.astype(dtype, copy=False) if leaf.dtype.kind == "f" else leaf
+
+        return tree_map(place, tree)
+
+    def streams(rng: np.random.Generator, dtype: Any) -> Streams:
+        return Streams(xp, rng, dtype)
+
+    return {"core.placement.placed": placed, "core.placement.fetched": to_host, "core.placement.streams": streams}

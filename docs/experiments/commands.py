@@ -1,0 +1,71 @@
+"""The commands `evenflow demo` and `evenflow reproduce`."""
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evenflow.experiments import EXPERIMENTS, add_rows
+from evenflow.reference.app import console, pictures
+from evenflow.reference.app import options as o
+from evenflow.reference.app.errors import reporting
+from evenflow.reference.core.checks import lookup
+from evenflow.reference.work.threads import single_blas_thread
+
+
+def extend(app: Any) -> None:
+    """Add them to the commands of the reference."""
+    app.command(epilog="[bold]evenflow demo --out demo[/bold]")(demo)
+    app.command(epilog="[bold]evenflow reproduce two-modes --preset best --seeds 5[/bold]")(reproduce)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for results.json and the pictures.")] = Path("demo"),
+    seed: o.Seed = 0, as_json: o.JSON = False,
+) -> None:
+    """Train SAEF on 8x8 digits with 1, 4 and 16 blocks, then flowMC-EBM and PCD on two modes; compare, and draw.
+
+    Takes minutes on two cores.
+    """
+    with reporting(as_json):
+        from evenflow.experiments import digits, two_modes
+        pictures.new_figure(1, 1)  # what is missing is said before the training, not after
+        out.mkdir(parents=True, exist_ok=True)
+        with console.bars() as bars:
+            with single_blas_thread():
+                rows = digits.run(out, bars, seed=seed)
+            modes = two_modes.run(out / "two-modes", "quick", [seed], bars)
+        add_rows(out / "results.json", modes)
+        if as_json:
+            console.print_json(rows + modes)
+        else:
+            console.print_rows(rows)
+            console.print_rows(two_modes.summary(modes))
+            print(f"Written to {out}: results.json, samples.png, loss.png, posterior.png, and two-modes with four more")
+
+
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help=f"One of {', '.join(EXPERIMENTS)}.", show_default=False)],
+    preset: Annotated[str, typer.Option(help="quick, best, slow, or paper: as printed.")] = "quick",
+    seeds: Annotated[int, typer.Option(help="How many: 0, 1, ...", min=1)] = 1,
+    out: Annotated[Path | None, typer.Option(
+        help="A new folder for results.json, pictures, runs.", show_default="EXPERIMENT-PRESET")] = None,
+    resume: Annotated[bool, typer.Option(
+        "--resume", help="Go on with the trainings that the folder holds, bit for bit.")] = False,
+    as_json: o.JSON = False,
+) -> None:
+    """Repeat an experiment of the papers: train, measure, draw."""
+    out = out or Path(f"{experiment}-{preset}")
+    again = f"evenflow reproduce {experiment} --preset {preset} --seeds {seeds} --out {out} --resume"
+    with reporting(as_json, f"interrupted; go on with: {again}"):
+        script = import_module(lookup("experiment", experiment, EXPERIMENTS))
+        if out.exists() and any(out.iterdir()) and not resume:
+            raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
+        pictures.new_figure(1, 1)
+        with console.bars() as bars:
+            rows = script.run(out, preset, range(seeds), bars, resume)
+        if as_json:
+            console.print_json(rows)
+        else:
+            console.print_rows(script.summary(rows))
+            print(f"Written to {out}: results.json and {', '.join(script.PICTURES)}")

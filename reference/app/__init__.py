@@ -1,0 +1,1 @@
+"""The command `evenflow`: commands and their options, what they print, the pictures they draw."""

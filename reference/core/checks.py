@@ -1,0 +1,83 @@
+"""What every public function says about bad input: the argument's name, what came, what was expected."""
+import difflib
+import math
+import operator
+import reprlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from autograd.tracer import getval
+
+from evenflow.reference.core.trees import Array
+
+T = TypeVar("T")
+
+
+def check_shape(name: str, array: Array, *expected: int | str) -> None:
+    """Raise ValueError unless array.shape is `expected`, in which a letter stands for any length: ("n", 3)."""
+    shape = np.shape(value(array))
+    if len(shape) != len(expected) or any(isinstance(e, int) and e != s for e, s in zip(expected, shape, strict=True)):
+        wanted = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
+        raise ValueError(f"{name} must have shape ({wanted}), got {shape}")
+
+
+def check_context(context: Array | None, n: int, context_dim: int) -> None:
+    """Raise ValueError unless context is (n, context_dim), or None where no context is expected."""
+    if context_dim == 0 and context is not None:
+        raise ValueError(f"context must be None (context_dim is 0), got an array of shape {np.shape(value(context))}")
+    if context_dim > 0:
+        if context is None:
+            raise ValueError(f"context must have shape ({n}, {context_dim}), got None")
+        check_shape("context", context, n, context_dim)
+
+
+def check_finite(name: str, array: Array) -> None:
+    """Raise ValueError if an array holds NaN or infinity, and say where."""
+    try:
+        bad = ~np.isfinite(value(array))
+    except TypeError as error:
+        raise ValueError(f"{name} must hold numbers, got {reprlib.repr(array)}") from error
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name} must be finite, got {bad.sum()} NaN or infinite values, the first at index {first}")
+
+
+def check_count(name: str, number: Any, least: int = 1) -> None:
+    """Raise ValueError unless number is an integer >= least."""
+    try:
+        good = not isinstance(number, bool) and operator.index(number) >= least
+    except TypeError:
+        good = False
+    if not good:
+        raise ValueError(f"{name} must be an integer >= {least}, got {number!r}")
+
+
+def check_positive(name: str, number: float) -> None:
+    """Raise ValueError unless number is finite and > 0."""
+    try:
+        good = math.isfinite(value(number)) and value(number) > 0
+    except TypeError:
+        good = False
+    if not good:
+        raise ValueError(f"{name} must be positive and finite, got {number!r}")
+
+
+def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """table[name], or a ValueError that suggests the nearest known name."""
+    if name not in table:
+        raise ValueError(unknown(kind, name, table))
+    return table[name]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not among the known ones."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    hint = f", did you mean {near[0]!r}?" if near else "."
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
+
+
+def value(array: Array) -> Any:
+    """The plain array inside autograd's boxes, for a look that must not be differentiated."""
+    return getval(array)

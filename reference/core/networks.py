@@ -1,0 +1,138 @@
+r"""Multilayer perceptrons, plain and masked (MADE).
+
+$$h_0 = x, \qquad h_{l+1} = \sigma(h_l W_l + c\, C_l + b_l), \qquad \text{output} = h_L W_L + c\, C_L + b_L$$
+
+The context $c$ enters *every* layer, unmasked. The masked network (Germain et al. 2015) gives each input, unit and output
+a degree and keeps a weight only where information may pass:
+
+    input  -> unit     degree(unit)   >= degree(input)
+    unit   -> unit     degree(later)  >= degree(earlier)
+    unit   -> output   degree(output) >  degree(unit)
+
+so output k is a function of the inputs of degree < k alone. The lowest units see no input, only the context; through
+them the first output depends on the context as well (libraries that leave them out have d(output 0)/d(context) = 0).
+"""
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.core.checks import check_context, check_count, check_shape, lookup, value
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.placement import beside
+from evenflow.reference.core.special import tanh
+from evenflow.reference.core.trees import Array, Tree
+
+# Products with a boolean keep float32; at the kink of relu and leaky_relu the gradient is that of the left side.
+# A slope that is constant between kinks is no part of the trace: one product is all that autograd sees of leaky_relu.
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": tanh,
+    "relu": lambda x: x * (x > 0),
+    "leaky_relu": lambda x: x * onp.where(value(x) > 0, x.dtype.type(1), x.dtype.type(0.05)),
+    "softplus": lambda x: np.logaddexp(x, 0.0),
+    "silu": lambda x: x * 0.5 * (1.0 + tanh(0.5 * x)),
+    "elu": lambda x: x * (x >= 0) + (np.exp(x * (x < 0)) - 1.0) * (x < 0),
+}
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A perceptron from `inputs` to `outputs` numbers with hidden layers of the given widths."""
+    inputs: int
+    outputs: int
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    context_dim: int = 0
+    final_scale: float = 1.0  # of the last layer's initial weights: small where the network should start near 0
+
+    def __post_init__(self) -> None:
+        check_widths(self.inputs, self.outputs, self.hidden, self.context_dim)
+        lookup("activation", self.activation, ACTIVATIONS)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        sizes = (self.inputs, *self.hidden, self.outputs)
+        return init_layers(rng, sizes, self.context_dim, self.final_scale)
+
+    @replaceable
+    def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
+        """x (n, inputs), context (n, context_dim) -> (n, outputs)."""
+        check_shape("x", x, "n", self.inputs)
+        check_context(context, x.shape[0], self.context_dim)
+        return perceptron([layer["W"] for layer in params], params, x, context, ACTIVATIONS[self.activation])
+
+
+@dataclass(frozen=True)
+class MaskedMLP:
+    """A perceptron whose outputs of degree k see only the inputs of degree < k (MADE). Any degrees, in any order."""
+    degrees_in: tuple[int, ...]   # one for each input
+    degrees_out: tuple[int, ...]  # one for each output
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    context_dim: int = 0
+    final_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_widths(len(self.degrees_in), len(self.degrees_out), self.hidden, self.context_dim)
+        lookup("activation", self.activation, ACTIVATIONS)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        sizes = (len(self.degrees_in), *self.hidden, len(self.degrees_out))
+        return init_layers(rng, sizes, self.context_dim, self.final_scale)
+
+    @replaceable
+    def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
+        """x (n, inputs), context (n, context_dim) -> (n, outputs)."""
+        check_shape("x", x, "n", len(self.degrees_in))
+        check_context(context, x.shape[0], self.context_dim)
+        masks = made_masks(self.degrees_in, self.hidden, self.degrees_out)
+        weights = [layer["W"] * beside(mask, layer["W"]) for layer, mask in zip(params, masks, strict=True)]
+        return perceptron(weights, params, x, context, ACTIVATIONS[self.activation])
+
+
+def perceptron(
+    weights: list[Array], params: Tree, h: Array, context: Array | None, activation: Callable[[Array], Array]
+) -> Array:
+    """The formula at the top of this file."""
+    for depth, (W, layer) in enumerate(zip(weights, params, strict=True)):
+        h = h @ W + layer["b"]
+        if context is not None:
+            h = h + context @ layer["C"]
+        if depth < len(params) - 1:
+            h = activation(h)
+    return h
+
+
+@cache
+def made_masks(
+    degrees_in: tuple[int, ...], hidden: tuple[int, ...], degrees_out: tuple[int, ...]
+) -> tuple[onp.ndarray, ...]:
+    """One boolean mask (fan_in, fan_out) for each weight matrix. The units' degrees are spread evenly from
+    min(degrees_out) - 1, which the first output sees, to max(degrees_out) - 1, the most that the last one sees."""
+    units = [onp.rint(onp.linspace(min(degrees_out) - 1, max(degrees_out) - 1, width)) for width in hidden]
+    before = [onp.array(degrees_in), *units]
+    masks = [later[None, :] >= earlier[:, None] for earlier, later in zip(before, units, strict=False)]
+    return (*masks, onp.array(degrees_out)[None, :] > before[-1][:, None])
+
+
+def init_layers(rng: onp.random.Generator, sizes: tuple[int, ...], context_dim: int, final_scale: float) -> Tree:
+    """Weights N(0, 1/fan_in), biases 0; the last layer's weights times final_scale."""
+    layers = []
+    for depth, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        scale = (final_scale if depth == len(sizes) - 2 else 1.0) / math.sqrt(max(fan_in + context_dim, 1))
+        layer = {"W": scale * rng.standard_normal((fan_in, fan_out)), "b": onp.zeros(fan_out)}
+        if context_dim:
+            layer["C"] = scale * rng.standard_normal((context_dim, fan_out))
+        layers.append(layer)
+    return layers
+
+
+def check_widths(inputs: int, outputs: int, hidden: tuple[int, ...], context_dim: int) -> None:
+    check_count("inputs", inputs, least=0)  # 0 inputs: a function of the context alone
+    check_count("outputs", outputs)
+    check_count("context_dim", context_dim, least=0)
+    for width in hidden:
+        check_count("hidden", width)

@@ -1,0 +1,40 @@
+"""Special functions that NumPy or autograd lack, or differentiate badly."""
+from statistics import NormalDist
+
+import autograd.numpy as np
+import numpy as onp
+from autograd.extend import defvjp, primitive
+
+from evenflow.reference.core.checks import value
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.trees import Array
+
+# autograd differentiates tanh as 1 / cosh^2, which overflows far out; 1 - tanh^2 is the same and cannot.
+tanh = primitive(onp.tanh)
+defvjp(tanh, lambda ans, x: lambda g: g * (1 - ans**2))
+
+
+def bounded(raw: Array, limit: float = 5.0) -> Array:
+    """limit * tanh(raw / limit): the identity near 0, never beyond +-limit. For every log scale that is learned.
+
+    exp of a raw number overflows, or collapses the density onto a point, after one bad step; exp of this cannot.
+    """
+    return limit * tanh(raw / limit)
+
+
+@replaceable
+def logsumexp(a: Array, axis: int) -> Array:
+    """log sum exp(a) along an axis, without overflow."""
+    top = np.max(value(a), axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # where all are -inf, so is the answer
+    return np.squeeze(top, axis) + np.log(np.sum(np.exp(a - top), axis=axis))
+
+
+@replaceable
+def normal_quantile(alpha: Array) -> Array:
+    """Phi^-1 of plain numbers in (0, 1), any shape. Not differentiable: it only ever meets noise."""
+    alpha = onp.asarray(alpha)
+    if not ((alpha > 0) & (alpha < 1)).all():
+        raise ValueError(f"alpha must lie strictly between 0 and 1, got values from {alpha.min()} to {alpha.max()}")
+    inverse = NormalDist().inv_cdf
+    return onp.array([inverse(a) for a in alpha.ravel().tolist()], dtype=alpha.dtype).reshape(alpha.shape)

@@ -1,0 +1,68 @@
+"""evenflow: semi-autoregressive energy flows and flowMC-EBM, written down to be read, checked and trained.
+
+What one types most, in one place; the rest is in evenflow.reference, evenflow.accel, evenflow.conformance.
+
+    import evenflow
+
+    model = evenflow.FlowEstimator("saef", steps=500).fit(X)    # scikit-learn's way
+    run = evenflow.load("runs/a")                               # what `evenflow train` left: sample, log_density, ...
+    with evenflow.use("numpy"):                                 # who computes: reference, numpy, cupy
+        ...
+
+Each name is imported when it is first used (PEP 562), so that `import evenflow` costs nothing.
+"""
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evenflow.accel import to_device, to_host, use
+    from evenflow.reference.core.optim import SGD, Adam
+    from evenflow.reference.ebm import EBM, FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy
+    from evenflow.reference.flows import Flow, Normal, Uniform, dense_flow, maf, realnvp, spline_flow
+    from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, Latent, RandomWalk, ess, rhat
+    from evenflow.reference.saef import AQF, SAEF, aqf, saef
+    from evenflow.reference.scores import (
+        crps,
+        energy_distance,
+        energy_score,
+        kernel_score,
+        mmd,
+        quantile_score,
+        sliced_energy_distance,
+        sliced_energy_score,
+    )
+    from evenflow.reference.work import load, train
+    from evenflow.reference.work.estimators import FlowEstimator
+
+    __version__: str
+
+PLACES = {  # module below evenflow -> the names that come from it
+    "accel": ("to_device", "to_host", "use"),
+    "reference.core.optim": ("SGD", "Adam"),
+    "reference.ebm": ("EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy"),
+    "reference.flows": ("Flow", "Normal", "Uniform", "dense_flow", "maf", "realnvp", "spline_flow"),
+    "reference.mcmc": ("HMC", "ISIR", "MALA", "ULA", "FlowMC", "IndependentMH", "Latent", "RandomWalk", "ess", "rhat"),
+    "reference.saef": ("AQF", "SAEF", "aqf", "saef"),
+    "reference.scores": (
+        "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",
+        "sliced_energy_score",
+    ),
+    "reference.work": ("load", "train"),
+    "reference.work.estimators": ("FlowEstimator",),
+}
+MODULE_OF = {name: f"evenflow.{module}" for module, names in PLACES.items() for name in names}
+
+__all__ = [*sorted(MODULE_OF), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("evenflow")
+    if name not in MODULE_OF:
+        raise AttributeError(f"module 'evenflow' has no attribute {name!r}")
+    return getattr(import_module(MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

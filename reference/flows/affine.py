@@ -1,0 +1,56 @@
+r"""The affine map of one number.
+
+$$x = z\, e^{s} + t, \qquad \log \frac{dx}{dz} = s$$
+
+with log scale $s$ and shift $t$ (Dinh et al. 2017; Papamakarios et al. 2017). The raw log scale of a network passes through
+`bounded` first: $s = L \tanh(\text{raw} / L)$.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from evenflow.reference.core.checks import check_positive, check_shape
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.special import bounded
+from evenflow.reference.core.trees import Array
+from evenflow.reference.flows.contract import check_same_shape
+
+
+def affine(z: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
+    """z, log_scale, shift, all of one shape -> x, log derivative of that shape."""
+    check_same_shape(z=z, log_scale=log_scale, shift=shift)
+    return z * np.exp(log_scale) + shift, log_scale
+
+
+def affine_inverse(x: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
+    """The way back: z, log dz/dx."""
+    check_same_shape(x=x, log_scale=log_scale, shift=shift)
+    return (x - shift) * np.exp(-log_scale), -log_scale
+
+
+@dataclass(frozen=True)
+class AffineTransformer:
+    """raw (..., 2) = raw log scale, shift. The scale stays within e^-limit and e^limit."""
+    limit: float = 3.0
+
+    def __post_init__(self) -> None:
+        check_positive("limit", self.limit)
+
+    @property
+    def width(self) -> int:
+        return 2
+
+    def shape(self, raw: Array) -> tuple[Array, Array]:
+        """Log scale and shift."""
+        log_scale, shift = np.split(raw, 2, axis=-1)
+        return bounded(np.squeeze(log_scale, -1), self.limit), np.squeeze(shift, -1)
+
+    @replaceable
+    def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
+        check_shape("raw", raw, *z.shape, self.width)
+        return affine(z, *self.shape(raw))
+
+    @replaceable
+    def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
+        check_shape("raw", raw, *x.shape, self.width)
+        return affine_inverse(x, *self.shape(raw))

@@ -1,0 +1,81 @@
+r"""Bijections made of bijections.
+
+Chain    $x = T_L(\dots T_2(T_1(z)))$, log_dets add up
+Invert   forward and inverse change places
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.contract import Bijection, check_input
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The layers in the order in which noise passes them. Those with context_dim 0 get no context."""
+    layers: tuple[Bijection, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("layers must hold at least one bijection, got none")
+        for what in ("d", "context_dim"):
+            seen = {getattr(layer, what) for layer in self.layers}
+            if len(seen - {0}) > 1:
+                raise ValueError(f"layers must agree in {what}, got {[getattr(layer, what) for layer in self.layers]}")
+
+    @property
+    def d(self) -> int:
+        return self.layers[0].d
+
+    @property
+    def context_dim(self) -> int:
+        return max(layer.context_dim for layer in self.layers)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        return [layer.init(rng) for layer in self.layers]
+
+    @replaceable
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "z", z, context)
+        log_det = np.zeros_like(z[:, 0])
+        for layer, p in zip(self.layers, params, strict=True):
+            z, change = layer.forward(p, z, context if layer.context_dim else None)
+            log_det = log_det + change
+        return z, log_det
+
+    @replaceable
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "x", x, context)
+        log_det = np.zeros_like(x[:, 0])
+        for layer, p in zip(reversed(self.layers), reversed(params), strict=True):
+            x, change = layer.inverse(p, x, context if layer.context_dim else None)
+            log_det = log_det + change
+        return x, log_det
+
+
+@dataclass(frozen=True)
+class Invert:
+    """A bijection the other way round."""
+    bijection: Bijection
+
+    @property
+    def d(self) -> int:
+        return self.bijection.d
+
+    @property
+    def context_dim(self) -> int:
+        return self.bijection.context_dim
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        return self.bijection.init(rng)
+
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "z", z, context)
+        return self.bijection.inverse(params, z, context)
+
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "x", x, context)
+        return self.bijection.forward(params, x, context)

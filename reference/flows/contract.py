@@ -1,0 +1,60 @@
+"""What a bijection is.
+
+A frozen dataclass of static choices. Its parameters are a separate tree that `init` makes and the other two take.
+**Forward is noise -> data, always.** Each direction returns its own log_det: of forward, log |det dx/dz| (n,); of inverse,
+log |det dz/dx| (n,), so that the two add up to zero at corresponding points.
+"""
+from typing import Protocol
+
+import numpy as np
+
+from evenflow.reference.core.checks import check_context, check_shape
+from evenflow.reference.core.trees import Array, Tree
+
+
+class Bijection(Protocol):
+    """z (n, d), context (n, context_dim) or None <-> x (n, d), log_det (n,)."""
+
+    @property
+    def d(self) -> int: ...
+    @property
+    def context_dim(self) -> int: ...
+    def init(self, rng: np.random.Generator) -> Tree: ...
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]: ...
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]: ...
+
+
+class Transformer(Protocol):
+    """An increasing map of one number, applied elementwise; its shape is given by `width` unconstrained raw numbers.
+
+    raw (..., width), z (...) <-> x (...), log derivative (...). At raw = 0 it is the identity.
+    Couplings and autoregressive flows differ in where `raw` comes from; the transformer is the same.
+    """
+
+    @property
+    def width(self) -> int: ...
+    def forward(self, raw: Array, z: Array) -> tuple[Array, Array]: ...
+    def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]: ...
+
+
+class Shaped(Protocol):
+    """What a check needs to know."""
+
+    @property
+    def d(self) -> int: ...
+    @property
+    def context_dim(self) -> int: ...
+
+
+def check_input(bijection: Shaped, name: str, array: Array, context: Array | None) -> None:
+    """Raise ValueError unless array is (n, d) and context is (n, context_dim), or None where context_dim is 0."""
+    check_shape(name, array, "n", bijection.d)
+    check_context(context, array.shape[0], bijection.context_dim)
+
+
+def check_same_shape(**arrays: Array) -> None:
+    """Raise ValueError unless all have the shape of the first: a core never broadcasts."""
+    (first, model), *others = arrays.items()
+    for name, array in others:
+        if array.shape != model.shape:
+            raise ValueError(f"{name} must have the shape of {first}, {model.shape}, got {array.shape}")

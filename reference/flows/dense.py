@@ -1,0 +1,111 @@
+r"""The invertible dense layer, with its matrix free or factored.
+
+$$x = W z + b + C c, \qquad \log |\det dx/dz| = \log |\det W|$$
+
+`Dense` holds W itself: the determinant costs $O(d^3)$ (slogdet), the inverse a linear solve. `PLU` holds $W = P L U$ with a
+fixed permutation P, L unit lower and U upper triangular with a positive diagonal (Kingma & Dhariwal 2018, eq. 10-11):
+$\log |\det W| = \sum_i \log U_{ii}$ costs $O(d)$, and W cannot become singular. The context c moves the shift alone.
+Training by a score uses x alone: the determinant is then computed, but never differentiated.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.core.checks import check_count, check_shape
+from evenflow.reference.core.placement import beside
+from evenflow.reference.core.special import bounded
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.contract import check_input
+from evenflow.reference.flows.permutation import check_order
+
+
+def dense(z: Array, W: Array, shift: Array) -> tuple[Array, Array]:
+    """z (n, d), W (d, d), shift (n, d) -> x (n, d), log_det (n,)."""
+    check_shape("W", W, z.shape[1], z.shape[1])
+    check_shape("shift", shift, *z.shape)
+    return z @ W.T + shift, np.linalg.slogdet(W)[1] + np.zeros_like(z[:, 0])
+
+
+def dense_inverse(x: Array, W: Array, shift: Array) -> tuple[Array, Array]:
+    """The way back. Raises numpy.linalg.LinAlgError where W is singular."""
+    check_shape("W", W, x.shape[1], x.shape[1])
+    check_shape("shift", shift, *x.shape)
+    z = np.linalg.solve(W, (x - shift).T).T
+    return z, np.zeros_like(x[:, 0]) - np.linalg.slogdet(W)[1]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense layer with a free matrix; starts as a random rotation."""
+    d: int
+    context_dim: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("d", self.d)
+        check_count("context_dim", self.context_dim, least=0)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        W = onp.linalg.qr(rng.standard_normal((self.d, self.d)))[0]
+        return {"W": W, **init_shift(rng, self.d, self.context_dim)}
+
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "z", z, context)
+        return dense(z, params["W"], shift(params, z, context))
+
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "x", x, context)
+        return dense_inverse(x, params["W"], shift(params, x, context))
+
+
+@dataclass(frozen=True)
+class PLU:
+    """A dense layer W = P L U. `order` is P: row i of W is row order[i] of L U. Starts at L = U = identity."""
+    order: tuple[int, ...]
+    context_dim: int = 0
+
+    def __post_init__(self) -> None:
+        check_order("order", self.order)
+        check_count("context_dim", self.context_dim, least=0)
+
+    @property
+    def d(self) -> int:
+        return len(self.order)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        d = self.d
+        matrix = {"lower": onp.zeros((d, d)), "upper": onp.zeros((d, d)), "log_diagonal": onp.zeros(d)}
+        return {**matrix, **init_shift(rng, d, self.context_dim)}
+
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "z", z, context)
+        L, U, log_diagonal = factors(params)
+        x = (z @ U.T @ L.T)[:, list(self.order)] + shift(params, z, context)
+        return x, np.sum(log_diagonal) + np.zeros_like(z[:, 0])
+
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "x", x, context)
+        L, U, log_diagonal = factors(params)
+        y = (x - shift(params, x, context))[:, onp.argsort(self.order).tolist()]
+        z = np.linalg.solve(U, np.linalg.solve(L, y.T)).T
+        return z, np.zeros_like(x[:, 0]) - np.sum(log_diagonal)
+
+
+def factors(params: Tree) -> tuple[Array, Array, Array]:
+    """L, U and log diag(U) from the learned squares, of which one triangle each is used."""
+    one = beside(onp.eye(params["log_diagonal"].shape[0], dtype=bool), params["log_diagonal"])
+    log_diagonal = bounded(params["log_diagonal"])
+    return np.tril(params["lower"], -1) + one, np.triu(params["upper"], 1) + one * np.exp(log_diagonal), log_diagonal
+
+
+def init_shift(rng: onp.random.Generator, d: int, context_dim: int) -> Tree:
+    params = {"b": onp.zeros(d)}
+    if context_dim:
+        params["C"] = rng.standard_normal((context_dim, d)) / onp.sqrt(context_dim)
+    return params
+
+
+def shift(params: Tree, like: Array, context: Array | None) -> Array:
+    """b + C c for each row."""
+    b = params["b"] + np.zeros_like(like)
+    return b if context is None else b + context @ params["C"]

@@ -1,0 +1,46 @@
+"""Coordinates in another order: x_i = z_order[i]. The log_det is 0."""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows.contract import check_input
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """x[:, i] = z[:, order[i]]."""
+    order: tuple[int, ...]
+    context_dim: int = 0  # accepted, so that it stacks with layers that use one, and ignored
+
+    def __post_init__(self) -> None:
+        check_order("order", self.order)
+
+    @property
+    def d(self) -> int:
+        return len(self.order)
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        return {}
+
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "z", z, context)
+        return z[:, list(self.order)], np.zeros_like(z[:, 0])
+
+    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_input(self, "x", x, context)
+        return x[:, onp.argsort(self.order).tolist()], np.zeros_like(x[:, 0])
+
+
+def reversal(d: int) -> Permutation:
+    """The last coordinate first."""
+    check_count("d", d)
+    return Permutation(tuple(reversed(range(d))))
+
+
+def check_order(name: str, order: tuple[int, ...]) -> None:
+    """Raise ValueError unless order holds each of 0, ..., d - 1 once."""
+    if not order or sorted(order) != list(range(len(order))):
+        raise ValueError(f"{name} must hold each of 0, ..., d - 1 exactly once, got {order}")

@@ -1,0 +1,192 @@
+r"""The monotone rational-quadratic spline (Gregory & Delbourgo 1982; Durkan et al. 2019, section 3.1).
+
+Between knots $(x_k, y_k)$ and $(x_{k+1}, y_{k+1})$ with slopes $d_k, d_{k+1} > 0$, let
+
+$$\xi = \frac{z - x_k}{x_{k+1} - x_k}, \qquad s = \frac{y_{k+1} - y_k}{x_{k+1} - x_k}, \qquad u = \xi (1 - \xi)$$
+$$x = y_k + \frac{(y_{k+1} - y_k)(s \xi^2 + d_k u)}{D}, \qquad D = s (1 - 2u) + (d_k + d_{k+1}) u$$
+$$\frac{dx}{dz} = \frac{s^2 (d_{k+1} \xi^2 + 2 s u + d_k (1 - \xi)^2)}{D^2}$$
+
+$D > 0$ always: $0 \le u \le 1/4$, so $1 - 2u \ge 1/2$, and the other term is not negative. Outside the knots the spline goes
+on as a straight line with the slope at its end. The *core* takes knots and slopes; the *transformers* turn raw numbers into
+legal ones. The names $x_k$ (places on the way in) and $y_k$ (places on the way out) are the literature's.
+"""
+import math
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from evenflow.reference.core.checks import check_count, check_positive, check_shape, value
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.special import bounded
+from evenflow.reference.core.trees import Array
+from evenflow.reference.flows.contract import check_same_shape
+
+MIN_BIN = 1e-3      # the least width and height of a bin, as a share of the whole
+SLOPE_LIMIT = 5.0   # slopes stay within e^-5 and e^5
+
+
+@replaceable
+def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
+    """z (...), increasing knots (..., K + 1), positive slopes (..., K + 1) -> x (...), log dx/dz (...)."""
+    check_knots("z", z, x_knots, y_knots, slopes)
+    inside, z_in = clamp(z, x_knots)
+    x_k, w, y_k, h, d_k, d_next = segment(z_in, x_knots, x_knots, y_knots, slopes)
+    xi, s = (z_in - x_k) / w, h / w
+    u = xi * (1 - xi)
+    D = s * (1 - 2 * u) + (d_k + d_next) * u
+    x = y_k + h * (s * xi**2 + d_k * u) / D
+    tail, log_slope = line(z, x_knots, y_knots, slopes)
+    return inside * x + ~inside * tail, inside * log_derivative(xi, s, d_k, d_next) + ~inside * log_slope
+
+
+@replaceable
+def rational_quadratic_spline_inverse(
+    x: Array, x_knots: Array, y_knots: Array, slopes: Array
+) -> tuple[Array, Array]:
+    """The way back: z (...), log dz/dx (...). With v = x - y_k the equation above is quadratic in xi (Durkan eq. 29-32)."""
+    check_knots("x", x, x_knots, y_knots, slopes)
+    inside, x_in = clamp(x, y_knots)
+    x_k, w, y_k, h, d_k, d_next = segment(x_in, y_knots, x_knots, y_knots, slopes)
+    v, s = x_in - y_k, h / w
+    bend = v * (d_k + d_next - 2 * s)
+    a, b, c = h * (s - d_k) + bend, h * d_k - bend, -s * v
+    # b^2 - 4 a c = (2 a xi + b)^2 > 0, but where a bin is far steeper than its end, rounding can make it negative, and lead xi
+    # out of the bin, where the derivative's logarithm has no value. The last line moves it back and leaves the gradient.
+    square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 2
+    xi = 2 * c / (-b - np.sqrt(np.where(square > least, square, least)))
+    xi = xi + (np.clip(value(xi), 0.0, 1.0) - value(xi))
+    tail, log_slope = line(x, y_knots, x_knots, 1 / slopes)
+    return inside * (x_k + w * xi) + ~inside * tail, ~inside * log_slope - inside * log_derivative(xi, s, d_k, d_next)
+
+
+def log_derivative(xi: Array, s: Array, d_k: Array, d_next: Array) -> Array:
+    u = xi * (1 - xi)
+    D = s * (1 - 2 * u) + (d_k + d_next) * u
+    return 2 * np.log(s) + np.log(d_next * xi**2 + 2 * s * u + d_k * (1 - xi) ** 2) - 2 * np.log(D)
+
+
+def clamp(v: Array, knots: Array) -> tuple[Array, Array]:
+    """Which v lie between the knots, and v with the others moved onto the first knot, so that the branch not taken
+    has finite values and gradients too."""
+    first, last = value(knots)[..., 0], value(knots)[..., -1]
+    inside = (v >= first) & (v <= last)
+    return inside, inside * v + ~inside * first
+
+
+def line(v: Array, from_knots: Array, to_knots: Array, slopes: Array) -> tuple[Array, Array]:
+    """The straight continuation beyond the first or the last knot, and its log slope."""
+    low = (v < value(from_knots)[..., 0])[..., None]
+    nowhere = np.zeros_like(value(from_knots)[..., 1:-1], dtype=bool)
+    end = np.concatenate([low, nowhere, ~low], axis=-1)
+    slope = pick(slopes, end)
+    return pick(to_knots, end) + slope * (v - pick(from_knots, end)), np.log(slope)
+
+
+def segment(v: Array, knots: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, ...]:
+    """x_k, width, y_k, height, d_k, d_k+1 of the bin of `knots` in which each v lies."""
+    passed = value(v)[..., None] >= value(knots)[..., :-1]     # (..., K) T..TF..F
+    never = np.zeros_like(passed[..., :1])
+    last = np.concatenate([passed[..., 1:], never], axis=-1)
+    here = passed & ~last                                      # one True in each row, at k
+    k, k_next = np.concatenate([here, never], axis=-1), np.concatenate([never, here], axis=-1)
+    x_k, y_k = pick(x_knots, k), pick(y_knots, k)
+    return x_k, pick(x_knots, k_next) - x_k, y_k, pick(y_knots, k_next) - y_k, pick(slopes, k), pick(slopes, k_next)
+
+
+def pick(a: Array, one_hot: Array) -> Array:
+    """The entry of each row where one_hot is True."""
+    return np.sum(a * one_hot, axis=-1)
+
+
+def check_knots(name: str, v: Array, x_knots: Array, y_knots: Array, slopes: Array) -> None:
+    check_same_shape(x_knots=x_knots, y_knots=y_knots, slopes=slopes)
+    if x_knots.shape[:-1] != v.shape or x_knots.shape[-1] < 2:
+        raise ValueError(f"x_knots must have shape (*{name}.shape, K + 1), K >= 1; {name} has {v.shape}, got {x_knots.shape}")
+
+
+@replaceable
+def knots(raw: Array, low: float, high: float) -> Array:
+    """K raw numbers -> K + 1 increasing knots from low to high, by a softmax with the floor MIN_BIN. raw = 0: equal bins."""
+    bins = raw.shape[-1]
+    e = np.exp(raw - np.max(value(raw), axis=-1, keepdims=True))
+    share = MIN_BIN + (1 - MIN_BIN * bins) * e / np.sum(e, axis=-1, keepdims=True)
+    start = np.zeros_like(value(raw)[..., :1]) + low
+    return np.concatenate([start, low + (high - low) * np.cumsum(share, axis=-1)], axis=-1)
+
+
+@dataclass(frozen=True)
+class SplineTransformer:
+    """A spline on [-bound, bound], the identity outside. raw (..., 3K - 1): K widths, K heights, K - 1 inner slopes."""
+    bins: int = 8
+    bound: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_bins(self.bins, least=2)  # one bin between fixed ends with slopes 1 is the identity
+        check_positive("bound", self.bound)
+
+    @property
+    def width(self) -> int:
+        return 3 * self.bins - 1
+
+    def shape(self, raw: Array) -> tuple[Array, Array, Array]:
+        """Knots and slopes. The outer slopes are exactly 1, so that the tails are the identity."""
+        widths, heights, inner = np.split(raw, [self.bins, 2 * self.bins], axis=-1)
+        one = np.ones_like(value(raw)[..., :1])
+        slopes = np.concatenate([one, np.exp(bounded(inner, SLOPE_LIMIT)), one], axis=-1)
+        return knots(widths, -self.bound, self.bound), knots(heights, -self.bound, self.bound), slopes
+
+    def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
+        check_shape("raw", raw, *z.shape, self.width)
+        return rational_quadratic_spline(z, *self.shape(raw))
+
+    def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
+        check_shape("raw", raw, *x.shape, self.width)
+        return rational_quadratic_spline_inverse(x, *self.shape(raw))
+
+
+@dataclass(frozen=True)
+class CircularSplineTransformer:
+    """A spline on the circle, angles in [-pi, pi), followed by a turn (Rezende et al. 2020, section 2.1.3).
+
+    raw (..., 3K + 1): K widths, K heights, K slopes (the last knot is the first one again), the angle of the turn.
+    Angles outside the range are wrapped into it first.
+    """
+    bins: int = 8
+
+    def __post_init__(self) -> None:
+        check_bins(self.bins, least=1)
+
+    @property
+    def width(self) -> int:
+        return 3 * self.bins + 1
+
+    def shape(self, raw: Array) -> tuple[Array, Array, Array, Array]:
+        """Knots, slopes and the turn."""
+        K = self.bins
+        widths, heights, slopes, turn = np.split(raw, [K, 2 * K, 3 * K], axis=-1)
+        slopes = np.exp(bounded(slopes, SLOPE_LIMIT))
+        closed = np.concatenate([slopes, slopes[..., :1]], axis=-1)
+        return knots(widths, -math.pi, math.pi), knots(heights, -math.pi, math.pi), closed, np.squeeze(turn, -1)
+
+    def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
+        check_shape("raw", raw, *z.shape, self.width)
+        *shape, turn = self.shape(raw)
+        x, log_slope = rational_quadratic_spline(wrap(z), *shape)
+        return wrap(x + turn), log_slope
+
+    def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
+        check_shape("raw", raw, *x.shape, self.width)
+        *shape, turn = self.shape(raw)
+        z, log_slope = rational_quadratic_spline_inverse(wrap(x - turn), *shape)
+        return wrap(z), log_slope
+
+
+def wrap(angle: Array) -> Array:
+    """The same angle in [-pi, pi)."""
+    return np.mod(angle + math.pi, 2 * math.pi) - math.pi
+
+
+def check_bins(bins: int, least: int) -> None:
+    check_count("bins", bins, least)
+    if bins * MIN_BIN >= 1:
+        raise ValueError(f"bins must be fewer than {round(1 / MIN_BIN)}, got {bins}")

@@ -1,0 +1,58 @@
+r"""Autoregressive quantile flows (Si, Bishop & Kuleshov 2022), the ancestor of SAEF.
+
+$$x_j = Q_j(\alpha_j;\, x_{<j}), \qquad \alpha_j \sim U(0, 1), \qquad Q_j \text{ increasing in } \alpha_j$$
+
+Each conditional quantile function is learned with the quantile (pinball) score, by teacher forcing,
+
+$$\text{loss} = \sum_j E_\alpha\, \rho_\alpha\big(x_j - Q_j(\alpha; x_{<j})\big), \qquad
+  \rho_\alpha(u) = \max(\alpha u, (\alpha - 1) u)$$
+
+which is half the sum of the CRPS of the conditionals: the energy score of one coordinate at beta = 1. Here
+$Q_j(\alpha) = \tau(\Phi^{-1}(\alpha))$ with an increasing transformer $\tau$ of normal noise: affine (normal conditionals) or
+spline. So the model is also a masked autoregressive flow, with its inverse and its density.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.core.checks import check_finite, check_shape
+from evenflow.reference.core.special import normal_quantile
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.flows import AffineTransformer, MaskedAutoregressive, Transformer
+from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.flow import Flow
+from evenflow.reference.scores import quantile_score
+
+
+@dataclass(frozen=True)
+class AQF(Flow):
+    """A flow with one masked autoregressive layer, which can say its conditional quantiles."""
+    base: StandardNormal
+    bijection: MaskedAutoregressive
+
+    def quantiles(self, params: Tree, alpha: Array, x: Array, context: Array | None = None) -> Array:
+        """Q_j(alpha_j; x_<j) for levels alpha (m, n, d) in (0, 1), given the true x (n, d): (m, n, d)."""
+        check_finite("x", x)
+        check_shape("alpha", alpha, "m", *x.shape)
+        raw = self.bijection.raw(params["bijection"], x, context)   # (n, d, width), the same for all m levels
+        z = normal_quantile(alpha).astype(x.dtype)
+        return np.stack([self.bijection.transformer.forward(raw, z_i)[0] for z_i in z])
+
+    def quantile_loss(self, params: Tree, x: Array, alpha: Array, context: Array | None = None) -> Array:
+        """The pinball objective: summed over coordinates, averaged over the n data and m levels."""
+        q = self.quantiles(params, alpha, x, context)
+        return np.sum(quantile_score(q, np.stack([x] * len(alpha)), alpha)) / (alpha.shape[0] * alpha.shape[1])
+
+    def levels(self, rng: onp.random.Generator, m: int, n: int) -> Array:
+        """Uniform levels (m, n, d) strictly between 0 and 1, on a grid that float32 holds exactly."""
+        return (rng.integers(2**22, size=(m, n, self.d)) + 0.5) / 2**22
+
+
+def aqf(
+    d: int, order: tuple[int, ...] | None = None, hidden: tuple[int, ...] = (64, 64), context_dim: int = 0,
+    transformer: Transformer = AffineTransformer(5.0),
+) -> AQF:
+    """Build one: affine or spline quantile functions, any order of the coordinates."""
+    order = tuple(range(d)) if order is None else order
+    return AQF(StandardNormal(d), MaskedAutoregressive(order, transformer, hidden, context_dim=context_dim))

@@ -1,0 +1,233 @@
+r"""The toy sets of the field: exact samples, the density where there is one, and zones where there are modes to count.
+
+Moons and spirals are a curve $c(u)$, u uniform on [0, 1], drawn with Gaussian noise $\xi$, so that
+
+$$x = c(u) + s\,\xi, \qquad p(x) = \int_0^1 N(x;\, c(u), s^2 I)\, du \approx \sum_k w_k\, N(x;\, c(u_k), s^2 I).$$
+
+The sum is Gauss-Legendre quadrature with nodes about $s/2$ apart along the curve; log p is then right to 1e-9 where the
+data lie and to 1e-7 where it has fallen to -1,000 (tested against four times as many nodes). With finitely many
+centres, as for the Gaussians (mixtures.py) and the rings, the sum is exact.
+
+`noise(rng, n)` draws what `sample(noise)` turns into points, so that all randomness is an argument. Shapes and defaults
+follow scikit-learn (moons), Grathwohl et al. 2019 (checkerboard, spirals, and the pinwheel of Johnson et al. 2016) and
+Grenioux et al. 2023, section 4 (eight Gaussians, rings, the mixtures).
+"""
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache, partial
+from typing import Any
+
+import autograd.numpy as np
+import numpy as onp
+
+from evenflow.reference.core.checks import check_count, check_finite, check_positive, check_shape, value
+from evenflow.reference.core.placement import beside
+from evenflow.reference.core.trees import Array
+from evenflow.reference.targets.mixtures import (
+    EightGaussians,
+    Noise,
+    components,
+    four_modes,
+    high_dimensional,
+    interval_weights,
+    mixture_log_prob,
+    two_modes,
+)
+
+
+class Target:
+    """What the classes here share: two dimensions, and fields that are counts or positive numbers."""
+    d = 2
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            check = check_count if field.type is int else check_positive
+            check(field.name, getattr(self, field.name))
+
+
+@dataclass(frozen=True)
+class Rings(Target):
+    r"""A radius r ~ equal mixture of N(i, sd^2), i = 1 ... rings, at a uniform angle.
+
+    A negative r lies on the other side: $p(x) = (p_r(|x|) + p_r(-|x|)) / (2\pi|x|)$, whose second term the paper leaves
+    out. It is infinite at the origin; its value at a distance of 1e-18 is given there.
+    """
+    rings: int = 4
+    sd: float = 0.15
+
+    def noise(self, rng: onp.random.Generator, n: int) -> Noise:
+        component = rng.integers(self.rings, size=n)
+        return {"component": component, "normals": rng.standard_normal(n), "uniforms": rng.random(n)}
+
+    def sample(self, noise: Noise) -> Array:
+        """component (n,) in 0 ... rings - 1, normals (n,), uniforms (n,) -> x (n, 2)."""
+        component, normals, uniforms = components(noise, self.rings), noise["normals"], noise["uniforms"]
+        check_shape("normals", normals, len(component))
+        check_shape("uniforms", uniforms, len(component))
+        r = (component + 1).astype(normals.dtype) + self.sd * normals
+        angle = 2 * math.pi * uniforms
+        return np.stack([r * np.cos(angle), r * np.sin(angle)], axis=1)
+
+    def log_prob(self, x: Array) -> Array:
+        """x (n, 2) -> (n,)."""
+        check_shape("x", x, "n", 2)
+        distance = np.sqrt(np.sum(x**2, axis=1) + 1e-36)
+        radii = onp.arange(1.0, self.rings + 1)
+        both_sides = onp.concatenate([radii, -radii])[:, None]
+        log_p_r = mixture_log_prob(distance[:, None], both_sides, onp.full(2 * self.rings, 1 / self.rings), self.sd)
+        return log_p_r - np.log(2 * math.pi * distance)
+
+    @property
+    def count(self) -> int:
+        """How many zones: around each ring, halfway to the next."""
+        return self.rings
+
+    def zones(self, x: Array) -> Array:
+        """x (n, 2) -> (n,) the nearest ring: 0 where |x| < 1.5, 1 where it is < 2.5, and so on."""
+        check_shape("x", x, "n", 2)
+        check_finite("x", x)
+        return onp.searchsorted(beside(onp.arange(1.5, self.rings), x), onp.hypot(*value(x).T), side="right")
+
+    def zone_weights(self) -> Array:
+        """The probability of each zone, (rings,): of |r|, so that what falls below r = 0 counts on the other side."""
+        outer = onp.append(onp.arange(1.5, self.rings), math.inf)
+        radii, weights = onp.arange(1.0, self.rings + 1), onp.full(self.rings, 1 / self.rings)
+        both = interval_weights(onp.concatenate([-outer[::-1], [0.0], outer]), radii, weights, onp.full(self.rings, self.sd))
+        return both[self.rings :] + both[: self.rings][::-1]
+
+
+class Curve(Target):
+    """Two arms of one curve, each with probability 1/2, drawn with Gaussian noise of standard deviation sd."""
+    sd: float
+    curve: Callable[..., Array]
+
+    def noise(self, rng: onp.random.Generator, n: int) -> Noise:
+        return {"component": rng.integers(2, size=n), "uniforms": rng.random(n), "normals": rng.standard_normal((n, 2))}
+
+    def sample(self, noise: Noise) -> Array:
+        """component (n,) 0 or 1, uniforms (n,), normals (n, 2) -> x (n, 2)."""
+        component, uniforms, normals = components(noise, 2), noise["uniforms"], noise["normals"]
+        check_shape("uniforms", uniforms, len(component))
+        check_shape("normals", normals, len(component), 2)
+        return self.curve(component, uniforms).astype(normals.dtype) + self.sd * normals
+
+
+@dataclass(frozen=True)
+class TwoMoons(Curve):
+    """Two interlocking half circles of radius 1, drawn with Gaussian noise."""
+    sd: float = 0.1
+
+    def curve(self, component: Array, u: Array) -> Array:
+        """component (n,) 0 or 1, u (n,) in [0, 1] -> (n, 2)."""
+        upper = onp.stack([onp.cos(math.pi * u), onp.sin(math.pi * u)], axis=1)
+        return onp.where(component[:, None] == 0, upper, onp.array([1.0, 0.5]) - upper)
+
+    def log_prob(self, x: Array) -> Array:
+        """x (n, 2) -> (n,), by quadrature over u."""
+        check_shape("x", x, "n", 2)
+        u, weights = gauss_legendre(math.pi / self.sd)
+        return mixture_log_prob(x, *two_arms(self.curve, u, weights), self.sd)
+
+
+@dataclass(frozen=True)
+class Spirals(Curve):
+    r"""Two arms $\pm\frac{a}{3}(-\cos a, \sin a)$, $a = 2\pi\sqrt{u}\cdot$ turns, with u uniform and Gaussian noise.
+
+    Grathwohl et al. add uniform noise, too; with it the density is no longer a single integral.
+    """
+    turns: float = 1.5
+    sd: float = 0.1
+
+    def curve(self, component: Array, u: Array) -> Array:
+        """component (n,) 0 or 1, u (n,) in [0, 1] -> (n, 2)."""
+        a = 2 * math.pi * self.turns * onp.sqrt(u)
+        arm = onp.stack([-a * onp.cos(a), a * onp.sin(a)], axis=1) / 3
+        return onp.where(component[:, None] == 0, arm, -arm)
+
+    def log_prob(self, x: Array) -> Array:
+        """x (n, 2) -> (n,), by quadrature over t = sqrt(u), in which the curve is smooth: du = 2t dt."""
+        check_shape("x", x, "n", 2)
+        a = 2 * math.pi * self.turns
+        # Fastest at t = 1, where the nodes are dense; they lie farthest apart at t = 3/4: 0.65 of that speed counts
+        t, weights = gauss_legendre(0.65 * a * math.hypot(1.0, a) / 3 / self.sd)
+        return mixture_log_prob(x, *two_arms(self.curve, t**2, 2 * t * weights), self.sd)
+
+
+@dataclass(frozen=True)
+class Checkerboard(Target):
+    """Uniform on every other square of a board centred at the origin; square (i, j) is in where i + j is even.
+
+    The log density is -inf on the other squares and off the board, and its gradient 0 wherever one stands.
+    """
+    squares: int = 4   # along each edge
+    side: float = 2.0  # of one square
+
+    def corners(self) -> Array:
+        """The lower left corners of the squares in use, in sides from the board's own corner: (count, 2)."""
+        i, j = onp.indices((self.squares, self.squares)).reshape(2, -1)
+        return onp.stack([i, j], axis=1)[(i + j) % 2 == 0]
+
+    def noise(self, rng: onp.random.Generator, n: int) -> Noise:
+        return {"component": rng.integers(len(self.corners()), size=n), "uniforms": rng.random((n, 2))}
+
+    def sample(self, noise: Noise) -> Array:
+        """component (n,) numbers the squares in use, uniforms (n, 2) -> x (n, 2)."""
+        component, uniforms = components(noise, len(self.corners())), noise["uniforms"]
+        check_shape("uniforms", uniforms, len(component), 2)
+        return (self.corners()[component].astype(uniforms.dtype) + uniforms - self.squares / 2) * self.side
+
+    def log_prob(self, x: Array) -> Array:
+        """x (n, 2) -> (n,)."""
+        check_shape("x", x, "n", 2)
+        square = np.floor(x / self.side + self.squares / 2)
+        on_board = np.all((square >= 0) & (square < self.squares), axis=1)
+        inside = on_board & (np.sum(square, axis=1) % 2 == 0)
+        zero = 0.0 * np.sum(x, axis=1)  # keeps dtype and autograd's trace
+        return np.where(inside, zero - math.log(len(self.corners()) * self.side**2), zero - math.inf)
+
+
+@dataclass(frozen=True)
+class Pinwheel(Target):
+    """Gaussian arms (a, b) ~ N((1, 0), diag(radial_sd, tangential_sd)^2), turned clockwise by their angle + rate e^a.
+
+    No log_prob: to undo the turn one must solve b = r sin(angle - rate e^a), a = r cos(angle - rate e^a) for a. The
+    equation is transcendental and may have several roots, so the density has no closed form.
+    """
+    arms: int = 5
+    radial_sd: float = 0.3
+    tangential_sd: float = 0.1
+    rate: float = 0.25
+    scale: float = 2.0
+
+    def noise(self, rng: onp.random.Generator, n: int) -> Noise:
+        return {"component": rng.integers(self.arms, size=n), "normals": rng.standard_normal((n, 2))}
+
+    def sample(self, noise: Noise) -> Array:
+        """component (n,) in 0 ... arms - 1, normals (n, 2) -> x (n, 2)."""
+        component, normals = components(noise, self.arms), noise["normals"]
+        check_shape("normals", normals, len(component), 2)
+        a, b = 1 + self.radial_sd * normals[:, 0], self.tangential_sd * normals[:, 1]
+        turn = (2 * math.pi / self.arms * component).astype(normals.dtype) + self.rate * np.exp(a)
+        cos, sin = np.cos(turn), np.sin(turn)
+        return self.scale * np.stack([a * cos + b * sin, b * cos - a * sin], axis=1)
+
+
+TARGETS: dict[str, Callable[..., Any]] = {
+    "two-moons": TwoMoons, "rings": Rings, "eight-gaussians": EightGaussians, "pinwheel": Pinwheel,
+    "checkerboard": Checkerboard, "spirals": Spirals, "two-modes": two_modes, "four-modes": four_modes,
+    "mixture-16": partial(high_dimensional, 16), "mixture-32": partial(high_dimensional, 32),
+    "mixture-64": partial(high_dimensional, 64),
+}
+
+
+@cache
+def gauss_legendre(lengths: float) -> tuple[Array, Array]:
+    """Nodes and weights on [0, 1] for a curve that is `lengths` standard deviations of its noise long."""
+    nodes, weights = onp.polynomial.legendre.leggauss(16 + math.ceil(3 * lengths))
+    return (nodes + 1) / 2, weights / 2
+
+
+def two_arms(curve: Callable[[Array, Array], Array], u: Array, weights: Array) -> tuple[Array, Array]:
+    """Centres and weights of the mixture that stands for both arms of a curve."""
+    return curve(onp.repeat([0, 1], len(u)), onp.tile(u, 2)), onp.tile(weights / 2, 2)

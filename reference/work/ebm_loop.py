@@ -1,0 +1,48 @@
+"""Training an energy-based model by any of the algorithms: the loop of training.py around `algorithm.step`."""
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from evenflow.reference.core.optim import check_all_finite
+from evenflow.reference.core.placement import placed, streams
+from evenflow.reference.core.trees import Array, Tree, as_arrays
+from evenflow.reference.ebm.contract import Algorithm, Rates
+from evenflow.reference.work.checkpoints import State
+from evenflow.reference.work.training import Report, Settings, loop
+
+S = TypeVar("S", bound=tuple[Any, ...])
+RUN_AWAY = 1e6  # nats between data and samples: no model is that wrong, but a training that diverges goes on to 1e20 and beyond
+
+
+def train_ebm(
+    algorithm: Algorithm, start: S, draw: Callable[[int, np.random.Generator], Array], rates: Callable[[int], Rates],
+    settings: Settings, rng: np.random.Generator, evaluate: Callable[[S], dict[str, float]] | None = None, **kept: Any,
+) -> S:
+    """The state after settings.steps steps from `start`.
+
+    draw(step, rng) -> the step's positives (n, d); rates(step) -> its learning rates (settings.schedule is not used); step
+    counts from 0. The noise takes the dtype of the positives. kept: callback, checkpoint, resume, identity, as in
+    `training.loop`, which also says what is raised. The loss reported is the contrast, mean E(data) - mean E(samples).
+    """
+    def unpack(params: Tree) -> S:
+        return type(start)(**params)
+
+    def advance(state: State) -> tuple[State, Report]:
+        rng, now = copy.deepcopy(state.rng), rates(state.step)
+        positives = draw(state.step, rng)
+        dtype = positives.dtype
+        positives, noise = placed(positives, dtype), placed(algorithm.noise(streams(rng, dtype)), dtype)
+        after, info = algorithm.step(unpack(state.params), positives, noise, now)
+        if abs(info["contrast"]) > RUN_AWAY:
+            apart = f"the energies of data and samples are {info['contrast']:.2g} nats apart"
+            raise FloatingPointError(f"{apart}: it has run away, and may not at a smaller learning rate or step size")
+        params = as_arrays(after._asdict())
+        check_all_finite("after the update,", params)
+        report = Report(info.pop("contrast"), now.energy, info.pop("gradient_norm"), info)
+        return State(state.step + 1, params, {}, None, rng), report
+
+    first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]
+    judge = None if evaluate is None else lambda state: evaluate(unpack(state.params))
+    return unpack(loop(first, advance, settings, evaluate=judge, **kept).params)

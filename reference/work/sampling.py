@@ -1,0 +1,63 @@
+r"""Drawing from a trained energy-based model, and weighing it: flowMC with everything frozen, and log Z.
+
+    1.  chains start from the companion flow, or where the caller says
+    2.  warm-up: MALA alone, its step size following the acceptance (mcmc/adaptation.py); what is drawn here is thrown away
+    3.  sweeps of 4 MALA, 2 i-SIR, 4 MALA, the step size and the flow held fixed: p is left invariant
+
+log Z by importance sampling from the flow (normalizer.py). All in the model's units.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from evenflow.reference.core.checks import check_count
+from evenflow.reference.core.placement import fetched, placed, streams
+from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.ebm.normalizer import LogZ, importance
+from evenflow.reference.flows.flow import Flow
+from evenflow.reference.mcmc.adaptation import warm_up
+from evenflow.reference.mcmc.contract import LogDensity, noise_like
+from evenflow.reference.mcmc.flowmc import FlowMC
+from evenflow.reference.mcmc.independence import ISIR, propose
+from evenflow.reference.mcmc.langevin import MALA
+
+WARM_UP, LOCAL, GLOBAL = 100, 4, 2
+CHUNK = 4096  # draws of the flow at a time: a network's activations then stay small
+
+
+class Walk(NamedTuple):
+    """What the chains did after the warm-up."""
+    x: Array                  # (sweeps, chains, d)
+    acceptance_local: float   # the share of MALA's proposals that were taken
+    acceptance_global: float  # how often i-SIR chose another point than the current one
+    step_size: float          # of MALA, as the warm-up left it
+
+
+def walk(
+    log_density: LogDensity, flow: Flow, params: Tree, x: Array, sweeps: int, rng: np.random.Generator,
+    step_size: float = 0.01, N: int = 32,
+) -> Walk:
+    """From x (chains, d), whose dtype everything takes. step_size: where the warm-up begins; N: slots of i-SIR."""
+    check_count("sweeps", sweeps)
+    mala, x = warm_up(MALA(step_size), x, log_density, WARM_UP, rng)
+    kernel = FlowMC(((mala, LOCAL), (ISIR(flow, params, N), GLOBAL), (mala, LOCAL)))
+    state, trace, local, jumps = kernel.init(x, log_density), [], [], []
+    for _ in range(sweeps):
+        state, sweep = kernel.step(state, noise_like(x, kernel, rng), log_density)
+        before, jumped, after = sweep.blocks
+        trace.append(state.x)
+        local.append(float(np.mean(before) + np.mean(after)) / 2)
+        jumps.append(float(np.mean(jumped)))
+    return Walk(fetched(np.stack(trace)), float(np.mean(local)), float(np.mean(jumps)), mala.step_size)
+
+
+def flow_log_z(
+    log_density: LogDensity, flow: Flow, params: Tree, draws: int, rng: np.random.Generator, dtype: str
+) -> LogZ:
+    """log Z from so many draws of the flow. Draws that overflow have weight zero."""
+    check_count("draws", draws, least=2)
+    parts = [
+        propose(placed(flow.noise(streams(rng, dtype), min(CHUNK, draws - done)), dtype), log_density, flow, params)
+        for done in range(0, draws, CHUNK)
+    ]
+    return importance(*(fetched(np.concatenate([getattr(part, name) for part in parts])) for name in ("log_p", "log_lambda")))

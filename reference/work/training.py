@@ -1,0 +1,193 @@
+"""One training loop for every model, with checkpoints that continue bit for bit.
+
+    args = draw(rng)                            # a minibatch and all the noise of this step
+    value, grads = value_and_gradient(loss, params, *args)
+    grads, norm = clip_by_global_norm(grads, clip)
+    params, optimiser_state = optimiser.update(params, grads, optimiser_state, schedule(step))
+    average = moving_average(average, params, average_decay, step + 1)
+
+A step makes a new State out of the old one and changes nothing in it; even the generator is copied before it is drawn
+from. So at every instant the loop holds one whole State, that of the last completed step; whatever ends the loop
+(Ctrl-C, a loss that is not finite, an error in a callback), this State is written to the checkpoint. Training 20 steps
+is the same as training 12, stopping and resuming to 20: every number is equal. (`draw` must not call `rng.spawn`: how
+many children a generator has is no part of its state.)
+
+What must agree between a checkpoint and the run that resumes it is for the caller to put into `identity`. The number of
+steps and the schedule are not looked at: a resumed run goes on along the schedule it is given, for as long as it is
+told. With a constant rate a run may so be lengthened; with a rate that decays over a given number of steps, name the
+schedule and the number in `identity`, and another one is refused.
+"""
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from evenflow.reference.core import optim
+from evenflow.reference.core.checks import check_count, check_positive
+from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree, as_arrays, named_leaves, tree_map
+from evenflow.reference.work.checkpoints import PathLike, State, keep, resumed
+
+Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
+Draw: TypeAlias = Callable[[np.random.Generator], tuple[Any, ...]]  # the only place where randomness is made
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train: everything but the model, the data and the seed."""
+    steps: int
+    optimiser: optim.Adam | optim.SGD = field(default_factory=optim.Adam)
+    schedule: optim.Schedule = field(default_factory=lambda: optim.constant(1e-3))
+    clip: float | None = None           # the largest norm of a gradient
+    average_decay: float | None = None  # of the weight average, 0.999 say
+    evaluate_every: int = 100
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "evaluate_every", "checkpoint_every"):
+            check_count(name, getattr(self, name))
+        if self.clip is not None:
+            check_positive("clip", self.clip)
+        if self.average_decay is not None:
+            optim.check_fraction("average_decay", self.average_decay)
+
+
+class Report(NamedTuple):
+    """What one step has to say."""
+    loss: float
+    learning_rate: float
+    gradient_norm: float                    # before clipping
+    info: Mapping[str, float] = MappingProxyType({})  # whatever else: acceptances, say
+
+
+class Progress(NamedTuple):
+    """What the callback gets after every step."""
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float               # before clipping
+    held_out: dict[str, float] | None  # what `evaluate` gave, at the steps when it was asked
+    seconds: float                     # since this call of `train` began
+    info: Mapping[str, float]          # the step's own
+
+
+class TrainingStopped(RuntimeError):
+    """A loss, a gradient or a parameter is not finite. The state before the step is in `checkpoint`, if one is kept."""
+
+    def __init__(self, step: int, what: str, checkpoint: PathLike | None) -> None:
+        good = f"The last good state, step {step - 1}, is in {checkpoint}" if checkpoint else "There is no checkpoint"
+        super().__init__(f"training stopped at step {step}: {what}. {good}.")
+        self.step, self.what, self.checkpoint = step, what, checkpoint
+
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it can come back from another process
+        return type(self), (self.step, self.what, self.checkpoint)
+
+
+def train(
+    loss: Loss, draw: Draw, params: Tree, settings: Settings, rng: np.random.Generator, *,
+    evaluate: Callable[[Tree], dict[str, float]] | None = None, callback: Callable[[Progress], None] | None = None,
+    checkpoint: PathLike | None = None, resume: bool = False, identity: Mapping[str, Any] | None = None,
+) -> State:
+    """Minimise loss(params, *draw(rng)) and return the last State.
+
+    evaluate gets the averaged parameters where there are any. rng is left as it is; on resuming it is not used. The rest, and
+    what is raised, as in `loop`.
+    """
+    return loop(
+        begin(params, settings, rng), lambda state: advance(state, loss, draw, settings), settings,
+        evaluate=evaluate and (lambda state: evaluate(weights(state))), callback=callback, checkpoint=checkpoint,
+        resume=resume, identity=identity,
+    )
+
+
+def loop(
+    state: State, advance: Callable[[State], tuple[State, Report]], settings: Settings, *,
+    evaluate: Callable[[State], dict[str, float]] | None = None, callback: Callable[[Progress], None] | None = None,
+    checkpoint: PathLike | None = None, resume: bool = False, identity: Mapping[str, Any] | None = None,
+) -> State:
+    """Advance a State for settings.steps steps, by gradient descent or any other algorithm, and return the last one.
+
+    evaluate is asked every `evaluate_every` steps and after the last. The checkpoint is written at the start (a folder that
+    refuses it is found out at once), every `checkpoint_every` steps and at the end. Raises TrainingStopped where `advance`
+    raises FloatingPointError; ValueError or OSError for a checkpoint that does not fit or cannot be read or written.
+    """
+    if resume:
+        state = placed_again(resumed(checkpoint, identity, state, settings.steps))
+    began = time.perf_counter()
+    try:
+        keep(checkpoint, state, identity)
+        while state.step < settings.steps:
+            try:
+                state, report = advance(state)
+            except FloatingPointError as error:
+                raise TrainingStopped(state.step + 1, str(error), checkpoint) from error
+            last = state.step == settings.steps
+            due = evaluate is not None and (last or state.step % settings.evaluate_every == 0)
+            held_out = evaluate(state) if evaluate is not None and due else None
+            if last or state.step % settings.checkpoint_every == 0:
+                keep(checkpoint, state, identity)
+            if callback is not None:
+                seconds = time.perf_counter() - began
+                value, rate, norm, info = report
+                callback(Progress(state.step, settings.steps, value, rate, norm, held_out, seconds, info))
+    except BaseException:
+        keep(checkpoint, state, identity)
+        raise
+    return state
+
+
+def placed_again(state: State) -> State:
+    """What was read from a file, where models compute."""
+    def place(tree: Tree) -> Tree:
+        return tree_map(lambda leaf: placed(leaf, leaf.dtype), tree)
+
+    average = None if state.average is None else place(state.average)
+    return State(state.step, place(state.params), place(state.optimiser_state), average, state.rng)
+
+
+def begin(params: Tree, settings: Settings, rng: np.random.Generator) -> State:
+    params = as_arrays(params)
+    for path, leaf in named_leaves(params):
+        if leaf.dtype.kind != "f":
+            raise ValueError(f"parameters must be arrays of floats, got dtype {leaf.dtype} in {path or 'params'}")
+    average = None if settings.average_decay is None else params
+    return State(0, params, settings.optimiser.init(params), average, rng)
+
+
+def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[State, Report]:
+    """One step of gradient descent. FloatingPointError says what is not finite."""
+    rng = copy.deepcopy(state.rng)
+    args = draw(rng)
+    if not isinstance(args, tuple):
+        raise TypeError(f"draw must return the tuple of the loss's further arguments, got {type(args).__name__}")
+    with np.errstate(all="ignore"):  # what overflows is looked for below, and named
+        value, grads = value_and_gradient(loss, state.params, *args)
+    value, norm, rate = float(value), optim.global_norm(grads), float(settings.schedule(state.step))
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the loss is {value}")
+    optim.check_all_finite("the gradient of", grads)
+    if not math.isfinite(norm):
+        raise FloatingPointError("the norm of the gradient overflows")
+    if settings.clip is not None:
+        grads, _ = optim.clip_by_global_norm(grads, settings.clip)
+    with np.errstate(all="ignore"):
+        params, optimiser_state = settings.optimiser.update(state.params, grads, state.optimiser_state, rate)
+    optim.check_all_finite("after the update, the parameter", params)
+    optim.check_all_finite("after the update, the optimiser's state", optimiser_state)
+    average = state.average
+    if settings.average_decay is not None:
+        average = optim.moving_average(average, params, settings.average_decay, state.step + 1)
+    after = State(state.step + 1, as_arrays(params), as_arrays(optimiser_state), as_arrays(average), rng)
+    return after, Report(value, rate, norm)
+
+
+def weights(state: State) -> Tree:
+    """The parameters to use: the average where there is one."""
+    return state.params if state.average is None else state.average

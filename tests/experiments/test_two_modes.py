@@ -1,0 +1,193 @@
+"""docs/experiments/two_modes.py and pool.py: that they write what they promise, resume, and say what went wrong.
+
+Small trainings, in this process; the numbers of the real ones stand in docs/two_modes.md."""
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from evenflow.experiments import digits, pool, two_modes
+from evenflow.experiments.two_modes import Preset, weight
+from evenflow.reference.app.commands import app
+from evenflow.reference.work.training import Progress, TrainingStopped
+
+FIELDS = {  # what the table of the demo promises, in its order
+    "algorithm", "true_weight", "final_weight", "weight_min_late", "weight_max_late", "acceptance_global", "rhat_mode", "log_z",
+    "log_z_grid",
+}
+
+
+def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
+    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 steps on few points; the rest as it is."""
+    monkeypatch.setattr(two_modes, "POINTS", 512)
+    monkeypatch.setattr(two_modes, "EVERY", 4)
+    monkeypatch.setattr(two_modes, "SWEEPS", 6)
+    monkeypatch.setattr(two_modes, "DRAWS", 500)
+    monkeypatch.setattr(two_modes, "PARTICLES", 200)
+    monkeypatch.setattr(two_modes, "TEMPERATURES", 20)
+    monkeypatch.setattr(two_modes, "PRESETS", {"quick": Preset(2, True), "paper": Preset(2, False)})
+    monkeypatch.setattr(two_modes, "side_by_side", one_by_one)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+    rows = two_modes.run(tmp_path, "quick", (0, 1), lambda name, progress: seen.append((name, progress.step)))
+    assert [(row["algorithm"], row["seed"]) for row in rows] == [(a, s) for s in (0, 1) for a in two_modes.ALGORITHMS]
+    assert all(tuple(row) == two_modes.ROW and set(row) >= FIELDS for row in rows)
+    assert seen[-1] == ("PCD-ULA, seed 1", 16)
+    for row in rows:
+        assert row["true_weight"] == pytest.approx(2 / 3, abs=1e-9)
+        assert abs(row["empirical_weight"] - 2 / 3) < 5 * math.sqrt(2 / 9 / 512)
+        assert 0 <= row["weight_min_late"] <= row["final_weight"] <= row["weight_max_late"] <= 1 + 1e-9
+        if row["algorithm"] == "flowmc":  # after 16 steps, too little agrees with too little to judge the others
+            assert abs(row["log_z"] - row["log_z_grid"]) < 6 * row["log_z_standard_error"] + 0.01
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["rows"] == rows
+    assert [len(trace) for trace in written["weights"]["flowmc"]] == [4, 4]
+    for picture in ("densities", "chains", "conditional", "weights"):
+        assert (tmp_path / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
+    shutil.rmtree(tmp_path / "pcd-seed1")  # as if it had not begun; the others are over, and only measured again
+    assert two_modes.run(tmp_path, "quick", (0, 1), resume=True) == rows
+    with pytest.raises(ValueError, match="preset is quick there, paper here"):
+        two_modes.run(tmp_path, "paper", (0,), resume=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_a_training_that_breaks_off_is_a_row_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ULA with a step far too large: the chains run away, and the others are measured all the same."""
+    pcd = two_modes.MODELS["pcd"]
+    monkeypatch.setitem(two_modes.MODELS, "pcd", replace(pcd, step_size=1e38))
+    rows = two_modes.run(tmp_path)
+    assert [row["stopped_at"] is None for row in rows] == [True, True, False]
+    assert rows[2]["final_weight"] is None
+    assert rows[2]["empirical_weight"] == rows[0]["empirical_weight"]
+    assert all((tmp_path / picture).exists() for picture in two_modes.PICTURES)
+
+
+@pytest.mark.usefixtures("small")
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="unknown preset 'fast'"):
+        two_modes.run(Path("nowhere"), "fast")
+    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
+        two_modes.run(Path("nowhere"), "quick", (-1,))
+
+
+def test_the_weight_is_that_of_the_upper_right_mode() -> None:
+    assert weight(two_modes.TARGET.log_prob) == pytest.approx(2 / 3, abs=1e-6)
+    assert weight(lambda x: two_modes.TARGET.log_prob(-x)) == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_the_presets_are_those_of_the_page() -> None:
+    paper, best = two_modes.PRESETS["paper"], two_modes.PRESETS["best"]
+    assert (paper.steps, best.steps, two_modes.PRESETS["quick"].steps) == (75 * 256, 20 * 256, 8 * 256)
+    assert paper.rate()(0) == paper.rate()(paper.steps - 1) == best.rate()(0) == 0.01
+    assert best.rate()(best.steps // 2) == pytest.approx(0.005)
+    assert two_modes.PRESETS["slow"].rate()(0) == 0.001
+
+
+def test_the_table_by_hand() -> None:
+    def row(algorithm: str, final: float, accepted: float | None, rhat: float | str) -> dict[str, Any]:
+        return dict.fromkeys(two_modes.ROW) | {
+            "algorithm": algorithm, "true_weight": 0.6, "empirical_weight": 0.62, "final_weight": final,
+            "chain_weight": 0.61, "weight_min_late": 0.5, "weight_max_late": 0.7,
+            "weight_sd_late": 0.03, "acceptance_global": accepted,
+            "rhat_mode": rhat,
+        }
+
+    rows = [row("flowmc", 0.6, 0.9, 1.01), row("flowmc", 0.64, 0.8, 1.02)]
+    rows += [row("pcd", 0.9, None, "inf"), row("pcd", 0.9, None, 3.0)]
+    rows += [{**row("flowmc-local", 0.9, None, "inf"), "stopped_at": 7}]
+    lines = two_modes.table([{"preset": "best", "rows": rows}]).splitlines()
+    flowmc, local, pcd = lines[2:]
+    assert flowmc == (
+        "| best | flowMC-EBM | 2 of 2 | 0.620 (0.028) | 0.0200 | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.020 |"
+    )
+    assert pcd == "| best | PCD-ULA | 2 of 2 | 0.900 (0.000) | 0.2800 | 0.3000 | 0.2900 | 0.500-0.700 | 0.030 | - | inf |"
+    assert local == "| best | without global moves | 0 of 1 | - | - | - | - | - | - | - | - |"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One document with --json, no second run over a first, and the demo's rows beside those of the digits."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    done = CliRunner().invoke(app, ["reproduce", "two-modes", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == json.loads(Path("two-modes-quick/results.json").read_text())["rows"]
+    again = CliRunner().invoke(app, ["reproduce", "two-modes"])
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "two-modes-quick is not empty: go on with --resume, or choose another folder" in again.stderr
+    resumed = CliRunner().invoke(app, ["reproduce", "two-modes", "--resume"])
+    assert "Written to two-modes-quick: results.json and densities.png" in resumed.stdout
+
+    def digits_run(out: Path, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        (out / "results.json").write_text('{"rows": [{"blocks": 1}], "seed": 0}')
+        return [{"blocks": 1}]
+
+    monkeypatch.setattr(digits, "run", digits_run)
+    demo = CliRunner().invoke(app, ["demo", "--json"])
+    assert demo.exit_code == 0, demo.output
+    rows = json.loads(Path("demo/results.json").read_text())["rows"]
+    assert json.loads(demo.stdout) == rows
+    assert [row.get("algorithm") for row in rows] == [None, *two_modes.ALGORITHMS]
+    assert all(set(row) >= FIELDS for row in rows[1:])
+
+
+def test_an_unknown_experiment_or_preset_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, said in ((["two-moods"], "unknown experiment 'two-moods', did you mean 'two-modes'?"),
+                            (["two-modes", "--preset", "fast"], "unknown preset 'fast', did you mean 'best'?")):
+        refused = CliRunner().invoke(app, ["reproduce", *arguments])
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert said in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_pool_keeps_the_order_and_raises_what_a_job_raises() -> None:
+    assert pool.side_by_side(getattr, [(k + 0j, "real") for k in range(5)], None) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        pool.side_by_side(divmod, [(3,), (4,)], None)
+
+
+def test_what_stopped_a_training_can_come_back_from_another_process() -> None:
+    import pickle
+    stopped = pickle.loads(pickle.dumps(TrainingStopped(3, "the loss is nan", "c.npz")))
+    assert (stopped.step, stopped.what, stopped.checkpoint) == (3, "the loss is nan", "c.npz")
+    assert str(stopped) == str(TrainingStopped(3, "the loss is nan", "c.npz"))
+
+
+def test_progress_passes_from_one_process_to_the_other() -> None:
+    """What a job tells arrives with its name, thinned out but for the last step."""
+    import queue
+    told: Any = queue.Queue()
+
+    def work(steps: int, tell: pool.OnStep) -> int:
+        for step in range(1, steps + 1):
+            tell("job", Progress(step, steps, 0.5, 0.01, 1.0, None, 0.1, {"acceptance": 0.5}))
+        return steps
+
+    assert pool.call("reference", work, (35,), told) == 35
+    seen: list[int] = []
+    pool.relay(told, lambda name, progress: seen.append(progress.step))
+    assert seen == [16, 32, 35]
+
+
+def test_finite_or_text() -> None:
+    assert two_modes.finite_or_text(1.5) == 1.5
+    assert two_modes.finite_or_text(math.inf) == "inf"

@@ -1,0 +1,168 @@
+"""dispatch.py: a replacement is used where it was asked for, and nowhere else."""
+import inspect
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+import pytest
+
+from evenflow.reference.core import dispatch
+from evenflow.reference.core.dispatch import definitions, replaceable, replacing
+
+
+@pytest.fixture(autouse=True)
+def definitions_as_they_were() -> Iterator[None]:
+    before = dict(definitions)
+    yield
+    definitions.clear()
+    definitions.update(before)
+
+
+def name_of(function: object) -> str:
+    return next(name for name, definition in definitions.items() if definition is inspect.unwrap(function))  # type: ignore[arg-type]
+
+
+def make() -> tuple[str, object]:
+    @replaceable
+    def double(x: int, *, times: int = 2) -> int:
+        """Twice x."""
+        return times * x
+
+    return name_of(double), double
+
+
+def test_the_replacement_is_used_inside_and_the_definition_outside() -> None:
+    @replaceable
+    def double(x: int, *, times: int = 2) -> int:
+        return times * x
+
+    seen = []
+
+    def fast(x: int, *, times: int = 2) -> int:
+        seen.append((x, times))
+        return -1
+
+    assert double(3) == 6
+    with replacing({name_of(double): fast}):
+        assert double(3) == -1
+        assert double(x=4, times=5) == -1
+    assert double(3) == 6
+    assert seen == [(3, 2), (4, 5)]
+
+
+def test_a_definition_that_calls_another_gets_its_replacement() -> None:
+    @replaceable
+    def inner(x: int) -> int:
+        return x
+
+    @replaceable
+    def outer(x: int) -> int:
+        return inner(x) + 1
+
+    with replacing({name_of(inner): lambda x: 10 * x}):
+        assert outer(2) == 21
+
+
+def test_nested_tables_add_up_and_the_inner_one_wins() -> None:
+    @replaceable
+    def f() -> str:
+        return "f"
+
+    @replaceable
+    def g() -> str:
+        return "g"
+
+    with replacing({name_of(f): lambda: "f1", name_of(g): lambda: "g1"}):
+        with replacing({name_of(f): lambda: "f2"}):
+            assert (f(), g()) == ("f2", "g1")
+            with replacing({}):
+                assert (f(), g()) == ("f2", "g1")
+        assert (f(), g()) == ("f1", "g1")
+    assert (f(), g()) == ("f", "g")
+
+
+def test_an_error_inside_ends_the_replacement() -> None:
+    @replaceable
+    def f() -> str:
+        return "f"
+
+    with pytest.raises(ZeroDivisionError), replacing({name_of(f): lambda: "fast"}):
+        raise ZeroDivisionError
+    assert f() == "f"
+
+
+def test_a_table_changed_later_changes_nothing() -> None:
+    @replaceable
+    def f() -> str:
+        return "f"
+
+    table = {name_of(f): lambda: "fast"}
+    with replacing(table):
+        table.clear()
+        assert f() == "fast"
+
+
+def test_another_thread_does_not_see_the_replacement() -> None:
+    @replaceable
+    def f() -> str:
+        return "f"
+
+    here, there = threading.Event(), threading.Event()
+
+    def other() -> tuple[str, str]:
+        assert here.wait(10)
+        first = f()
+        with replacing({name_of(f): lambda: "other"}):
+            second = f()
+            there.set()
+            assert here.wait(10)
+        return first, second
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(other)
+        with replacing({name_of(f): lambda: "fast"}):
+            here.set()
+            assert there.wait(10)
+            assert f() == "fast"
+        assert answer.result(10) == ("f", "other")
+    assert f() == "f"
+
+
+def test_a_task_keeps_the_table_it_was_started_with() -> None:
+    @replaceable
+    def f() -> str:
+        return "f"
+
+    with replacing({name_of(f): lambda: "fast"}):
+        context = copy_context()
+    assert context.run(f) == "fast"
+    assert f() == "f"
+
+
+def test_an_unknown_name_suggests_the_nearest_and_replaces_nothing() -> None:
+    @replaceable
+    def f() -> str:
+        return "f"
+
+    definitions["scores.energy_score"] = f
+    said = r"unknown replaceable function 'scores.enrgy_score', did you mean 'scores.energy_score'\?"
+    with pytest.raises(ValueError, match=said), replacing({name_of(f): lambda: "fast", "scores.enrgy_score": f}):
+        pass
+    assert f() == "f"
+
+
+def test_names_are_short_below_the_reference_and_full_elsewhere() -> None:
+    def energy_score() -> None: ...
+    energy_score.__module__, energy_score.__qualname__ = "evenflow.reference.scores.energy", "energy_score"
+    replaceable(energy_score)
+    assert definitions["scores.energy.energy_score"] is energy_score
+    assert make()[0] == f"{__name__}.make.<locals>.double"
+
+
+def test_docstring_signature_and_name_are_kept() -> None:
+    name, double = make()
+    assert inspect.getdoc(double) == "Twice x."
+    assert str(inspect.signature(double)) == "(x: int, *, times: int = 2) -> int"  # type: ignore[arg-type]
+    assert double.__name__ == "double"  # type: ignore[attr-defined]
+    assert inspect.unwrap(double) is dispatch.definitions[name]  # type: ignore[arg-type]
