@@ -32,7 +32,7 @@ from autograd.tracer import getval
 
 from evenflow.accel import backends
 from evenflow.accel.backends import module_of
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 Vjp = Callable[[Array], Array]
 Metadata = tuple[tuple[int, ...], int, Any, bool]  # shape, number of axes, dtype, whether complex

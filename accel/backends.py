@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core.checks import value
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, value
 
 _modules: dict[type, Any] = {np.ndarray: np}  # type of array -> its module
 

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from evenflow.accel.backends import module_of, on_device
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree
 
 
 @dataclass

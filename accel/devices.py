@@ -11,7 +11,7 @@ import numpy as np
 
 from evenflow.accel import autodiff
 from evenflow.accel.backends import devices, on_device
-from evenflow.reference.core.trees import Tree, tree_map
+from evenflow.reference.core import Tree, tree_map
 
 INSTALL = "pip install 'evenflow[cupy13]' for CUDA 13, or 'evenflow[cupy12]' for CUDA 12"
 

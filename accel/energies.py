@@ -14,11 +14,10 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.core.elementwise import with_ones
 from evenflow.accel.core.networks import Layers, arrays, back_through, through
 from evenflow.accel.fused import fused
-from evenflow.reference.core.checks import check_shape
+from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.ebm.energies import EBM, MLPEnergy, Tilted
-from evenflow.reference.flows.densities import LOG_2PI, Normal, StandardNormal
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.flows.densities import LOG_2PI, Normal
 
 
 class Known(NamedTuple):
@@ -29,17 +28,12 @@ class Known(NamedTuple):
 
 def known(ebm: EBM) -> Known | None:
     """The model in the terms of this file; None for any other energy or tilt, a subclass too: it may mean something else."""
-    energy: Any = ebm.energy
-    tilt = ebm.tilt
-    if type(energy) is Tilted and tilt is None:
-        energy, tilt = energy.energy, energy.tilt
+    energy, tilt = ebm.energy, ebm.tilt
     if type(energy) is not MLPEnergy:
         return None
     net = Layers(energy.activation, False)
     if tilt is None:
         return Known(net, None)
-    if type(tilt) is StandardNormal:
-        return Known(net, 1.0)
     return Known(net, float(tilt.sd)) if type(tilt) is Normal else None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from autograd.extend import SparseObject, defvjp_argnum, defvjp_argnums, primitive, vspace
 from autograd.tracer import isbox
 
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 Forward = Callable[..., tuple[tuple[Array, ...], Any]]
 Backward = Callable[..., Sequence[Array]]

@@ -15,9 +15,8 @@ from evenflow.accel.energies import density_and_score, recognised
 from evenflow.accel.kernels import Given, fits
 from evenflow.accel.kernels import mala as persistent
 from evenflow.accel.kernels.walk import ACTIVATIONS as WALKING
-from evenflow.reference.core.checks import check_shape
+from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.independence import Choice

@@ -5,18 +5,18 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
-from evenflow.accel import devices, energies, mcmc
+from evenflow.accel import devices, energies, mcmc, saef
 from evenflow.accel.core import gradients, networks, optim, placement, special
 from evenflow.accel.flows import compose, coupling, densities, spline
 from evenflow.accel.scores import pairs
-from evenflow.reference.core.checks import lookup
+from evenflow.reference.core import lookup
 from evenflow.reference.core.dispatch import definitions, replace, restore
 
 Table = Mapping[str, Callable[..., Any]]
 
 FUSED: Table = {
     name: function
-    for module in (networks, coupling, compose, spline, densities, energies, special, pairs, gradients, optim, mcmc)
+    for module in (networks, coupling, compose, spline, densities, saef, energies, special, pairs, gradients, optim, mcmc)
     for name, function in module.REPLACEMENTS.items()
 }
 BACKENDS: dict[str, Callable[[], Table]] = {

@@ -24,16 +24,15 @@
     gradients, placement    the gradient in a tree of parameters; where numbers live
     checks, dispatch        bad input gets a clear error; the one seam for faster implementations (docs/accel.md)
 """
-from evenflow.reference.core.networks import MLP, MaskedMLP
-from evenflow.reference.core.optim import SGD, Adam
+from evenflow.reference.core import MLP, SGD, Adam, MaskedMLP
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
-from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy
-from evenflow.reference.flows.densities import DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.flows.densities import Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
-from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, Latent, RandomWalk
+from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, RandomWalk
 from evenflow.reference.saef.aqf import AQF
 from evenflow.reference.saef.objectives import MMD, Energy, Likelihood, Quantile, Sliced
-from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive
+from evenflow.reference.saef.semiautoregressive import SAEF, FreeForm
 from evenflow.reference.scores import (
     crps,
     crps_normal,
@@ -53,10 +52,55 @@ from evenflow.reference.scores import (
 from evenflow.reference.work.training import Settings, train
 
 __all__ = [
-    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "MLP", "MMD", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow",
-    "DiagonalNormal", "Energy", "Flow", "FlowMC", "FlowMCEBM", "IndependentMH", "Jarzynski", "Latent", "Likelihood",
-    "MLPEnergy", "MaskedMLP", "Mixture", "MixtureEnergy", "Normal", "Quantile", "RandomWalk", "Rates", "SemiAutoregressive",
-    "Settings", "Sliced", "StandardNormal", "Uniform", "crps", "crps_normal", "dense_flow", "distance_kernel",
-    "energy_distance", "energy_score", "kernel_score", "linear_kernel", "maf", "mmd", "quantile_score", "random_directions",
-    "rbf_kernel", "realnvp", "sliced_energy_distance", "sliced_energy_score", "slicing_constant", "spline_flow", "train",
+    "AQF",
+    "EBM",
+    "FCE",
+    "HMC",
+    "ISIR",
+    "MALA",
+    "MLP",
+    "MMD",
+    "NTEBM",
+    "PCD",
+    "SAEF",
+    "SGD",
+    "ULA",
+    "Adam",
+    "CoopFlow",
+    "Energy",
+    "Flow",
+    "FlowMC",
+    "FlowMCEBM",
+    "FreeForm",
+    "IndependentMH",
+    "Jarzynski",
+    "Likelihood",
+    "MLPEnergy",
+    "MaskedMLP",
+    "Normal",
+    "Quantile",
+    "RandomWalk",
+    "Rates",
+    "Settings",
+    "Sliced",
+    "Uniform",
+    "crps",
+    "crps_normal",
+    "dense_flow",
+    "distance_kernel",
+    "energy_distance",
+    "energy_score",
+    "kernel_score",
+    "linear_kernel",
+    "maf",
+    "mmd",
+    "quantile_score",
+    "random_directions",
+    "rbf_kernel",
+    "realnvp",
+    "sliced_energy_distance",
+    "sliced_energy_score",
+    "slicing_constant",
+    "spline_flow",
+    "train",
 ]

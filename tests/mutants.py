@@ -12,11 +12,9 @@ from evenflow.reference.mcmc.flowmc import FlowMC, State, Sweep
 from evenflow.reference.mcmc.hmc import HMC, kinetic, leapfrog
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH, propose, resample
 from evenflow.reference.mcmc.langevin import MALA, drift, evaluate, log_q
-from evenflow.reference.mcmc.latent import Latent
-from evenflow.reference.mcmc.latent import State as LatentState
 from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.mcmc.metropolis import State as WalkState
-from tests.samplers import flow
+from tests.samplers import Latent, flow
 
 # -------------------------------------------------------------------------------------------------------- local kernels
 
@@ -194,50 +192,35 @@ class UntiltedFlowMC(FlowMC):
 
 # -------------------------------------------------------------------------------------------------------- latent space
 
-@dataclass(frozen=True, eq=False)
-class WrongLatent(Latent):
-    """A kernel in latent space on a wrong density there; subclasses say which."""
-    def init(self, x: Array, log_density: LogDensity) -> Any:
-        z, _ = self.flow.inverse(self.params, x)
-        return LatentState(x, self.kernel.init(z, self.pulled(log_density)))
-
-    def step(self, state: Any, noise: Tree, log_density: LogDensity) -> tuple[Any, Any]:
-        inner, info = self.kernel.step(state.inner, noise, self.pulled(log_density))
-        return LatentState(self.flow.bijection.forward(self.params["bijection"], inner.x)[0], inner), info
-
-    def pulled(self, log_density: LogDensity) -> LogDensity:
-        raise NotImplementedError
-
-
-class NoDetLatent(WrongLatent):
+class NoDetLatent(Latent):
     """log p(T(z)) without the determinant."""
     def pulled(self, log_density: LogDensity) -> LogDensity:
-        return lambda z: log_density(self.flow.bijection.forward(self.params["bijection"], z)[0])
+        return lambda z: log_density(self.flow.bijection.forward(self.params, z)[0])
 
 
-class MinusDetLatent(WrongLatent):
+class MinusDetLatent(Latent):
     """The inverse's determinant."""
     def pulled(self, log_density: LogDensity) -> LogDensity:
         def log_p_z(z: Array) -> Array:
-            x, log_det = self.flow.bijection.forward(self.params["bijection"], z)
+            x, log_det = self.flow.bijection.forward(self.params, z)
             return log_density(x) - log_det
         return log_p_z
 
 
-class BaseTwiceLatent(WrongLatent):
+class BaseTwiceLatent(Latent):
     """log rho(z) added to a density that has it already."""
     def pulled(self, log_density: LogDensity) -> LogDensity:
         def log_p_z(z: Array) -> Array:
-            x, log_det = self.flow.bijection.forward(self.params["bijection"], z)
-            return log_density(x) + log_det + self.flow.base.log_prob(self.params["base"], z)
+            x, log_det = self.flow.bijection.forward(self.params, z)
+            return log_density(x) + log_det + self.flow.base.log_prob(z)
         return log_p_z
 
 
-class TemperedTwiceLatent(WrongLatent):
+class TemperedTwiceLatent(Latent):
     """The target comes tempered, p = q^(1/2), and the temperature is applied again."""
     def pulled(self, log_density: LogDensity) -> LogDensity:
         def log_p_z(z: Array) -> Array:
-            x, log_det = self.flow.bijection.forward(self.params["bijection"], z)
+            x, log_det = self.flow.bijection.forward(self.params, z)
             return 0.5 * log_density(x) + log_det
         return log_p_z
 

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from evenflow.reference.core.trees import Array, Tree, tree_map
-from evenflow.reference.saef.semiautoregressive import SAEF, saef
+from evenflow.reference.flows.flow import Flow
+from evenflow.reference.saef.semiautoregressive import saef
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -30,14 +31,14 @@ def directional_check(f: Any, gradient: Any, tree: Tree, rng: np.random.Generato
     return float(ahead - behind) / (2 * step), float(sum(dots))
 
 
-def gaussian_saef(mean: Array, cov: Array, order: tuple[int, ...]) -> tuple[SAEF, Tree]:
+def gaussian_saef(mean: Array, cov: Array, order: tuple[int, ...]) -> tuple[Flow, Tree]:
     """The SAEF (B = d, affine maps, no hidden layer) that is exactly N(mean, cov), from the Cholesky factor along `order`.
 
     Each h_b is the pair (raw log scale, shift), which the map uses as it comes.
     """
     d, place = len(order), list(order)
     flow = saef(d, d, order, "affine", hidden=(), context_width=2)
-    assert isinstance(flow, SAEF)
+    assert isinstance(flow, Flow)
     L = np.linalg.cholesky(cov[np.ix_(place, place)])
     W, b = np.zeros((d, d, 2)), np.zeros((d, 2))
     for k, i in enumerate(place):

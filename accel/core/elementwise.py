@@ -13,7 +13,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels import layers
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 ACTIVATIONS = ("tanh", "relu", "leaky_relu", "softplus", "silu", "elu")
 BY_INPUT = ("softplus", "silu", "elu")  # whose slope is told from a; that of the others from h

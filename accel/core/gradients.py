@@ -14,8 +14,8 @@ from autograd.tracer import isbox, new_box, trace_stack
 from evenflow.accel.backends import module_of
 from evenflow.accel.buffers import joined, packed, plain_leaves, rebuilt, unpacked
 from evenflow.accel.fused import add_nothing
+from evenflow.reference.core import Array, Tree
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array, Tree
 
 
 def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree]:

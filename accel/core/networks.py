@@ -22,9 +22,8 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.buffers import stacked
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.fused import fused
-from evenflow.reference.core.checks import check_context, check_shape
-from evenflow.reference.core.networks import MLP, MaskedMLP, made_masks
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import MLP, Array, MaskedMLP, Tree, check_context, check_shape
+from evenflow.reference.core.networks import made_masks
 
 ROWS = 1024  # rows at a time on the host
 

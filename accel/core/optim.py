@@ -11,9 +11,9 @@ import numpy as np
 from evenflow.accel.backends import on_device
 from evenflow.accel.buffers import flat, joined, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import layers
+from evenflow.reference.core import Adam, Array, Tree, tree_map
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.optim import Adam, like_leaf
-from evenflow.reference.core.trees import Array, Tree, tree_map
+from evenflow.reference.core.optim import like_leaf
 
 PIECE = 2**14  # numbers
 

@@ -12,7 +12,7 @@ import numpy as np
 from evenflow.accel.backends import on_device
 from evenflow.accel.devices import to_host
 from evenflow.accel.kernels import normal, uniform
-from evenflow.reference.core.trees import Array, Tree, tree_map
+from evenflow.reference.core import Array, Tree, tree_map
 
 Shape = int | tuple[int, ...]
 

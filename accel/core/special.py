@@ -11,9 +11,8 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels import layers
-from evenflow.reference.core.checks import value
+from evenflow.reference.core import Array, value
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array
 
 # Coefficients of P and Q of the three ranges, the highest power first; Q ends in 1.
 CENTRE = (

@@ -12,9 +12,9 @@ from evenflow.accel.core.networks import ROWS, arrays
 from evenflow.accel.flows import coupling
 from evenflow.accel.flows.coupling import Layer, layer_of
 from evenflow.accel.fused import fused
+from evenflow.reference.core import Array, Tree
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.flows import Bijection, Chain, Coupling
+from evenflow.reference.flows import Chain, Coupling
 from evenflow.reference.flows.contract import check_input
 
 
@@ -95,14 +95,7 @@ def chain_inverse(chain: Chain, params: Tree, x: Array, context: Array | None = 
     return done or definitions["flows.compose.Chain.inverse"](chain, params, x, context)  # type: ignore[return-value]
 
 
-def draws_of(T: Bijection, params: Tree, z: Array, h: Array) -> Array:
-    """saef.semiautoregressive.draws_of: the context h (rows, c) is shared by the m draws z (m, rows, k)."""
-    done = through(T, params, z.reshape(-1, z.shape[2]), h, False) if type(T) is Chain and T.context_dim else None
-    return definitions["saef.semiautoregressive.draws_of"](T, params, z, h) if done is None else done[0].reshape(z.shape)
-
-
 REPLACEMENTS = {
     "flows.compose.Chain.forward": chain_forward,
     "flows.compose.Chain.inverse": chain_inverse,
-    "saef.semiautoregressive.draws_of": draws_of,
 }

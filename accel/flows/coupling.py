@@ -14,9 +14,8 @@ from evenflow.accel.core import elementwise as e
 from evenflow.accel.core.networks import Layers, arrays, back_through, through
 from evenflow.accel.flows.transformers import Affine, Spline
 from evenflow.accel.fused import fused
-from evenflow.reference.core.checks import check_shape
+from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.flows import AffineTransformer, Coupling, SplineTransformer
 from evenflow.reference.flows.contract import check_input
 

@@ -1,31 +1,36 @@
-r"""The standard normal's log density, one operation: $\ell = -\tfrac12 |z|^2 - \tfrac d2 \log 2\pi$, $\bar z = -\bar\ell z$."""
+r"""The normal's log density in one: $\ell = -\tfrac12 |x / s|^2 - d \log s\sqrt{2\pi}$, $\bar x = -\bar\ell x / s^2$."""
+import math
 from typing import Any
 
 from evenflow.accel.backends import on_device
 from evenflow.accel.fused import fused
 from evenflow.accel.kernels import layers
-from evenflow.reference.core.checks import check_shape
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.flows.densities import LOG_2PI, StandardNormal
+from evenflow.reference.core import Array, check_shape
+from evenflow.reference.core.dispatch import definitions
+from evenflow.reference.flows.densities import LOG_2PI, Normal
 
 
-def forward(z: Array) -> tuple[tuple[Array], Array]:
+def forward(s: float, z: Array) -> tuple[tuple[Array], Any]:
+    w, d = z if s == 1 else z / s, z.shape[1]
     if on_device(z):
-        return (layers.normal_log_prob(z),), z
-    return (-0.5 * (z * z).sum(axis=1) - 0.5 * z.shape[1] * LOG_2PI,), z
+        return (layers.normal_log_prob(w) - d * math.log(s),), (s, z)
+    return (-0.5 * (w * w).sum(axis=1) - d * (0.5 * LOG_2PI + math.log(s)),), (s, z)
 
 
-def backward(z: Array, wanted: tuple[int, ...], g: Array) -> list[Array]:
-    return [-g[:, None] * z]
+def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
+    s, z = saved
+    return [-g[:, None] * (z if s == 1 else z / s**2)]
 
 
 normal = fused(forward, backward)
 
 
-def log_prob(density: StandardNormal, params: Tree, z: Array) -> Array:
-    """flows.densities.StandardNormal.log_prob."""
-    check_shape("z", z, "n", density.d)
-    return normal(z)[0]
+def log_prob(density: Normal, x: Array) -> Array:
+    """flows.densities.Normal.log_prob."""
+    if type(density) is not Normal:
+        return definitions["flows.densities.Normal.log_prob"](density, x)
+    check_shape("x", x, "n", density.d)
+    return normal(float(density.sd), x)[0]
 
 
-REPLACEMENTS: dict[str, Any] = {"flows.densities.StandardNormal.log_prob": log_prob}
+REPLACEMENTS: dict[str, Any] = {"flows.densities.Normal.log_prob": log_prob}

@@ -21,7 +21,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.fused import fused
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 from evenflow.reference.flows.spline import MIN_BIN, check_knots
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 from evenflow.accel.backends import module_of
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.flows.spline import inverse, inverse_back, knots, knots_back, spline, spline_back
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 from evenflow.reference.flows.spline import SLOPE_LIMIT
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.loading import NULL, blocks, function
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 from evenflow.reference.flows.densities import LOG_2PI
 
 THREADS = 256

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}

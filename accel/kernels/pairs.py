@@ -14,8 +14,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.loading import NULL, attribute, blocks, function, pointer
-from evenflow.reference.core.checks import check_shape
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_shape
 
 DIRECT = 32      # up to so many dimensions a point stays in registers (energy.cu), beyond it comes in slices (energy_tiled.cu)
 WAVES = 2        # blocks for each multiprocessor, where there are partners enough to split

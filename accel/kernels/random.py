@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.kernels.loading import blocks, function
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 THREADS = 256
 

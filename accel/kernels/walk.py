@@ -9,8 +9,7 @@ import numpy as np
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.loading import PLAIN_SHARED, attribute, blocks, function, pointer
 from evenflow.accel.kernels.random import check_place
-from evenflow.reference.core.checks import check_count, check_shape, lookup
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count, check_shape, lookup
 from evenflow.reference.flows.densities import LOG_2PI
 
 ACTIVATIONS = {"tanh": 0, "relu": 1, "leaky_relu": 2, "softplus": 3}  # the numbers of perceptron.cuh

@@ -7,7 +7,7 @@ an observation has one cotangent, so the gradients are kept and only scaled on t
 """
 from evenflow.accel.backends import module_of
 from evenflow.accel.scores.sweep import Radial, profile, slices
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 BLOCK = 2**17  # numbers of x that are worked on at a time, so that they stay in the cache
 

@@ -16,8 +16,8 @@ from evenflow.accel.fused import fused
 from evenflow.accel.scores import each as each
 from evenflow.accel.scores.sorting import sorted_sums, sorted_within
 from evenflow.accel.scores.sweep import Radial, sweep
+from evenflow.reference.core import Array
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.core.trees import Array
 from evenflow.reference.scores.energy import Distance, distance
 from evenflow.reference.scores.kernels import RBF, DistanceKernel, Linear
 from evenflow.reference.scores.pairs import PairFunction

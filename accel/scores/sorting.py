@@ -15,7 +15,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.fused import fused
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 BLOCK = 2**16  # numbers that are sorted at a time on the host
 

@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 
 from evenflow.accel.backends import module_of
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 from evenflow.reference.scores.energy import EPS, Distance
 from evenflow.reference.scores.kernels import RBF
 

@@ -9,7 +9,7 @@ from evenflow.experiments import EXPERIMENTS, add_rows
 from evenflow.reference.app import console, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import reporting
-from evenflow.reference.core.checks import lookup
+from evenflow.reference.core import lookup
 from evenflow.reference.work.threads import single_blas_thread
 
 

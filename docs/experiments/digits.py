@@ -22,17 +22,18 @@ import numpy as np
 
 from evenflow import accel
 from evenflow.reference.app.pictures import digit_grid, loss_picture, posterior_picture
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 from evenflow.reference.scores import energy_score
 from evenflow.reference.work.data import Dataset, load
-from evenflow.reference.work.evaluation import DRAWS, FIELDS, compare, evaluate, footing
+from evenflow.reference.work.evaluation import DRAWS, OF_FLOWS, OF_SAMPLES, compare, evaluate, footing
 from evenflow.reference.work.files import write_aside
-from evenflow.reference.work.models import Config
+from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.training import Progress
 
 RUNS = ((1, "energy"), (4, "energy"), (16, "energy"), (16, "likelihood"))
 STEPS = 800
+FIELDS = (*OF_SAMPLES, *OF_FLOWS)
 
 OnStep = Callable[[str, Progress], None]  # the run's name, how far it is
 
@@ -49,7 +50,7 @@ def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[dict[st
     curves: dict[str, list[dict[str, Any]]] = {}
     for blocks, objective in RUNS:
         name = f"B = {blocks}, {objective}"
-        config = Config("saef", objective, blocks=blocks, class_conditional=True, steps=STEPS, seed=seed)
+        config = Config("saef", objective=objective, blocks=blocks, class_conditional=True, steps=STEPS, seed=seed)
         curves[name] = []
 
         def watch(progress: Progress, name: str = name) -> None:

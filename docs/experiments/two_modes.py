@@ -33,21 +33,19 @@ from evenflow import accel
 from evenflow.experiments import two_modes_pictures as draw
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.two_modes_pictures import NAMES
-from evenflow.reference.core.checks import check_count, lookup
+from evenflow.reference.core import Array, check_count, fetched, lookup, placed
 from evenflow.reference.core.optim import constant, linear_decay
-from evenflow.reference.core.placement import fetched, placed
-from evenflow.reference.core.trees import Array
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
 from evenflow.reference.ebm.energies import MLPEnergy
 from evenflow.reference.ebm.normalizer import LogZ, annealed, grid, importance, lattice
-from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
+from evenflow.reference.mcmc import ISIR, MALA, ULA
 from evenflow.reference.mcmc.chains import run as run_chains
 from evenflow.reference.mcmc.contract import LogDensity
-from evenflow.reference.mcmc.langevin import MALA, ULA
 from evenflow.reference.mcmc.zones import mode_rhat, switch_rate
 from evenflow.reference.targets.mixtures import two_modes
-from evenflow.reference.work.ebm_loop import train_ebm
+from evenflow.reference.work.ebm_training import train_ebm
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.folders import Log, read_log
 from evenflow.reference.work.training import Progress, Settings, TrainingStopped
@@ -63,11 +61,13 @@ EVERY = 64                            # steps between two looks at the weight
 CHAINS, SWEEPS = 64, 200              # that tell whether the trained sampler mixes
 DRAWS = 20_000                        # of the flow, for log Z
 PARTICLES, TEMPERATURES = 2_000, 200  # of the annealing, for log Z without a flow
+LOCAL, FAR = MALA(STEP_SIZE), partial(ISIR, N=N)
+MOVES: dict[str, Any] = {"flowmc": ((LOCAL, 4), (FAR, 2), (LOCAL, 4)), "flowmc-local": ((LOCAL, 10),)}
 MODELS: dict[str, Any] = {
-    name: FlowMCEBM(MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0), moves, N, STEP_SIZE, BATCH, BUFFER)
-    for name, moves in (("flowmc", (("local", 4), ("global", 2), ("local", 4))), ("flowmc-local", (("local", 10),)))
+    name: FlowMCEBM(MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0), moves, BATCH, BUFFER)
+    for name, moves in MOVES.items()
 }
-MODELS["pcd"] = PCD(MLPEnergy(2), StandardNormal(2), 10, STEP_SIZE, BATCH, BUFFER)
+MODELS["pcd"] = PCD(MLPEnergy(2), Normal(2), 10, STEP_SIZE, BATCH, BUFFER)
 ALGORITHMS = tuple(MODELS)
 BETWEEN = {"flowmc": "4 MALA, 2 i-SIR, 4 MALA", "flowmc-local": "10 MALA", "pcd": "10 ULA"}  # two states of a chain
 PICTURES = ("densities.png", "chains.png", "conditional.png", "weights.png")
@@ -207,7 +207,7 @@ def sampler(model: Any, state: Any) -> tuple[Any, int]:
     """The kernel that the model was trained with, and how many of its steps one training step makes."""
     if isinstance(model, PCD):
         return ULA(STEP_SIZE), model.steps
-    return model.kernel(state.flow, STEP_SIZE), 1
+    return model.kernel(state.flow, model.step_sizes), 1
 
 
 def log_z(model: Any, state: Any, log_density: LogDensity, rng: np.random.Generator) -> LogZ:
@@ -215,11 +215,11 @@ def log_z(model: Any, state: Any, log_density: LogDensity, rng: np.random.Genera
     if not isinstance(model, PCD):
         x, log_lambda = model.flow.sample_and_log_prob(state.flow, placed(model.flow.noise(rng, DRAWS), np.float32))
         return importance(fetched(log_density(x)), fetched(log_lambda))
-    base = StandardNormal(2)
+    base = Normal(2)
     kernel, x = MALA(STEP_SIZE), placed(base.noise(rng, PARTICLES), np.float32)
     noise = [placed(kernel.noise(rng, PARTICLES, 2), np.float32) for _ in range(TEMPERATURES - 1)]
     b = np.linspace(0, 1, TEMPERATURES + 1).tolist()
-    return annealed(log_density, lambda x: base.log_prob({}, x), x, b, kernel, noise)[0]
+    return annealed(log_density, lambda x: base.log_prob(x), x, b, kernel, noise)[0]
 
 
 def mean_late(lines: list[dict[str, Any]], field: str) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 
 NAMES = {
     "truth": "truth", "flowmc": "flowMC-EBM", "flow": "its companion flow", "flowmc-local": "without global moves",

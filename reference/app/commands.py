@@ -12,18 +12,14 @@ import typer
 from evenflow.reference.app import console, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import reporting
-from evenflow.reference.core.checks import unknown
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, unknown
 from evenflow.reference.work import runs
-from evenflow.reference.work.data import Dataset, load
-from evenflow.reference.work.ebm_models import EBMConfig
-from evenflow.reference.work.ebm_runs import TrainedEBM, train_ebm_on
+from evenflow.reference.work.data import load
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.folders import LOG, read_log
-from evenflow.reference.work.models import Config
+from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.threads import single_blas_thread
-from evenflow.reference.work.training import Progress
 
 app = typer.Typer(
     name="evenflow", no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -53,21 +49,13 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 
 
 @app.command(epilog=EXAMPLES)
+@o.with_choices
 def train(
-    family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False, blocks: o.Blocks = None,
-    block_map: o.BlockMap = None, context_hidden: o.ContextHidden = None, context_width: o.ContextWidth = None,
-    transformer: o.Transformer = None, layers: o.Layers = None, hidden: o.Hidden = None,
-    class_conditional: o.ClassConditional = None, objective: o.Objective = None, beta: o.Beta = None, draws: o.Draws = None,
-    steps: o.Steps = None, batch: o.Batch = None, learning_rate: o.LearningRate = None, schedule: o.Schedule = None,
-    clip: o.Clip = None, average_decay: o.AverageDecay = None, dtype: o.Dtype = None, seed: o.TrainSeed = None,
-    algorithm: o.Algorithm = None, buffer: o.Buffer = None, flow_learning_rate: o.FlowLearningRate = None,
-    local_steps: o.LocalSteps = None, global_steps: o.GlobalSteps = None, N: o.Slots = None, step_size: o.StepSize = None,
-    pretrain_steps: o.PretrainSteps = None, as_json: o.JSON = False,
+    family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False, as_json: o.JSON = False, **given: Any
 ) -> None:
     """Train a model and keep the run in a folder."""
-    given = {name: value for name, value in locals().items() if name in o.CHOICES and value is not None}
     with reporting(as_json):
-        config, source = o.choose(family, given, data, out, resume)
+        config, source = o.choose(family, {k: v for k, v in given.items() if v is not None}, data, out, resume)
         out = out or o.usual_folder(config, source)
         with reporting(as_json, f"interrupted; go on with: evenflow train {family} --out {out} --resume"):
             summary = train_and_draw(config, source, out, resume)
@@ -77,33 +65,21 @@ def train(
             print(f"Written to {out}: config.json, checkpoint.npz, log.jsonl, loss.png, samples.png")
 
 
-def train_and_draw(config: Config | EBMConfig, source: str, out: Path, resume: bool) -> dict[str, Any]:
+def train_and_draw(config: Config, source: str, out: Path, resume: bool) -> dict[str, Any]:
     pictures.new_figure(1, 1)
-    dataset = load(source)
+    dataset, ebm = load(source), config.family == "ebm"
+    name = f"ebm, {config.algorithm}" if ebm else config.family
     with single_blas_thread():
-        trained = train_with_bars(config, dataset, out, resume)
+        with console.bars() as bars:
+            trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress))
         lines = read_log(out / LOG)
-        if isinstance(trained, TrainedEBM):
-            pictures.loss_picture(out / "loss.png", *ebm_curves(lines))
-        else:
-            pictures.loss_picture(out / "loss.png", {config.family: lines}, {config.family: trained.config.objective})
+        curves = energy_curves(lines) if ebm else ({name: lines}, {name: config.objective})
+        pictures.loss_picture(out / "loss.png", *curves)
         draw_samples(trained, dataset.train, out / "samples.png")
     return {"out": str(out), **{name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}}
 
 
-def train_with_bars(config: Config | EBMConfig, dataset: Dataset, out: Path, resume: bool) -> Trained | TrainedEBM:
-    with console.bars() as bars:
-        def show(progress: Progress) -> None:
-            bars(name, progress)
-
-        if isinstance(config, EBMConfig):
-            name = f"ebm, {config.algorithm}"
-            return train_ebm_on(config, dataset, out, resume, show)
-        name = config.family
-        return runs.train_on(config, dataset, out, resume, show)
-
-
-def ebm_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
     """What loss_picture takes: the contrast, and beside it the likelihood of held-out data where the run could tell it."""
     curves = {"contrast": [{**line, "held_out": None} for line in lines]}
     judged = [line for line in lines if "loss" in (line["held_out"] or {})]
@@ -112,13 +88,12 @@ def ebm_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, An
     return curves, {"contrast": "mean E(data) - mean E(samples)", "held out": "nats: - log p of held-out data"}
 
 
-def draw_samples(trained: Trained | TrainedEBM, data: Array, path: Path) -> None:
+def draw_samples(trained: Trained, data: Array, path: Path) -> None:
     """Digits as images, planes as points, all else as histograms of the columns; the data beside."""
     rng = np.random.default_rng(trained.config.seed)
     if trained.data == "digits":
-        by_label = isinstance(trained, Trained) and trained.config.class_conditional
-        labels = {"labels": np.tile(np.arange(10), 6)} if by_label else {}
-        pictures.digit_grid(path, {"data": data[:60], "samples": trained.sample(60, rng, **labels)})
+        labels = np.tile(np.arange(10), 6) if trained.class_shares else None
+        pictures.digit_grid(path, {"data": data[:60], "samples": trained.sample(60, rng, labels)})
         return
     sets = {"data": data[:SHOWN], "samples": trained.sample(SHOWN, rng)}
     if trained.d == 2:
@@ -134,26 +109,27 @@ def sample(run: o.Run, n: o.Count = 100, out: o.SampleOut = None, label: o.Label
         if out is not None and out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
         trained, rng = runs.load_run(run), np.random.default_rng(seed)
+        labels = labels_for(trained, label, n)
         with single_blas_thread():
-            if isinstance(trained, TrainedEBM):
-                if label is not None:
-                    raise ValueError("--label means nothing for an energy-based model")
+            if trained.can("log_z"):
                 x, walked = trained.sample_and_walk(n, rng)
                 console.say(f"flowMC took {walked.acceptance_local:.0%} of the local, {walked.acceptance_global:.0%} of the "
                             "global moves")
             else:
-                x = trained.sample(n, rng, labels_for(trained, label, n))
+                x = trained.sample(n, rng, labels)
         write_samples(trained, x, out)
 
 
 def labels_for(trained: Trained, label: int | None, n: int) -> Array | None:
     seen = [k for k, share in enumerate(trained.class_shares) if share]
-    if label is not None and seen and label not in seen:
+    if label is not None and not seen:
+        raise ValueError("--label means nothing for a model that is not class-conditional")
+    if label is not None and label not in seen:
         raise ValueError(f"--label must be one of those in the data, {', '.join(map(str, seen))}, got {label}")
     return None if label is None else np.full(n, label)
 
 
-def write_samples(trained: Trained | TrainedEBM, x: Array, out: Path | None) -> None:
+def write_samples(trained: Trained, x: Array, out: Path | None) -> None:
     ending = ".csv" if out is None else out.suffix.lower()
     if ending == ".csv":
         text = io.StringIO(newline="")
@@ -182,19 +158,19 @@ def write_samples(trained: Trained | TrainedEBM, x: Array, out: Path | None) -> 
 def evaluate(run: o.Run, data: o.OtherData = None, seed: o.Seed = 0, as_json: o.JSON = False) -> None:
     """Judge a trained model on held-out data.
 
-    Flows: energy score, D-loss, Frechet distance, likelihood, speed. Energy-based models: log Z with its effective sample size,
-    likelihood, the weights of the modes, acceptances, R-hat.
+    All: energy score, D-loss, Frechet distance. Flows: likelihood, speed. Energy-based models: log Z with its effective sample
+    size, likelihood, the weights of the modes, acceptances, R-hat.
     """
     with reporting(as_json):
-        from evenflow.reference.work.ebm_evaluation import evaluate_ebm, warnings
+        from evenflow.reference.work.energy_evaluation import warnings
         from evenflow.reference.work.evaluation import evaluate as judge
         trained = runs.load_run(run)
         dataset = load(data or trained.data)
         with single_blas_thread():
-            row = evaluate_ebm(trained, dataset, seed) if isinstance(trained, TrainedEBM) else judge(trained, dataset, seed)
+            row = judge(trained, dataset, seed)
         if as_json:
             console.print_json({"run": str(run), **row})
-        elif isinstance(trained, TrainedEBM):
+        elif trained.can("log_z"):
             console.print_fields(row, f"{run}: ebm, {trained.config.algorithm}")
             for line in warnings(row):
                 console.say(line)

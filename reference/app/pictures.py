@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_shape
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_shape
 from evenflow.reference.work.files import write_aside
 
 PathLike = str | os.PathLike[str]

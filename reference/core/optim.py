@@ -98,12 +98,6 @@ def cosine_decay(rate: float, steps: int) -> Schedule:
     return lambda step: rate * (1 + math.cos(math.pi * min(step, steps) / steps)) / 2
 
 
-def warmup(schedule: Schedule, steps: int) -> Schedule:
-    """The schedule times 1/steps, 2/steps, ..., 1 over its first steps. Its own clock runs meanwhile."""
-    check_count("steps", steps)
-    return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
-
-
 SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
     "constant": lambda rate, steps: constant(rate),
     "linear": linear_decay,

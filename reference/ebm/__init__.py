@@ -14,10 +14,10 @@
 from evenflow.reference.ebm.contract import Rates
 from evenflow.reference.ebm.contrastive import FCE
 from evenflow.reference.ebm.coopflow import CoopFlow
-from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
 from evenflow.reference.ebm.flowmc import FlowMCEBM
 from evenflow.reference.ebm.jarzynski import Jarzynski
 from evenflow.reference.ebm.neural_transport import NTEBM
 from evenflow.reference.ebm.pcd import PCD
 
-__all__ = ["EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy", "MixtureEnergy", "Rates"]
+__all__ = ["EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy", "Rates"]

@@ -8,14 +8,14 @@ A frozen dataclass of choices with
     log_density(state, x) -> (n,)                              log p(x) + log Z of the model so far
 
 positives (n, d) are a batch of data; info is a dict of floats. The files beside this one hold one algorithm each and are meant
-to be laid side by side: they share the gradient of the likelihood (`energies.contrast`), the kernels, and `updates.py`.
+to be laid side by side: `step` has one order in all of them, and the numbers in its margin are those of the list at the top of
+the file. They share the gradient of the likelihood (`energies.contrast`), the kernels, and `updates.py`.
 """
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_count
 
 Info: TypeAlias = dict[str, float]  # "contrast": mean E(data) - mean E(samples); "gradient_norm": of the energy's; and its own
 
@@ -27,6 +27,7 @@ class Rates(NamedTuple):
 
 
 class Algorithm(Protocol):
+    def init(self, rng: np.random.Generator, *flow_params: Tree) -> Any: ...
     def noise(self, rng: np.random.Generator) -> Tree: ...
     def step(self, state: Any, positives: Array, noise: Tree, rates: Rates) -> tuple[Any, Info]: ...
     def log_density(self, state: Any, x: Array) -> Array: ...
@@ -38,3 +39,10 @@ def check_buffer(batch: int, buffer: int) -> None:
     check_count("buffer", buffer)
     if buffer < batch:
         raise ValueError(f"buffer must hold at least a batch of chains, got buffer {buffer} and batch {batch}")
+
+
+def check_dimensions(**parts: Any) -> None:
+    """Raise ValueError unless all parts have one d."""
+    if len({part.d for part in parts.values()}) > 1:
+        names = " and ".join(parts)
+        raise ValueError(f"{names} must agree in d, got {' and '.join(str(part.d) for part in parts.values())}")

@@ -21,13 +21,11 @@ from typing import NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.optim import Adam
-from evenflow.reference.core.trees import Array, Tree, as_arrays
-from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.core import Adam, Array, Tree, as_arrays, check_count
+from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy, check_points
 from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
-from evenflow.reference.flows.flow import Flow
+from evenflow.reference.flows import Density, Flow
 
 
 class State(NamedTuple):
@@ -40,19 +38,20 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class FCE:
+    """tilt: of the energy, None as in the paper."""
     energy: Energy
     flow: Flow
     batch: int = 64  # samples of the flow
     optimiser: Adam = Adam()
+    tilt: Density | None = None
 
     def __post_init__(self) -> None:
         check_count("batch", self.batch)
-        if self.energy.d != self.flow.d:
-            raise ValueError(f"energy and flow must agree in d, got {self.energy.d} and {self.flow.d}")
+        check_dimensions(energy=self.energy, flow=self.flow)
 
     @property
     def ebm(self) -> EBM:
-        return EBM(self.energy)
+        return EBM(self.energy, self.tilt)
 
     def init(self, rng: onp.random.Generator, flow_params: Tree | None = None) -> State:
         """flow_params: of a flow trained beforehand, if there is one."""
@@ -67,7 +66,7 @@ class FCE:
         """positives (n, d): the x+ of the list above."""
         check_points("positives", positives, self.energy.d)
         model = {"energy": state.energy, "c": state.c}
-        negatives, at_negatives = self.flow.sample_and_log_prob(state.flow, noise["flow"])
+        negatives, at_negatives = self.flow.sample_and_log_prob(state.flow, noise["flow"])       # 1
         at_positives = self.flow.log_prob(state.flow, positives)
 
         def loss(model: Tree) -> Array:
@@ -77,17 +76,16 @@ class FCE:
             x, log_lambda = self.flow.sample_and_log_prob(alpha, noise["flow"])
             return V(self.log_p(model, positives) - self.flow.log_prob(alpha, positives), self.log_p(model, x) - log_lambda)
 
-        value, gradient = finite_value_and_gradient("the energy's loss", loss, model)
-        after, energy_optimiser, norm = descend(self.optimiser, model, gradient, state.energy_optimiser, rates.energy)
-        flow_value, gradient = finite_value_and_gradient("the flow's loss", flow_loss, state.flow)
-        flow, flow_optimiser, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
-
+        value, gradient = finite_value_and_gradient("the energy's loss", loss, model)            # 2
+        after, memory, norm = descend(self.optimiser, model, gradient, state.energy_optimiser, rates.energy)
+        flow_value, gradient = finite_value_and_gradient("the flow's loss", flow_loss, state.flow)  # 3
+        flow, flow_memory, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
         mean_log_p = [float(np.sum(self.log_p(model, x))) / len(x) for x in (positives, negatives)]
         info = {
             "contrast": mean_log_p[1] - mean_log_p[0], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,
             "log_z": float(after["c"]),
         }
-        return State(after["energy"], as_arrays(after["c"]), flow, energy_optimiser, flow_optimiser), info
+        return State(after["energy"], as_arrays(after["c"]), flow, memory, flow_memory), info
 
     def log_p(self, model: Tree, x: Array) -> Array:
         """-E - c: normalised once trained."""

@@ -1,6 +1,6 @@
 r"""CoopFlow: the flow proposes, short Langevin runs revise, both learn (Xie et al. 2022).
 
-One training step, for an energy E without a tilt and a flow $\lambda$ that was trained on the data beforehand (pretraining.py):
+One training step, for an energy E (in the paper without a tilt) and a flow $\lambda$ that was trained on the data beforehand:
 
     1.  x+ from the data
     2.  x0 ~ lambda;  x- = x0 after K steps of  x <- x - eta grad E(x):  no noise, no Metropolis
@@ -19,13 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_positive
-from evenflow.reference.core.optim import Adam
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.ebm.contract import Info, Rates
-from evenflow.reference.ebm.energies import EBM, Energy, contrast
-from evenflow.reference.ebm.updates import check_alive, descend, forward_divergence
-from evenflow.reference.flows.flow import Flow
+from evenflow.reference.core import Adam, Array, Tree, check_count, check_positive
+from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
+from evenflow.reference.ebm.energies import EBM, Energy
+from evenflow.reference.ebm.updates import check_alive, energy_step, flow_step
+from evenflow.reference.flows import Density, Flow
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.mcmc.langevin import drift, evaluate
 
@@ -39,48 +37,41 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class CoopFlow:
-    """steps: K; step_size: eta."""
+    """steps: K; step_size: eta; tilt: of the energy, None as in the paper."""
     energy: Energy
     flow: Flow
     steps: int = 30
     step_size: float = 5e-4
     batch: int = 64  # samples of the flow
     optimiser: Adam = Adam()
+    tilt: Density | None = None
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_positive("step_size", self.step_size)
         check_count("batch", self.batch)
-        if self.energy.d != self.flow.d:
-            raise ValueError(f"energy and flow must agree in d, got {self.energy.d} and {self.flow.d}")
+        check_dimensions(energy=self.energy, flow=self.flow)
 
     @property
     def ebm(self) -> EBM:
-        return EBM(self.energy)
+        return EBM(self.energy, self.tilt)
 
     def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""
-        energy = self.energy.init(rng)
-        return State(energy, flow_params, self.optimiser.init(energy), self.optimiser.init(flow_params))
+        energy, memory = self.energy.init(rng), self.optimiser.init
+        return State(energy, flow_params, memory(energy), memory(flow_params))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         return {"flow": self.flow.noise(rng, self.batch)}
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above. rates.flow = 0 leaves the flow alone."""
-        proposed = self.flow.sample(state.flow, noise["flow"])
-        negatives = revised(proposed, self.steps, self.step_size, partial(self.ebm.log_density, state.energy))
-
-        difference, gradient = contrast(self.energy, state.energy, positives, negatives)
-        energy, energy_optimiser, norm = descend(
-            self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy
-        )
-        flow_loss, gradient = forward_divergence(self.flow, state.flow, negatives)
-        flow, flow_optimiser, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
-
+        proposed, log_p = self.flow.sample(state.flow, noise["flow"]), partial(self.ebm.log_density, state.energy)
+        negatives = revised(proposed, self.steps, self.step_size, log_p)                         # 2
+        theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 3
+        alpha, told = flow_step(self, state, negatives, rates.flow)                              # 4
         revision = float(np.sqrt(np.mean(np.sum((negatives - proposed) ** 2, axis=1))))
-        info = {"contrast": difference, "gradient_norm": norm, "flow_loss": flow_loss, "revision": revision}
-        return State(energy, flow, energy_optimiser, flow_optimiser), info
+        return state._replace(**theta, **alpha), {**info, **told, "revision": revision}
 
     def log_density(self, state: State, x: Array) -> Array:
         return self.ebm.log_density(state.energy, x)

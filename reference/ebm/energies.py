@@ -20,13 +20,18 @@ import autograd.numpy as np
 import numpy as onp
 from autograd import make_vjp
 
-from evenflow.reference.core.checks import check_count, check_finite, check_shape
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.gradients import value_and_gradient
-from evenflow.reference.core.networks import MLP
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.trees import Array, Tree, size
-from evenflow.reference.flows.densities import Density, Mixture
+from evenflow.reference.core import (
+    MLP,
+    Array,
+    Tree,
+    beside,
+    check_count,
+    check_finite,
+    check_shape,
+    replaceable,
+    value_and_gradient,
+)
+from evenflow.reference.flows.densities import Density
 
 
 class Energy(Protocol):
@@ -58,55 +63,14 @@ class MLPEnergy:
 
 
 @dataclass(frozen=True)
-class MixtureEnergy:
-    """E = -log of a mixture of normals, less log_z: its density, samples and constant, log Z = log_z, are known. For tests."""
-    mixture: Mixture
-    log_z: float = 0.0
-
-    @property
-    def d(self) -> int:
-        return self.mixture.d
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.mixture.init(rng)
-
-    def __call__(self, params: Tree, x: Array) -> Array:
-        """x (n, d) -> (n,)."""
-        return -self.mixture.log_prob(params, x) - self.log_z
-
-
-@dataclass(frozen=True)
-class Tilted:
-    """The energy E - log rho: a tilt for algorithms that know of none. The density has no parameters of its own."""
-    energy: Energy
-    tilt: Density
-
-    def __post_init__(self) -> None:
-        EBM(self.energy, self.tilt)  # says whether they fit
-
-    @property
-    def d(self) -> int:
-        return self.energy.d
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.energy.init(rng)
-
-    def __call__(self, params: Tree, x: Array) -> Array:
-        """x (n, d) -> (n,)."""
-        return self.energy(params, x) - self.tilt.log_prob({}, x)
-
-
-@dataclass(frozen=True)
 class EBM:
-    """An energy with the density that tilts it (which has no parameters of its own), or None."""
+    """An energy with the density that tilts it, or None."""
     energy: Energy
     tilt: Density | None = None
 
     def __post_init__(self) -> None:
         if self.tilt is not None and self.tilt.d != self.energy.d:
             raise ValueError(f"energy and tilt must agree in d, got {self.energy.d} and {self.tilt.d}")
-        if self.tilt is not None and size(self.tilt.init(onp.random.default_rng(0))):
-            raise ValueError(f"tilt must have no parameters of its own, got {self.tilt}")
 
     @property
     def d(self) -> int:
@@ -118,7 +82,7 @@ class EBM:
     @replaceable
     def log_density(self, params: Tree, x: Array) -> Array:
         r"""$-E(x) + \log\rho(x)$: log p(x) + log Z.  x (n, d) -> (n,)."""
-        return -self.energy(params, x) + (0.0 if self.tilt is None else self.tilt.log_prob({}, x))
+        return -self.energy(params, x) + (0.0 if self.tilt is None else self.tilt.log_prob(x))
 
 
 def energy_and_gradient(energy: Energy, params: Tree, x: Array) -> tuple[Array, Array]:

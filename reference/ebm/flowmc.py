@@ -11,26 +11,22 @@ One training step, for an energy E tilted by the flow's base density $\rho$ and 
 with Adam in the place of plain steps; the paper does not name its optimiser. The chains start from the flow. At the start
 E = 0 and the flow is its base: p, $\rho$ and $\lambda$ are one density, and every global move is as good as any other.
 """
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, lookup
-from evenflow.reference.core.optim import Adam
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.ebm.contract import Info, Rates, check_buffer
-from evenflow.reference.ebm.energies import EBM, Energy, contrast
-from evenflow.reference.ebm.updates import descend, forward_divergence, started
-from evenflow.reference.flows.flow import Flow
-from evenflow.reference.mcmc.adaptation import adapted
-from evenflow.reference.mcmc.contract import Kernel
-from evenflow.reference.mcmc.flowmc import FlowMC
-from evenflow.reference.mcmc.independence import ISIR
-from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.core import Adam, Array, Tree, check_count
+from evenflow.reference.ebm.contract import Info, Rates, check_buffer, check_dimensions
+from evenflow.reference.ebm.energies import EBM, Energy
+from evenflow.reference.ebm.updates import energy_step, flow_step, started, written
+from evenflow.reference.flows import Flow
+from evenflow.reference.mcmc import ISIR, MALA, FlowMC, Kernel
+from evenflow.reference.mcmc.adaptation import Adaptable, adapted
 
-LOCAL, GLOBAL = "local", "global"
+Global: TypeAlias = Callable[[Flow, Tree], Kernel]  # a kernel that waits for the flow and its parameters
 
 
 class State(NamedTuple):
@@ -39,18 +35,17 @@ class State(NamedTuple):
     energy_optimiser: Tree
     flow_optimiser: Tree
     chains: Array     # (buffer, d), persistent
-    step_size: Array  # of MALA
+    step_size: Array  # of each different local kernel
 
 
 @dataclass(frozen=True)
 class FlowMCEBM:
-    """moves: blocks ("local" or "global", how many), in order; N: slots of i-SIR; used: every how many-th state of a chain is a
-    negative, None for the last alone (1: all of them); adapt: let MALA's step size follow its acceptance."""
+    """moves: blocks (kernel, how many), in order; a local kernel (MALA, HMC, RandomWalk), or a global one that waits for its
+    flow, `partial(ISIR, N=32)` or `IndependentMH`. used: every how many-th state of a chain is a negative, None for the last
+    alone (1: all of them); adapt: let the local kernels' step sizes follow their acceptance."""
     energy: Energy
     flow: Flow
-    moves: tuple[tuple[str, int], ...] = ((LOCAL, 4), (GLOBAL, 2), (LOCAL, 4))
-    N: int = 32
-    step_size: float = 0.01
+    moves: tuple[tuple[Adaptable | Global, int], ...] = ((MALA(0.01), 4), (partial(ISIR, N=32), 2), (MALA(0.01), 4))
     batch: int = 64       # chains moved in a step
     buffer: int = 1024    # chains in all
     used: int | None = None
@@ -59,17 +54,23 @@ class FlowMCEBM:
 
     def __post_init__(self) -> None:
         check_buffer(self.batch, self.buffer)
-        if self.energy.d != self.flow.d:
-            raise ValueError(f"energy and flow must agree in d, got {self.energy.d} and {self.flow.d}")
-        self.kernel({}, self.step_size)  # what moves, N and step_size may be is for the kernels to say
-        EBM(self.energy, tilt=self.flow.base)
-        moves = sum(steps for _, steps in self.moves)
+        check_dimensions(energy=self.energy, flow=self.flow)
+        self.kernel({}, self.step_sizes)  # what moves may be is for the kernels to say
         if self.used is not None:
             check_count("used", self.used)
-            if self.used > moves:
+            if self.used > (moves := sum(steps for _, steps in self.moves)):
                 raise ValueError(f"used must be at most the number of moves, {moves}, got {self.used}")
-        if self.adapt and LOCAL not in dict(self.moves):
+        if self.adapt and not self.local:
             raise ValueError(f"moves must have local ones for a step size to adapt, got {self.moves}")
+
+    @cached_property
+    def local(self) -> list[Any]:
+        """The different local kernels, in the order of the moves."""
+        return list(dict.fromkeys(kernel for kernel, _ in self.moves if not callable(kernel)))
+
+    @property
+    def step_sizes(self) -> Array:
+        return np.array([kernel.step_size for kernel in self.local])
 
     @property
     def ebm(self) -> EBM:
@@ -77,53 +78,49 @@ class FlowMCEBM:
 
     def init(self, rng: np.random.Generator) -> State:
         energy, flow = self.energy.init(rng), self.flow.init(rng)
-        chains = self.flow.sample(flow, self.flow.noise(rng, self.buffer))
-        return State(
-            energy, flow, self.optimiser.init(energy), self.optimiser.init(flow), chains, np.array(self.step_size)
-        )
+        chains, memory = self.flow.sample(flow, self.flow.noise(rng, self.buffer)), self.optimiser.init
+        return State(energy, flow, memory(energy), memory(flow), chains, self.step_sizes)
 
-    def kernel(self, flow: Tree, step_size: float) -> FlowMC:
-        """flowMC with the flow held fixed."""
-        kernels: dict[str, Kernel] = {LOCAL: MALA(step_size), GLOBAL: ISIR(self.flow, flow, self.N)}
-        return FlowMC(tuple((lookup("move", kind, kernels), steps) for kind, steps in self.moves))
+    def kernel(self, flow: Tree, step_size: Array) -> FlowMC:
+        """flowMC with the flow held fixed, its local kernels with these step sizes."""
+        tuned = {kernel: replace(kernel, step_size=float(s)) for kernel, s in zip(self.local, step_size, strict=True)}
+        return FlowMC(tuple((k(self.flow, flow) if callable(k) else tuned[k], steps) for k, steps in self.moves))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         chosen = rng.choice(self.buffer, size=self.batch, replace=False)
-        return {"chosen": chosen, "moves": self.kernel({}, self.step_size).noise(rng, self.batch, self.flow.d)}
+        return {"chosen": chosen, "moves": self.kernel({}, self.step_sizes).noise(rng, self.batch, self.flow.d)}
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of Algorithm 1."""
-        step_size, chosen = float(state.step_size), noise["chosen"]
-        kernel, log_density = self.kernel(state.flow, step_size), partial(self.ebm.log_density, state.energy)
-        after, sweep = kernel.step(started(kernel, state.chains[chosen], log_density), noise["moves"], log_density)
-        negatives, chains = self.negatives(sweep.trace), state.chains.copy()
-        chains[chosen] = after.x
-
-        difference, gradient = contrast(self.energy, state.energy, positives, negatives)
-        energy, energy_optimiser, norm = descend(
-            self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy
+        kernel, chosen, log_p = (
+            self.kernel(state.flow, state.step_size), noise["chosen"], partial(self.ebm.log_density, state.energy)
         )
-        flow_loss, gradient = forward_divergence(self.flow, state.flow, negatives)
-        flow, flow_optimiser, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
-
-        acceptance = self.acceptance(sweep.blocks)
-        if self.adapt:
-            step_size = adapted(step_size, acceptance[f"acceptance_{LOCAL}"])
-        info = {"contrast": difference, "gradient_norm": norm, "flow_loss": flow_loss, "step_size": step_size, **acceptance}
-        kept = np.array(step_size, state.step_size.dtype)
-        return State(energy, flow, energy_optimiser, flow_optimiser, chains, kept), info
+        after, sweep = kernel.step(started(kernel, state.chains[chosen], log_p), noise["moves"], log_p)
+        negatives = self.negatives(sweep.trace)                                                  # 2
+        chains = written(state.chains, chosen, after.x)                                          # 3
+        theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 4
+        alpha, told = flow_step(self, state, negatives, rates.flow)                              # 5
+        step_size, moved = self.adaptation(state.step_size, sweep.blocks)
+        return state._replace(**theta, **alpha, chains=chains, step_size=step_size), {**info, **told, **moved}
 
     def negatives(self, trace: Array) -> Array:
         """The states used, (m, d), out of all on the way (steps, chains, d)."""
         every = len(trace) if self.used is None else self.used
         return np.reshape(trace[every - 1 :: every], (-1, self.flow.d))
 
-    def acceptance(self, blocks: tuple[Array, ...]) -> dict[str, float]:
-        kinds = [kind for kind, _ in self.moves]
-        return {
-            f"acceptance_{kind}": float(np.mean(np.concatenate([b for b, k in zip(blocks, kinds, strict=True) if k == kind])))
-            for kind in dict.fromkeys(kinds)
-        }
+    def adaptation(self, step_size: Array, blocks: tuple[Array, ...]) -> tuple[Array, Info]:
+        """The next step sizes; acceptances and step sizes, to be told."""
+        def acceptance(chosen: Callable[[Any], bool]) -> float | None:
+            took = [block for block, (kernel, _) in zip(blocks, self.moves, strict=True) if chosen(kernel)]
+            return float(np.mean(np.concatenate(took))) if took else None
+
+        sizes = [float(s) for s in step_size]
+        if self.adapt:
+            each = [acceptance(lambda k, own=own: k == own) for own in self.local]  # type: ignore[misc]
+            sizes = [adapted(s, a) for s, a in zip(sizes, each, strict=True) if a is not None]
+        told = {"acceptance_local": acceptance(lambda k: not callable(k)), "acceptance_global": acceptance(callable)}
+        told |= {f"step_size{i or ''}": s for i, s in enumerate(sizes)}
+        return np.array(sizes, step_size.dtype), {name: value for name, value in told.items() if value is not None}
 
     def log_density(self, state: State, x: Array) -> Array:
         return self.ebm.log_density(state.energy, x)

@@ -31,15 +31,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_positive, check_shape
-from evenflow.reference.core.optim import Adam
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.special import logsumexp
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Adam, Array, Tree, beside, check_count, check_positive, check_shape, logsumexp
 from evenflow.reference.ebm.contract import Info, Rates
-from evenflow.reference.ebm.energies import EBM, Energy, contrast
-from evenflow.reference.ebm.updates import check_alive, descend
-from evenflow.reference.flows.densities import Density
+from evenflow.reference.ebm.energies import EBM, Energy
+from evenflow.reference.ebm.updates import check_alive, energy_step
+from evenflow.reference.flows import Density
 from evenflow.reference.mcmc import langevin
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.mcmc.langevin import drift, evaluate
@@ -75,25 +71,23 @@ class Jarzynski:
         return EBM(self.energy, tilt=self.base)
 
     def init(self, rng: np.random.Generator) -> State:
-        energy, walkers = self.energy.init(rng), self.base.sample({}, self.base.noise(rng, self.walkers))
+        energy, walkers = self.energy.init(rng), self.base.sample(self.base.noise(rng, self.walkers))
         return State(energy, self.optimiser.init(energy), walkers, np.zeros_like(walkers[:, 0]), np.array(0.0))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         return {"normal": rng.standard_normal((self.walkers, self.base.d)), "uniform": np.array(rng.random())}
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
-        """positives (n, d): the x+ of the list above."""
-        X, A, banked = state.walkers, state.log_weights, float(state.banked)
-        difference, gradient = contrast(self.energy, state.energy, positives, X, softmax(A))
-        energy, optimiser, norm = descend(self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy)
-
-        U, U_next = (partial(self.ebm.log_density, theta) for theta in (state.energy, energy))
-        X, A = carried(X, A, noise["normal"], self.step_size, U, U_next)
+        """positives (n, d): the x+ of the list above. rates.flow is not used."""
+        X, A, banked = state.walkers, state.log_weights, float(state.banked)                     # 1
+        theta, info = energy_step(self, state, positives, X, rates.energy, softmax(A))           # 2
+        log_p, log_p_next = (partial(self.ebm.log_density, energy) for energy in (state.energy, theta["energy"]))
+        X, A = carried(X, A, noise["normal"], self.step_size, log_p, log_p_next)                 # 3, 4
         log_z, effective = banked + log_mean_exp(A), effective_size(A)
-        if effective < self.threshold * len(A):
+        if effective < self.threshold * len(A):                                                  # 5
             X, A, banked = resampled(X, A, float(noise["uniform"])), np.zeros_like(A), log_z
-        info = {"contrast": difference, "gradient_norm": norm, "ess": effective, "log_z": log_z}
-        return State(energy, optimiser, X, A, np.array(banked, state.banked.dtype)), info
+        walkers = {"walkers": X, "log_weights": A, "banked": np.array(banked, state.banked.dtype)}
+        return state._replace(**theta, **walkers), {**info, "ess": effective, "log_z": log_z}
 
     def log_density(self, state: State, x: Array) -> Array:
         return self.ebm.log_density(state.energy, x)

@@ -17,23 +17,17 @@ One training step:
 No chain outlives the step. What the flow has missed, the chains must reach within L steps.
 """
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple
 
-import autograd.numpy as np
-import numpy as onp
+import numpy as np
 
-from evenflow.reference.core.checks import check_count, value
-from evenflow.reference.core.optim import Adam
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.ebm.contract import Info, Rates
-from evenflow.reference.ebm.energies import Energy, contrast
-from evenflow.reference.ebm.updates import check_moves, descend, started
-from evenflow.reference.flows.flow import Flow
-from evenflow.reference.mcmc.adaptation import adapted
-from evenflow.reference.mcmc.contract import walk
-from evenflow.reference.mcmc.hmc import HMC
-from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.core import Adam, Array, Tree, check_count
+from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
+from evenflow.reference.ebm.energies import Energy
+from evenflow.reference.ebm.updates import energy_step, moved
+from evenflow.reference.flows import Flow
+from evenflow.reference.mcmc import MALA, pullback
+from evenflow.reference.mcmc.adaptation import Adaptable, adapted
 
 
 class State(NamedTuple):
@@ -45,10 +39,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class NTEBM:
-    """kernel: MALA or HMC, with the step size to begin with; steps: L; adapt: let the step size follow the acceptance."""
+    """kernel: MALA, HMC or RandomWalk, with the step size to begin with; steps: L; adapt: let it follow the acceptance."""
     energy: Energy
     flow: Flow
-    kernel: MALA | HMC = MALA(0.1)
+    kernel: Adaptable = MALA(0.1)
     steps: int = 10
     batch: int = 64  # chains
     adapt: bool = True
@@ -57,43 +51,30 @@ class NTEBM:
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_count("batch", self.batch)
-        if self.energy.d != self.flow.d:
-            raise ValueError(f"energy and flow must agree in d, got {self.energy.d} and {self.flow.d}")
+        check_dimensions(energy=self.energy, flow=self.flow)
 
-    def init(self, rng: onp.random.Generator, flow_params: Tree) -> State:
+    def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""
         energy = self.energy.init(rng)
-        return State(energy, flow_params, self.optimiser.init(energy), onp.array(self.kernel.step_size))
+        return State(energy, flow_params, self.optimiser.init(energy), np.array(self.kernel.step_size))
 
-    def noise(self, rng: onp.random.Generator) -> Tree:
+    def noise(self, rng: np.random.Generator) -> Tree:
         moves = [self.kernel.noise(rng, self.batch, self.flow.d) for _ in range(self.steps)]
         return {"flow": self.flow.noise(rng, self.batch), "moves": moves}
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above. rates.flow is not used."""
-        check_moves(noise["moves"], self.steps)
-        step_size, log_p_z = float(state.step_size), partial(self.latent_log_density, state)
-        kernel = replace(self.kernel, step_size=step_size)
-        now = started(kernel, self.flow.base.sample(state.flow["base"], noise["flow"]), log_p_z)
-        after, _, accepted = walk(kernel, now, noise["moves"], log_p_z)
-        negatives, _ = self.flow.bijection.forward(state.flow["bijection"], after.x)
-
-        difference, gradient = contrast(self.energy, state.energy, positives, negatives)
-        energy, optimiser, norm = descend(self.optimiser, state.energy, gradient, state.energy_optimiser, rates.energy)
-
-        acceptance = float(onp.mean(accepted))
+        step_size, z = float(state.step_size), self.flow.base.sample(noise["flow"])
+        kernel = replace(self.kernel, step_size=step_size)  # type: ignore[type-var]
+        log_p_z = pullback(lambda x: -self.energy(state.energy, x), self.flow, state.flow, tilted=True)
+        z, accepted = moved(kernel, z, noise["moves"], self.steps, log_p_z)
+        negatives, _ = self.flow.bijection.forward(state.flow, z)                                # 2
+        theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 3
+        acceptance = float(np.mean(accepted))
         if self.adapt:
             step_size = adapted(step_size, acceptance)
-        info = {"contrast": difference, "gradient_norm": norm, "acceptance_local": acceptance, "step_size": step_size}
-        return State(energy, state.flow, optimiser, onp.array(step_size, state.step_size.dtype)), info
-
-    def latent_log_density(self, state: State, z: Array) -> Array:
-        """log p_z(z) + log Z.  z (n, d) -> (n,), -inf where T(z) overflows."""
-        x, _ = self.flow.bijection.forward(state.flow["bijection"], z)
-        finite = onp.all(onp.isfinite(value(x)), axis=1)
-        E = self.energy(state.energy, np.where(finite[:, None], x, onp.zeros_like(value(x))))
-        log_p_z = -E + self.flow.base.log_prob(state.flow["base"], z)
-        return np.where(finite, log_p_z, onp.full_like(value(log_p_z), -onp.inf))
+        told = {"acceptance_local": acceptance, "step_size": step_size}
+        return state._replace(**theta, step_size=np.array(step_size, state.step_size.dtype)), {**info, **told}
 
     def log_density(self, state: State, x: Array) -> Array:
         return -self.energy(state.energy, x) + self.flow.log_prob(state.flow, x)

@@ -20,10 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_finite, check_shape
-from evenflow.reference.core.placement import fetched
-from evenflow.reference.core.special import logsumexp
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_count, check_finite, check_shape, fetched, logsumexp
 from evenflow.reference.mcmc.contract import Kernel, LogDensity
 
 CHUNK = 512  # lattice points at a time: the activations of a network then stay in the cache, and it is three times as fast

@@ -1,14 +1,35 @@
-"""What the algorithms share beside the gradient of the likelihood: how a network is moved, and how a failure is noticed."""
+"""What the algorithms share: how energy and flow are moved, how chains are, and how a failure is noticed."""
+from collections.abc import Sequence
 from typing import Any
 
 import autograd.numpy as np
 
-from evenflow.reference.core.checks import check_positive
-from evenflow.reference.core.gradients import value_and_gradient
-from evenflow.reference.core.optim import Adam, check_all_finite, global_norm
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.flows.flow import Flow
-from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at
+from evenflow.reference.core import Adam, Array, Tree, check_all_finite, check_positive, global_norm, value_and_gradient
+from evenflow.reference.ebm.contract import Info
+from evenflow.reference.ebm.energies import contrast
+from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at, walk
+
+
+def energy_step(
+    algorithm: Any, state: Any, positives: Array, negatives: Array, rate: float, weights: Array | None = None
+) -> tuple[Tree, Info]:
+    r"""theta <- theta - gamma_E (mean grad E(x+) - mean grad E(x-)): what of the state is new, and what the step has to say.
+
+    weights (m,): of the negatives, if they have any.
+    """
+    difference, gradient = contrast(algorithm.energy, state.energy, positives, negatives, weights)
+    energy, memory, norm = descend(algorithm.optimiser, state.energy, gradient, state.energy_optimiser, rate)
+    return {"energy": energy, "energy_optimiser": memory}, {"contrast": difference, "gradient_norm": norm}
+
+
+def flow_step(algorithm: Any, state: Any, negatives: Array, rate: float) -> tuple[Tree, Info]:
+    """alpha <- alpha + gamma_flow mean grad log lambda(x-), the forward divergence from the samples to the flow. Likewise."""
+    def loss(alpha: Tree) -> Array:
+        return -np.sum(algorithm.flow.log_prob(alpha, negatives)) / len(negatives)
+
+    value, gradient = finite_value_and_gradient("the flow's loss", loss, state.flow)
+    flow, memory, _ = descend(algorithm.optimiser, state.flow, gradient, state.flow_optimiser, rate)
+    return {"flow": flow, "flow_optimiser": memory}, {"flow_loss": value}
 
 
 def descend(optimiser: Adam, params: Tree, gradient: Tree, memory: Tree, rate: float) -> tuple[Tree, Tree, float]:
@@ -30,14 +51,6 @@ def descend(optimiser: Adam, params: Tree, gradient: Tree, memory: Tree, rate: f
     return params, memory, norm
 
 
-def forward_divergence(flow: Flow, params: Tree, x: Array) -> tuple[float, Tree]:
-    r"""$-\frac1n \sum_i \log\lambda(x_i)$ and its gradient: up to a constant, the divergence from the x (n, d) to the flow."""
-    def loss(alpha: Tree) -> Array:
-        return -np.sum(flow.log_prob(alpha, x)) / len(x)
-
-    return finite_value_and_gradient("the flow's loss", loss, params)
-
-
 def finite_value_and_gradient(what: str, loss: Any, params: Tree) -> tuple[float, Tree]:
     """Raises FloatingPointError for a value that is not finite; `descend` looks at the gradient."""
     with np.errstate(all="ignore"):
@@ -47,18 +60,28 @@ def finite_value_and_gradient(what: str, loss: Any, params: Tree) -> tuple[float
     return float(value), gradient
 
 
+def moved(kernel: Kernel, x: Array, moves: Sequence[Tree], steps: int, log_density: LogDensity) -> tuple[Array, Array]:
+    """The chains x (chains, d) after a step for each noise in moves, which must be `steps`; the acceptances (steps, chains)."""
+    if len(moves) != steps:
+        raise ValueError(f'noise["moves"] must be for {steps} steps, got {len(moves)}')
+    after, _, accepted = walk(kernel, started(kernel, x, log_density), moves, log_density)
+    return after.x, accepted
+
+
 def started(kernel: Kernel, x: Array, log_density: LogDensity) -> Any:
     """The kernel's state at x. Chains that were alive under another p may be outside this one: FloatingPointError."""
     check_alive(log_density_at(x, log_density))
     return kernel.init(x, log_density)
 
 
+def written(chains: Array, chosen: Array, x: Array) -> Array:
+    """The persistent chains with x in the places of those chosen."""
+    chains = chains.copy()
+    chains[chosen] = x
+    return chains
+
+
 def check_alive(log_p: Array) -> None:
     gone = int(np.sum(~np.isfinite(log_p)))
     if gone:
         raise FloatingPointError(f"{gone} of {len(log_p)} chains have left the support of the model: is a step size too large?")
-
-
-def check_moves(moves: Tree, steps: int) -> None:
-    if len(moves) != steps:
-        raise ValueError(f'noise["moves"] must be for {steps} steps, got {len(moves)}')

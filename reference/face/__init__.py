@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evenflow.reference.core.optim import SGD, Adam
     from evenflow.reference.ebm import EBM, FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy
     from evenflow.reference.flows import Flow, Normal, Uniform, dense_flow, maf, realnvp, spline_flow
-    from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, Latent, RandomWalk, ess, rhat
+    from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, RandomWalk, ess, rhat
     from evenflow.reference.saef import AQF, SAEF, aqf, saef
     from evenflow.reference.scores import (
         crps,
@@ -42,7 +42,7 @@ PLACES = {  # module below evenflow -> the names that come from it
     "reference.core.optim": ("SGD", "Adam"),
     "reference.ebm": ("EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy"),
     "reference.flows": ("Flow", "Normal", "Uniform", "dense_flow", "maf", "realnvp", "spline_flow"),
-    "reference.mcmc": ("HMC", "ISIR", "MALA", "ULA", "FlowMC", "IndependentMH", "Latent", "RandomWalk", "ess", "rhat"),
+    "reference.mcmc": ("HMC", "ISIR", "MALA", "ULA", "FlowMC", "IndependentMH", "RandomWalk", "ess", "rhat"),
     "reference.saef": ("AQF", "SAEF", "aqf", "saef"),
     "reference.scores": (
         "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",

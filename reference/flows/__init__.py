@@ -15,20 +15,14 @@ from evenflow.reference.flows.compose import Chain, Invert
 from evenflow.reference.flows.contract import Bijection, Transformer
 from evenflow.reference.flows.coupling import Coupling, elementwise
 from evenflow.reference.flows.dense import PLU, Dense, dense, dense_inverse
-from evenflow.reference.flows.densities import Density, DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
+from evenflow.reference.flows.densities import Density, Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.flows.permutation import Permutation, reversal
-from evenflow.reference.flows.spline import (
-    CircularSplineTransformer,
-    SplineTransformer,
-    rational_quadratic_spline,
-    rational_quadratic_spline_inverse,
-)
+from evenflow.reference.flows.spline import SplineTransformer, rational_quadratic_spline, rational_quadratic_spline_inverse
 
 __all__ = [
-    "PLU", "AffineTransformer", "Bijection", "Chain", "CircularSplineTransformer", "Coupling", "Dense", "Density",
-    "DiagonalNormal", "Flow", "Invert", "LeakyReLU", "MaskedAutoregressive", "Mixture", "Normal", "Permutation",
-    "SmoothLeakyReLU", "SplineTransformer", "StandardNormal", "Transformer", "Uniform", "affine", "affine_inverse", "dense",
-    "dense_flow", "dense_inverse", "elementwise", "maf", "rational_quadratic_spline", "rational_quadratic_spline_inverse",
-    "realnvp", "reversal", "spline_flow",
+    "PLU", "AffineTransformer", "Bijection", "Chain", "Coupling", "Dense", "Density", "Flow", "Invert", "LeakyReLU",
+    "MaskedAutoregressive", "Normal", "Permutation", "SmoothLeakyReLU", "SplineTransformer", "Transformer", "Uniform", "affine",
+    "affine_inverse", "dense", "dense_flow", "dense_inverse", "elementwise", "maf", "rational_quadratic_spline",
+    "rational_quadratic_spline_inverse", "realnvp", "reversal", "spline_flow",
 ]

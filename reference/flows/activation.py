@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_count
 from evenflow.reference.flows.contract import check_input
 
 
@@ -57,47 +56,37 @@ class LeakyReLU:
 
     def __post_init__(self) -> None:
         check_count("d", self.d)
-        check_slope(self.slope)
+        if not 0 < self.slope < 1:
+            raise ValueError(f"slope must lie strictly between 0 and 1, got {self.slope}")
 
     def init(self, rng: onp.random.Generator) -> Tree:
         return {}
 
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        x, log_slope = leaky(z, self.slope)
-        return x, np.sum(log_slope, axis=1)
+        return summed(*self.curve(z))
 
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        z, log_slope = leaky(x, 1 / self.slope)
-        return z, np.sum(log_slope, axis=1)
+        return summed(*self.curve_back(x))
+
+    def curve(self, z: Array) -> tuple[Array, Array]:
+        return leaky(z, self.slope)
+
+    def curve_back(self, x: Array) -> tuple[Array, Array]:
+        return leaky(x, 1 / self.slope)
 
 
 @dataclass(frozen=True)
-class SmoothLeakyReLU:
+class SmoothLeakyReLU(LeakyReLU):
     """The hyperbola with slopes `slope` and 1."""
-    d: int
-    slope: float = 0.3
-    context_dim: int = 0  # accepted and ignored
 
-    def __post_init__(self) -> None:
-        check_count("d", self.d)
-        check_slope(self.slope)
+    def curve(self, z: Array) -> tuple[Array, Array]:
+        return smooth_leaky(z, self.slope)
 
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return {}
-
-    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "z", z, context)
-        x, log_slope = smooth_leaky(z, self.slope)
-        return x, np.sum(log_slope, axis=1)
-
-    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "x", x, context)
-        z, log_slope = smooth_leaky_inverse(x, self.slope)
-        return z, np.sum(log_slope, axis=1)
+    def curve_back(self, x: Array) -> tuple[Array, Array]:
+        return smooth_leaky_inverse(x, self.slope)
 
 
-def check_slope(slope: float) -> None:
-    if not 0 < slope < 1:
-        raise ValueError(f"slope must lie strictly between 0 and 1, got {slope}")
+def summed(out: Array, log_slope: Array) -> tuple[Array, Array]:
+    return out, np.sum(log_slope, axis=1)

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.core.checks import check_positive, check_shape
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.special import bounded
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, bounded, check_positive, check_shape, replaceable
 from evenflow.reference.flows.contract import check_same_shape
 
 

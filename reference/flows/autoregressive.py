@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.networks import MaskedMLP
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, MaskedMLP, Tree
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import Transformer, check_input
 from evenflow.reference.flows.permutation import check_order

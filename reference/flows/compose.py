@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, replaceable
 from evenflow.reference.flows.contract import Bijection, check_input
 
 

@@ -4,12 +4,11 @@ A frozen dataclass of static choices. Its parameters are a separate tree that `i
 **Forward is noise -> data, always.** Each direction returns its own log_det: of forward, log |det dx/dz| (n,); of inverse,
 log |det dz/dx| (n,), so that the two add up to zero at corresponding points.
 """
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_context, check_shape
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_context, check_shape
 
 
 class Bijection(Protocol):
@@ -22,6 +21,16 @@ class Bijection(Protocol):
     def init(self, rng: np.random.Generator) -> Tree: ...
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]: ...
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]: ...
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """A bijection that, in training, forecasts the data part by part (SAEF): what a score is to compare.
+
+    x (n, d) the data, z (m n, d) noise -> for each part its draws (m, n, k) and the data's part (n, k).
+    """
+
+    def forecasts(self, params: Tree, x: Array, z: Array, context: Array | None = None) -> list[tuple[Array, Array]]: ...
 
 
 class Transformer(Protocol):
@@ -58,3 +67,11 @@ def check_same_shape(**arrays: Array) -> None:
     for name, array in others:
         if array.shape != model.shape:
             raise ValueError(f"{name} must have the shape of {first}, {model.shape}, got {array.shape}")
+
+
+def draws_each(z: Array, x: Array) -> int:
+    """m, where z (m n, d) is noise for m draws of each datum x (n, d). Raises ValueError for other numbers of rows."""
+    m, rest = divmod(z.shape[0], x.shape[0])
+    if rest or m < 1:
+        raise ValueError(f"noise must be for m n samples, n = {x.shape[0]}, got noise for {z.shape[0]}")
+    return int(m)

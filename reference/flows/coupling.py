@@ -13,10 +13,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.networks import MLP
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import MLP, Array, Tree, beside, replaceable
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import Transformer, check_input
 

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count, check_shape
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.special import bounded
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, beside, bounded, check_count, check_shape
 from evenflow.reference.flows.contract import check_input
 from evenflow.reference.flows.permutation import check_order
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_count
 from evenflow.reference.flows.contract import check_input
 
 

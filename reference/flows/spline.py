@@ -10,15 +10,11 @@ $D > 0$ always: $0 \le u \le 1/4$, so $1 - 2u \ge 1/2$, and the other term is no
 on as a straight line with the slope at its end. The *core* takes knots and slopes; the *transformers* turn raw numbers into
 legal ones. The names $x_k$ (places on the way in) and $y_k$ (places on the way out) are the literature's.
 """
-import math
 from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.core.checks import check_count, check_positive, check_shape, value
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.special import bounded
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, bounded, check_count, check_positive, check_shape, replaceable, value
 from evenflow.reference.flows.contract import check_same_shape
 
 MIN_BIN = 1e-3      # the least width and height of a bin, as a share of the whole
@@ -121,7 +117,9 @@ class SplineTransformer:
     bound: float = 5.0
 
     def __post_init__(self) -> None:
-        check_bins(self.bins, least=2)  # one bin between fixed ends with slopes 1 is the identity
+        check_count("bins", self.bins, least=2)  # one bin between fixed ends with slopes 1 is the identity
+        if self.bins * MIN_BIN >= 1:
+            raise ValueError(f"bins must be fewer than {round(1 / MIN_BIN)}, got {self.bins}")
         check_positive("bound", self.bound)
 
     @property
@@ -142,51 +140,3 @@ class SplineTransformer:
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *x.shape, self.width)
         return rational_quadratic_spline_inverse(x, *self.shape(raw))
-
-
-@dataclass(frozen=True)
-class CircularSplineTransformer:
-    """A spline on the circle, angles in [-pi, pi), followed by a turn (Rezende et al. 2020, section 2.1.3).
-
-    raw (..., 3K + 1): K widths, K heights, K slopes (the last knot is the first one again), the angle of the turn.
-    Angles outside the range are wrapped into it first.
-    """
-    bins: int = 8
-
-    def __post_init__(self) -> None:
-        check_bins(self.bins, least=1)
-
-    @property
-    def width(self) -> int:
-        return 3 * self.bins + 1
-
-    def shape(self, raw: Array) -> tuple[Array, Array, Array, Array]:
-        """Knots, slopes and the turn."""
-        K = self.bins
-        widths, heights, slopes, turn = np.split(raw, [K, 2 * K, 3 * K], axis=-1)
-        slopes = np.exp(bounded(slopes, SLOPE_LIMIT))
-        closed = np.concatenate([slopes, slopes[..., :1]], axis=-1)
-        return knots(widths, -math.pi, math.pi), knots(heights, -math.pi, math.pi), closed, np.squeeze(turn, -1)
-
-    def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
-        check_shape("raw", raw, *z.shape, self.width)
-        *shape, turn = self.shape(raw)
-        x, log_slope = rational_quadratic_spline(wrap(z), *shape)
-        return wrap(x + turn), log_slope
-
-    def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
-        check_shape("raw", raw, *x.shape, self.width)
-        *shape, turn = self.shape(raw)
-        z, log_slope = rational_quadratic_spline_inverse(wrap(x - turn), *shape)
-        return wrap(z), log_slope
-
-
-def wrap(angle: Array) -> Array:
-    """The same angle in [-pi, pi)."""
-    return np.mod(angle + math.pi, 2 * math.pi) - math.pi
-
-
-def check_bins(bins: int, least: int) -> None:
-    check_count("bins", bins, least)
-    if bins * MIN_BIN >= 1:
-        raise ValueError(f"bins must be fewer than {round(1 / MIN_BIN)}, got {bins}")

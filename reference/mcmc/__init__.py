@@ -6,7 +6,7 @@
     hmc            Hamiltonian Monte Carlo
     independence   independent Metropolis-Hastings and i-SIR: a flow proposes
     flowmc         local and global moves in turn
-    latent         a kernel in the flow's latent space (neural transport)
+    latent         a target in the flow's latent space (neural transport)
     adaptation     step sizes that follow the acceptance, until they are frozen
     chains         running a kernel
     rhat, ess      do the chains agree, and how much are their draws worth
@@ -19,10 +19,10 @@ from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH
 from evenflow.reference.mcmc.langevin import MALA, ULA
-from evenflow.reference.mcmc.latent import Latent
+from evenflow.reference.mcmc.latent import pullback
 from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.mcmc.rhat import rhat
 
 __all__ = [
-    "HMC", "ISIR", "MALA", "ULA", "Chains", "FlowMC", "IndependentMH", "Kernel", "Latent", "RandomWalk", "ess", "rhat", "run",
+    "HMC", "ISIR", "MALA", "ULA", "Chains", "FlowMC", "IndependentMH", "Kernel", "RandomWalk", "ess", "pullback", "rhat", "run",
 ]

@@ -12,8 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_positive
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count, check_positive
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like
 from evenflow.reference.mcmc.langevin import ULA
 
@@ -43,7 +42,7 @@ def adapted(
 def warm_up(kernel: K, x: Array, log_density: LogDensity, steps: int, rng: np.random.Generator) -> tuple[K, Array]:
     """Run `steps` adapting steps from x (chains, d): the kernel with its step size frozen, and the chains' positions.
 
-    A kernel inside another (Latent, FlowMC) is warmed up by itself. Raises ValueError for one without a step size, and for
+    A kernel inside another (FlowMC) is warmed up by itself. Raises ValueError for one without a step size, and for
     ULA, which accepts everything, so that its step would grow without end.
     """
     check_count("steps", steps)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like, walk
 
 

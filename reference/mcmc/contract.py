@@ -20,10 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from autograd import make_vjp
 
-from evenflow.reference.core.checks import check_finite, check_shape
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.placement import placed, streams
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_finite, check_shape, placed, replaceable, streams
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
 S = TypeVar("S", bound=tuple[Any, ...])

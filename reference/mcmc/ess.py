@@ -16,8 +16,7 @@ import math
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_positive
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_positive
 from evenflow.reference.mcmc.rhat import check_draws, each_coordinate, normal_scores, split
 
 

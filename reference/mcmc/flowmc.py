@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_count
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at, walk
 
 

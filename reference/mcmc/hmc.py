@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_positive, check_shape
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, check_count, check_shape
 from evenflow.reference.mcmc.contract import Info, LogDensity, metropolis
-from evenflow.reference.mcmc.langevin import State, evaluate, start
+from evenflow.reference.mcmc.langevin import Local, State, evaluate
 
 
 def hmc(
@@ -49,20 +48,13 @@ def kinetic(momentum: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class HMC:
-    """The kernel; noise {"normal": (chains, d), "uniform": (chains,)}."""
-    step_size: float
+class HMC(Local):
+    """The kernel."""
     leapfrog_steps: int
 
     def __post_init__(self) -> None:
-        check_positive("step_size", self.step_size)
+        super().__post_init__()
         check_count("leapfrog_steps", self.leapfrog_steps)
-
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
-        return {"normal": rng.standard_normal((chains, d)), "uniform": rng.random(chains)}
-
-    def init(self, x: Array, log_density: LogDensity) -> State:
-        return start(x, log_density)
 
     def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:
         return hmc(state, noise["normal"], noise["uniform"], self.step_size, self.leapfrog_steps, log_density)

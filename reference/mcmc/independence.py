@@ -13,24 +13,13 @@ $$w_i / \textstyle\sum_j w_j, \qquad w_i = p(x_i) / \lambda(x_i).$$
 $\lambda(x) = 0$ at the current state its weight is infinite, and the chain stays until a local move brings it back.
 """
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_shape
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import Array, Tree, beside, check_count, check_shape, replaceable
 from evenflow.reference.flows.flow import Flow
-from evenflow.reference.mcmc.contract import (
-    Info,
-    LogDensity,
-    check_positions,
-    check_start,
-    choose,
-    log_density_at,
-    metropolis,
-)
+from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, choose, log_density_at, metropolis
 
 
 class State(NamedTuple):
@@ -122,15 +111,13 @@ class IndependentMH:
     def init(self, x: Array, log_density: LogDensity) -> State:
         return start(x, log_density, self.flow, self.params)
 
-    def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:
+    def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Any]:
         return independent_mh(state, noise["flow"], noise["uniform"], log_density, self.flow, self.params)
 
 
 @dataclass(frozen=True, eq=False)
-class ISIR:
-    """The kernel, with a flow and its parameters held fixed; N >= 2 slots, the current state's among them."""
-    flow: Flow
-    params: Tree
+class ISIR(IndependentMH):
+    """Likewise; N >= 2 slots, the current state's among them; noise for (N - 1) points a chain."""
     N: int
 
     def __post_init__(self) -> None:
@@ -138,9 +125,6 @@ class ISIR:
 
     def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
         return {"flow": self.flow.noise(rng, chains * (self.N - 1)), "uniform": rng.random(chains)}
-
-    def init(self, x: Array, log_density: LogDensity) -> State:
-        return start(x, log_density, self.flow, self.params)
 
     def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Choice]:
         return isir(state, noise["flow"], noise["uniform"], log_density, self.flow, self.params)

@@ -15,17 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_positive, check_shape
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.mcmc.contract import (
-    Info,
-    LogDensity,
-    check_positions,
-    check_start,
-    density_and_gradient,
-    metropolis,
-)
+from evenflow.reference.core import Array, Tree, check_positive, check_shape, replaceable
+from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, density_and_gradient, metropolis
 
 
 class State(NamedTuple):
@@ -80,27 +71,8 @@ def log_q(to: State, start: State, step_size: float) -> Array:
 
 
 @dataclass(frozen=True)
-class ULA:
-    """The kernel: every chain moves; noise {"normal": (chains, d)}."""
-    step_size: float
-
-    def __post_init__(self) -> None:
-        check_positive("step_size", self.step_size)
-
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
-        return {"normal": rng.standard_normal((chains, d))}
-
-    def init(self, x: Array, log_density: LogDensity) -> State:
-        return start(x, log_density)
-
-    def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:
-        after = ula(state, noise["normal"], self.step_size, log_density)
-        return after, Info(np.ones(len(after.x), dtype=bool), np.zeros_like(after.log_p))
-
-
-@dataclass(frozen=True)
-class MALA:
-    """The kernel; noise {"normal": (chains, d), "uniform": (chains,)}."""
+class Local:
+    """What the local kernels share: a step size, and noise {"normal": (chains, d), "uniform": (chains,)}."""
     step_size: float
 
     def __post_init__(self) -> None:
@@ -111,6 +83,30 @@ class MALA:
 
     def init(self, x: Array, log_density: LogDensity) -> State:
         return start(x, log_density)
+
+
+@dataclass(frozen=True)
+class ULA(Local):
+    """The kernel: every chain moves; noise {"normal": (chains, d)}."""
+
+    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
+        return {"normal": rng.standard_normal((chains, d))}
+
+    def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:
+        after = ula(state, noise["normal"], self.step_size, log_density)
+        return after, Info(np.ones(len(after.x), dtype=bool), np.zeros_like(after.log_p))
+
+
+@dataclass(frozen=True)
+class MALA(Local):
+    """The kernel.
+
+    >>> kernel, log_p = MALA(0.1), lambda x: -np.sum(x**2, axis=1) / 2
+    >>> state = kernel.init(np.zeros((3, 2)), log_p)
+    >>> state, info = kernel.step(state, kernel.noise(np.random.default_rng(0), 3, 2), log_p)
+    >>> info.accepted
+    array([ True,  True,  True])
+    """
 
     def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:
         return mala(state, noise["normal"], noise["uniform"], self.step_size, log_density)

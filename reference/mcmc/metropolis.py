@@ -8,18 +8,9 @@ as likely as the way back, so no proposal density appears in the ratio.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from evenflow.reference.core.checks import check_positive, check_shape
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.mcmc.contract import (
-    Info,
-    LogDensity,
-    check_positions,
-    check_start,
-    log_density_at,
-    metropolis,
-)
+from evenflow.reference.core import Array, Tree, check_shape
+from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, log_density_at, metropolis
+from evenflow.reference.mcmc.langevin import Local
 
 
 class State(NamedTuple):
@@ -45,17 +36,10 @@ def random_walk(state: State, noise: Array, uniform: Array, step_size: float, lo
 
 
 @dataclass(frozen=True)
-class RandomWalk:
-    """The kernel; noise {"normal": (chains, d), "uniform": (chains,)}."""
-    step_size: float
+class RandomWalk(Local):
+    """The kernel."""
 
-    def __post_init__(self) -> None:
-        check_positive("step_size", self.step_size)
-
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
-        return {"normal": rng.standard_normal((chains, d)), "uniform": rng.random(chains)}
-
-    def init(self, x: Array, log_density: LogDensity) -> State:
+    def init(self, x: Array, log_density: LogDensity) -> State:  # type: ignore[override]
         return start(x, log_density)
 
     def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Info]:

@@ -21,9 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_finite, check_shape
-from evenflow.reference.core.special import normal_quantile
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_finite, check_shape, normal_quantile
 
 
 def rhat(draws: Array) -> Array:

@@ -4,8 +4,7 @@ A zone is a part of space, one a mode (targets/mixtures.py); zones are whole num
 """
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_shape
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count, check_shape
 from evenflow.reference.mcmc.rhat import check_steps, plain_rhat, split
 
 

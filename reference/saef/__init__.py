@@ -7,6 +7,6 @@
 """
 from evenflow.reference.saef.aqf import AQF, aqf
 from evenflow.reference.saef.objectives import MMD, Energy, Likelihood, Quantile, Sliced
-from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive, saef
+from evenflow.reference.saef.semiautoregressive import SAEF, FreeForm, saef
 
-__all__ = ["AQF", "MMD", "SAEF", "Energy", "Likelihood", "Quantile", "SemiAutoregressive", "Sliced", "aqf", "saef"]
+__all__ = ["AQF", "MMD", "SAEF", "Energy", "FreeForm", "Likelihood", "Quantile", "Sliced", "aqf", "saef"]

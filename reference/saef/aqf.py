@@ -16,26 +16,22 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_finite, check_shape
-from evenflow.reference.core.special import normal_quantile
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.flows import AffineTransformer, MaskedAutoregressive, Transformer
-from evenflow.reference.flows.densities import StandardNormal
-from evenflow.reference.flows.flow import Flow
+from evenflow.reference.core import Array, Tree, check_finite, check_shape, normal_quantile
+from evenflow.reference.flows import AffineTransformer, Flow, MaskedAutoregressive, Normal, Transformer
 from evenflow.reference.scores import quantile_score
 
 
 @dataclass(frozen=True)
 class AQF(Flow):
     """A flow with one masked autoregressive layer, which can say its conditional quantiles."""
-    base: StandardNormal
+    base: Normal
     bijection: MaskedAutoregressive
 
     def quantiles(self, params: Tree, alpha: Array, x: Array, context: Array | None = None) -> Array:
         """Q_j(alpha_j; x_<j) for levels alpha (m, n, d) in (0, 1), given the true x (n, d): (m, n, d)."""
         check_finite("x", x)
         check_shape("alpha", alpha, "m", *x.shape)
-        raw = self.bijection.raw(params["bijection"], x, context)   # (n, d, width), the same for all m levels
+        raw = self.bijection.raw(params, x, context)   # (n, d, width), the same for all m levels
         z = normal_quantile(alpha).astype(x.dtype)
         return np.stack([self.bijection.transformer.forward(raw, z_i)[0] for z_i in z])
 
@@ -55,4 +51,4 @@ def aqf(
 ) -> AQF:
     """Build one: affine or spline quantile functions, any order of the coordinates."""
     order = tuple(range(d)) if order is None else order
-    return AQF(StandardNormal(d), MaskedAutoregressive(order, transformer, hidden, context_dim=context_dim))
+    return AQF(Normal(d), MaskedAutoregressive(order, transformer, hidden, context_dim=context_dim))

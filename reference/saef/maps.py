@@ -8,15 +8,13 @@ before it gives the shape:
     coupling  affine couplings that see the context
     spline    spline couplings that see the context
 
-All are bijections of bijections/. The free-form head is not: any network of noise and context.
+All are bijections of flows/. The free-form head is not: any network of noise and context.
 """
 from dataclasses import dataclass
 
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count, unknown
-from evenflow.reference.core.networks import MLP
-from evenflow.reference.core.trees import Array, Tree
+from evenflow.reference.core import MLP, Array, Tree, check_count, unknown
 from evenflow.reference.flows import (
     AffineTransformer,
     Bijection,

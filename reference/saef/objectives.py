@@ -17,21 +17,14 @@ from typing import Any, Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count, lookup
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.flows.flow import Flow
+from evenflow.reference.core import Array, Tree, check_count, lookup
+from evenflow.reference.flows.flow import Flow, Score
 from evenflow.reference.saef.aqf import AQF
-from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive
-from evenflow.reference.scores import (
-    energy_score,
-    kernel_score,
-    random_directions,
-    rbf_kernel,
-    sliced_energy_score,
-)
+from evenflow.reference.saef.semiautoregressive import FreeForm
+from evenflow.reference.scores import energy_score, kernel_score, random_directions, rbf_kernel, sliced_energy_score
 from evenflow.reference.scores.energy import check_beta
 
-Model = Flow | SemiAutoregressive
+Model = Flow | FreeForm
 
 
 class Objective(Protocol):
@@ -46,13 +39,20 @@ class Likelihood:
     def noise(self, rng: onp.random.Generator, model: Model, n: int) -> Tree:
         return {}
 
-    def __call__(self, params: Tree, model: Flow | SAEF, x: Array, noise: Tree, context: Array | None = None) -> Array:
+    def __call__(self, params: Tree, model: Flow, x: Array, noise: Tree, context: Array | None = None) -> Array:
         return -np.sum(model.log_prob(params, x, context)) / x.shape[0]
 
 
 @dataclass(frozen=True)
 class Energy:
-    """The energy score with exponent beta, from `draws` draws a datum."""
+    """The energy score with exponent beta, from `draws` draws a datum.
+
+    >>> from evenflow.reference.flows import realnvp
+    >>> flow, objective, rng = realnvp(2, layers=2), Energy(beta=1.0), onp.random.default_rng(0)
+    >>> params, x = flow.init(rng), rng.standard_normal((8, 2))
+    >>> bool(objective(params, flow, x, objective.noise(rng, flow, 8)) > 0)
+    True
+    """
     beta: float = 1.0
     draws: int = 4
 
@@ -61,35 +61,35 @@ class Energy:
         check_count("draws", self.draws, least=2)
 
     def noise(self, rng: onp.random.Generator, model: Model, n: int) -> Tree:
-        return {"z": model.loss_noise(rng, self.draws, n)}
+        return {"z": model.noise(rng, self.draws * n)}
 
     def __call__(self, params: Tree, model: Model, x: Array, noise: Tree, context: Array | None = None) -> Array:
-        return model.loss(params, x, noise["z"], partial(energy_score, beta=self.beta), context)
+        return model.loss(params, x, noise["z"], self.score(noise), context)
+
+    def score(self, noise: Tree) -> Score:
+        return partial(energy_score, beta=self.beta)
 
 
 @dataclass(frozen=True)
-class Sliced:
+class Sliced(Energy):
     """The energy score averaged over `directions` random directions, fresh in every step.
 
     On average c(k, beta) times the energy score of a block of k numbers: blocks of unequal sizes weigh otherwise than there.
     """
-    beta: float = 1.0
-    draws: int = 4
     directions: int = 16
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
-        check_count("draws", self.draws, least=2)
+        super().__post_init__()
         check_count("directions", self.directions)
 
     def noise(self, rng: onp.random.Generator, model: Model, n: int) -> Tree:
-        return {"z": model.loss_noise(rng, self.draws, n), "v": rng.standard_normal((self.directions, model.d))}
+        return {**super().noise(rng, model, n), "v": rng.standard_normal((self.directions, model.d))}
 
-    def __call__(self, params: Tree, model: Model, x: Array, noise: Tree, context: Array | None = None) -> Array:
+    def score(self, noise: Tree) -> Score:
         def score(draws: Array, y: Array) -> Array:  # the first k entries of a normal vector are one in k dimensions
             return sliced_energy_score(draws, y, random_directions(noise["v"][:, : y.shape[1]]), self.beta)
 
-        return model.loss(params, x, noise["z"], score, context)
+        return score
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class MMD:
         check_count("draws", self.draws, least=2)
 
     def noise(self, rng: onp.random.Generator, model: Model, n: int) -> Tree:
-        return {"z": model.loss_noise(rng, self.draws, n)}
+        return {"z": model.noise(rng, self.draws * n)}
 
     def __call__(self, params: Tree, model: Model, x: Array, noise: Tree, context: Array | None = None) -> Array:
         return model.loss(params, x, noise["z"], partial(kernel_score, kernel=rbf_kernel(self.bandwidths)), context)

@@ -18,12 +18,7 @@ from evenflow.reference.scores.crps import crps, crps_normal
 from evenflow.reference.scores.energy import energy_distance, energy_score
 from evenflow.reference.scores.kernels import distance_kernel, kernel_score, linear_kernel, mmd, rbf_kernel
 from evenflow.reference.scores.quantile import quantile_score
-from evenflow.reference.scores.sliced import (
-    random_directions,
-    sliced_energy_distance,
-    sliced_energy_score,
-    slicing_constant,
-)
+from evenflow.reference.scores.sliced import random_directions, sliced_energy_distance, sliced_energy_score, slicing_constant
 
 __all__ = [
     "crps", "crps_normal", "distance_kernel", "energy_distance", "energy_score", "kernel_score", "linear_kernel", "mmd",

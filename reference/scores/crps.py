@@ -15,9 +15,7 @@ import autograd.numpy as np
 import numpy as onp
 from autograd.extend import defvjp, primitive
 
-from evenflow.reference.core.checks import check_finite, check_shape, lookup, value
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_finite, check_shape, lookup, replaceable, value
 from evenflow.reference.scores.pairs import ESTIMATORS
 from evenflow.reference.scores.sorting import sorted_within
 

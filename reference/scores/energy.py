@@ -20,7 +20,7 @@ from numbers import Real
 
 import autograd.numpy as np
 
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array
 from evenflow.reference.scores.pairs import check_draws, check_samples, pair_distance, pair_score
 
 EPS = 1e-6  # in units of the data: distances well above it are unchanged to EPS^2, relatively

@@ -13,17 +13,9 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.core.checks import check_positive, lookup
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_positive, lookup
 from evenflow.reference.scores.energy import check_beta, distance
-from evenflow.reference.scores.pairs import (
-    ESTIMATORS,
-    PairFunction,
-    check_draws,
-    check_samples,
-    pair_distance,
-    pair_score,
-)
+from evenflow.reference.scores.pairs import ESTIMATORS, PairFunction, check_draws, check_samples, pair_distance, pair_score
 
 
 def rbf_kernel(bandwidths: Sequence[float] = (2, 5, 10, 20, 40, 80)) -> PairFunction:

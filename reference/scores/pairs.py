@@ -14,10 +14,7 @@ import numpy as onp
 from autograd import make_vjp
 from autograd.extend import defvjp_argnums, primitive
 
-from evenflow.reference.core.checks import check_finite, check_shape, lookup, value
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, beside, check_finite, check_shape, lookup, replaceable, value
 
 PairFunction: TypeAlias = Callable[[Array, Array], Array]  # symmetric, over the last axis: (..., d), (..., d) -> (...)
 

@@ -7,9 +7,7 @@ the CRPS, the objective of autoregressive quantile flows (Si et al. 2022).
 """
 import numpy as onp
 
-from evenflow.reference.core.checks import check_finite, check_shape, value
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_finite, check_shape, replaceable, value
 
 
 def quantile_score(quantile: Array, y: Array, alpha: Array) -> Array:

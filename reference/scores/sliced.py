@@ -16,9 +16,7 @@ import math
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count, check_finite, check_shape, lookup, value
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count, check_finite, check_shape, lookup, replaceable, value
 from evenflow.reference.scores.energy import check_beta, smooth_power
 from evenflow.reference.scores.pairs import ESTIMATORS, check_draws, check_samples, pair_distance, pair_score
 from evenflow.reference.scores.sorting import sorted_sums, sorted_within

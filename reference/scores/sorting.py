@@ -10,9 +10,7 @@ is smoothed. All functions work along axis 0, each column for itself.
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import value
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, replaceable, value
 
 
 def ranks(x: Array) -> Array:

@@ -16,10 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_finite, check_positive, check_shape, lookup, value
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.special import logsumexp
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import (
+    Array,
+    beside,
+    check_count,
+    check_finite,
+    check_positive,
+    check_shape,
+    logsumexp,
+    lookup,
+    value,
+)
 
 Noise = dict[str, Array]
 
@@ -90,40 +97,11 @@ class GaussianMixture:
         return np.full(self.count, 1 / self.count)
 
 
-@dataclass(frozen=True)
-class EightGaussians:
-    """Eight equal ones in two dimensions, evenly spaced on a circle."""
-    radius: float = 1.0
-    sd: float = 0.15
-    d, count = 2, 8
-
-    def __post_init__(self) -> None:
-        check_positive("radius", self.radius)
-        check_positive("sd", self.sd)
-
-    def mixture(self) -> GaussianMixture:
-        angles = 2 * math.pi * np.arange(8) / 8
-        centres = self.radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return GaussianMixture(tuple(map(tuple, centres)), (1 / 8,) * 8, (self.sd,) * 8)
-
-    def noise(self, rng: np.random.Generator, n: int) -> Noise:
-        return {"component": rng.integers(8, size=n), "normals": rng.standard_normal((n, 2))}
-
-    def sample(self, noise: Noise) -> Array:
-        """component (n,) in 0 ... 7, normals (n, 2) -> x (n, 2)."""
-        return self.mixture().sample(noise)
-
-    def log_prob(self, x: Array) -> Array:
-        """x (n, 2) -> (n,)."""
-        return self.mixture().log_prob(x)
-
-    def zones(self, x: Array) -> Array:
-        """x (n, 2) -> (n,) the index of the nearest centre."""
-        return self.mixture().zones(x)
-
-    def zone_weights(self) -> Array:
-        """1/8 each, (8,)."""
-        return self.mixture().zone_weights()
+def eight_gaussians(radius: float = 1.0, sd: float = 0.15) -> GaussianMixture:
+    """Eight equal ones in two dimensions, evenly spaced on a circle: Grenioux et al. 2023, Fig. 2."""
+    angles = 2 * math.pi * np.arange(8) / 8
+    centres = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return GaussianMixture(tuple(map(tuple, centres)), (1 / 8,) * 8, (sd,) * 8)
 
 
 def two_modes() -> GaussianMixture:

@@ -21,13 +21,11 @@ from typing import Any
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_count, check_finite, check_positive, check_shape, value
-from evenflow.reference.core.placement import beside
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, beside, check_count, check_finite, check_positive, check_shape, value
 from evenflow.reference.targets.mixtures import (
-    EightGaussians,
-    Noise,
+        Noise,
     components,
+    eight_gaussians,
     four_modes,
     high_dimensional,
     interval_weights,
@@ -214,7 +212,7 @@ class Pinwheel(Target):
 
 
 TARGETS: dict[str, Callable[..., Any]] = {
-    "two-moons": TwoMoons, "rings": Rings, "eight-gaussians": EightGaussians, "pinwheel": Pinwheel,
+    "two-moons": TwoMoons, "rings": Rings, "eight-gaussians": eight_gaussians, "pinwheel": Pinwheel,
     "checkerboard": Checkerboard, "spirals": Spirals, "two-modes": two_modes, "four-modes": four_modes,
     "mixture-16": partial(high_dimensional, 16), "mixture-32": partial(high_dimensional, 32),
     "mixture-64": partial(high_dimensional, 64),

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.random import MT19937, PCG64, PCG64DXSM, SFC64, Philox
 
-from evenflow.reference.core.checks import lookup
-from evenflow.reference.core.placement import fetched
-from evenflow.reference.core.trees import Tree, named_leaves, tree_map
+from evenflow.reference.core import Tree, fetched, lookup, named_leaves, tree_map
 from evenflow.reference.work.files import CorruptFileError, load, save
 
 PathLike: TypeAlias = str | os.PathLike[str]

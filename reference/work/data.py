@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_finite, check_shape, lookup, unknown
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count, check_finite, check_shape, lookup, unknown
 from evenflow.reference.targets.toys import TARGETS
 
 Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
@@ -75,6 +74,10 @@ class Units:
             x = x + uniforms
         x = 1.0 * x  # whole numbers become floats
         return (x - self.shift.astype(x.dtype)) / self.scale.astype(x.dtype)
+
+    def dequantised(self, x: Array, rng: np.random.Generator) -> Array:
+        """`to_model`; whole numbers with fresh uniforms."""
+        return self.to_model(x, rng.random(x.shape) if self.levels else None)
 
     def to_user(self, u: Array) -> Array:
         """u (n, d) in the model's units -> x (n, d), the inverse; whole numbers by rounding down, then clipping."""

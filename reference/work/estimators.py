@@ -1,12 +1,12 @@
-"""The scikit-learn face of the models: fit, sample, score_samples.
+"""The scikit-learn face of the flows: fit, sample, score_samples.
 
     model = FlowEstimator("saef", blocks=4, steps=500).fit(X)
     model.sample(10); model.score_samples(X)
 
-The choices are those of models.Config under the same names. Rows of X go in and samples come out in the user's units. Needs
-scikit-learn: pip install 'evenflow[data]'.
+The choices are those of work/options.py under the same names; None: the family's default. Rows of X go in and samples come out
+in the user's units. Needs scikit-learn: pip install 'evenflow[data]'.
 """
-import dataclasses
+import inspect
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -15,51 +15,56 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_count
 from evenflow.reference.work.data import Dataset, Units, as_labels
-from evenflow.reference.work.models import Config
-from evenflow.reference.work.runs import Trained, load_flow, train_on
+from evenflow.reference.work.options import FLOWS, OPTIONS, Config
+from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.threads import single_blas_thread
+
+CHOICES = tuple(option.name for option in OPTIONS if set(FLOWS) & set(option.defaults))
+DEFAULTS = {"family": "saef", **dict.fromkeys(CHOICES), "levels": None, "held_out": 0.1, "folder": None}
 
 
 class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A density and a sampler for tables. After fit: trained_ (runs.Trained), n_features_in_, and classes_ where y was given.
 
-    levels: 0 for real numbers; L for whole numbers 0 ... L - 1, which are dequantised. held_out: the share of the rows that
+    levels: None for real numbers; L for whole numbers 0 ... L - 1, which are dequantised. held_out: the share of the rows that
     judges the training instead of being trained on. folder: where to keep the run (runs.py), a new one for each fit; None for
     nowhere.
     """
 
-    def __init__(
-        self, family: str = "saef", *, objective: str = "", beta: float = 1.0, draws: int = 4,
-        blocks: int | tuple[int, ...] = 0, block_map: str = "coupling", transformer: str = "affine", layers: int = 0,
-        hidden: tuple[int, ...] | None = None, context_hidden: tuple[int, ...] = (256, 256), context_width: int = 64,
-        class_conditional: bool = False, steps: int = 3000, batch: int = 128, learning_rate: float = 1e-3,
-        schedule: str = "linear", clip: float = 100.0, average_decay: float = 0.0, dtype: str = "float32", seed: int = 0,
-        levels: int = 0, held_out: float = 0.1, folder: str | None = None,
-    ) -> None:
-        given = locals()
-        for name in self._get_param_names():
-            setattr(self, name, given[name])
+    def __init__(self, family: str = "saef", **choices: Any) -> None:
+        for name in choices:
+            if name not in DEFAULTS:
+                raise TypeError(f"FlowEstimator takes no argument {name!r}: it takes {', '.join(DEFAULTS)}")
+        for name, value in {**DEFAULTS, **choices, "family": family}.items():
+            setattr(self, name, value)
+
+    __init__.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        inspect.Parameter("family", inspect.Parameter.POSITIONAL_OR_KEYWORD, default="saef"),
+        *(inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=v) for k, v in DEFAULTS.items() if k != "family"),
+    ])
 
     def fit(self, X: Array, y: Array | None = None) -> Self:
         """X (n, d) finite numbers; y (n,) whole numbers 0, 1, ..., used by a class-conditional model. Raises ValueError."""
-        choices = {field.name: getattr(self, field.name) for field in dataclasses.fields(Config)}
-        choices |= {name: tuple(value) for name, value in choices.items() if isinstance(value, list)}
+        config = Config(self.family, **{name: getattr(self, name) for name in CHOICES})
         dataset = self.split(validate_data(self, X, dtype=np.float64, ensure_min_samples=3), y)
         with single_blas_thread():
-            self.trained_ = train_on(Config(**choices), dataset, self.folder)
+            self.trained_ = train_on(config, dataset, self.folder)
         return self
 
     def split(self, x: Array, y: Array | None) -> Dataset:
         """Training and held-out rows, by a shuffle with the estimator's seed."""
         held_out, levels = self.held_out, self.levels
+        if levels is not None:
+            check_count("levels", levels, least=2)
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must lie strictly between 0 and 1, got {held_out!r}")
         k = max(1, round(held_out * len(x)))
         if len(x) - k < 2:
             raise ValueError(f"held_out must leave at least 2 rows to train on, got {held_out} of {len(x)} rows")
-        order = np.random.default_rng(self.seed).permutation(len(x))
+        order = np.random.default_rng(self.seed or 0).permutation(len(x))
         train, judge = x[order[k:]], x[order[:k]]
         units = Units.whole_numbers(train, levels) if levels else Units.standardised(train)
         if y is None or not self.class_conditional:
@@ -75,11 +80,11 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
     def score_samples(self, X: Array, *, labels: Array | None = None) -> Array:
         """Log density in nats (n,). Whole-number data are dequantised with the estimator's seed."""
         x = self.table(X)
-        return self.fitted().log_prob(x, labels, self.uniforms(x)).astype(np.float64)
+        return self.fitted().log_density(x, labels, self.uniforms(x)).astype(np.float64)
 
     def score(self, X: Array, y: Array | None = None) -> float:
         """The mean log density, in nats: larger is better. y: labels, for a class-conditional model."""
-        labels = y if self.fitted().config.class_conditional else None
+        labels = y if self.fitted().class_shares else None
         return float(np.mean(self.score_samples(X, labels=labels)))
 
     def transform(self, X: Array, *, labels: Array | None = None) -> Array:
@@ -113,8 +118,10 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "FlowEstimator":
         """The estimator of a run, its own (folder=...) or one of `evenflow train`."""
-        trained = load_flow(folder)
-        choices: dict[str, Any] = {**vars(trained.config), "levels": trained.units.levels, "folder": str(Path(folder))}
+        trained = load_run(folder)
+        if trained.config.family not in FLOWS:
+            raise ValueError(f"{folder} holds the run of an energy-based model, not of a flow: evenflow.load gives it")
+        choices = {**vars(trained.config), "levels": trained.units.levels or None, "folder": str(Path(folder))}
         estimator = cls(**choices)
         estimator.trained_, estimator.n_features_in_ = trained, trained.d
         return estimator

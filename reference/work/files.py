@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from evenflow.reference.core.trees import Array, Tree, tree_map
+from evenflow.reference.core import Array, Tree, tree_map
 
 
 class CorruptFileError(ValueError):

@@ -17,26 +17,27 @@ from evenflow.reference.work.files import CorruptFileError, write_aside
 from evenflow.reference.work.training import Progress
 
 PathLike = str | os.PathLike[str]
-FORMAT = 1  # of config.json
+FORMAT = 2  # of config.json
 CONFIG, CHECKPOINT, LOG = "config.json", "checkpoint.npz", "log.jsonl"
 
 
-def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """What config.json keeps of a data set."""
-    units, columns = dataset.units, dataset.columns
+def describe_run(config: dict[str, Any], dataset: Dataset, class_conditional: bool) -> dict[str, Any]:
+    """All of a run but its numbers, as JSON: what must agree before it may be resumed."""
+    units, columns, shares = dataset.units, dataset.columns, []
+    if class_conditional:
+        if dataset.train_labels is None:
+            raise ValueError(f"class_conditional needs labels, and {dataset.name} has none")
+        shares = (np.bincount(dataset.train_labels) / len(dataset.train_labels)).tolist()
     return {
-        "data": dataset.name, "columns": None if columns is None else list(columns),
+        "format": FORMAT, "config": config, "class_shares": shares, "data": dataset.name,
+        "columns": None if columns is None else list(columns),
         "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels},
     }
 
 
-def described_units(described: dict[str, Any]) -> Units:
+def units_of(described: dict[str, Any]) -> Units:
     units = described["units"]
     return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"])
-
-
-def described_columns(described: dict[str, Any]) -> tuple[str, ...] | None:
-    return None if described["columns"] is None else tuple(described["columns"])
 
 
 def open_run(folder: PathLike, described: dict[str, Any], resume: bool) -> Path:
@@ -77,6 +78,11 @@ def find_checkpoint(folder: PathLike) -> Path:
     if not checkpoint.exists():
         raise FileNotFoundError(f"{folder} holds no checkpoint: there is no {checkpoint}")
     return checkpoint
+
+
+def never_began(folder: PathLike) -> bool:
+    """Whether the run in the folder was stopped before it left anything."""
+    return not (Path(folder) / CHECKPOINT).exists() and not read_log(Path(folder) / LOG)
 
 
 class Log:

@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_finite, check_shape
-from evenflow.reference.core.trees import Array
+from evenflow.reference.core import Array, check_finite, check_shape
 
-FOLDS = 5
+FOLDS, LEAST = 5, 20  # of the classifier; points of each kind that it needs
 LANDMARKS = 100
 HIDDEN = (64, 32)
 
@@ -41,7 +40,7 @@ def d_loss(real: Array, generated: Array, seed: int = 0) -> tuple[float, float]:
     in 120 trials. Values above log 2 mean no more than log 2.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    check_pair(real, generated, least=20)
+    check_pair(real, generated, LEAST)
     if (np.ptp(real, axis=0) == 0).all():
         raise ValueError("real must vary, got one point over and over")
     rng, n = np.random.default_rng(seed), min(len(real), len(generated))

@@ -4,16 +4,13 @@ r"""Drawing from a trained energy-based model, and weighing it: flowMC with ever
     2.  warm-up: MALA alone, its step size following the acceptance (mcmc/adaptation.py); what is drawn here is thrown away
     3.  sweeps of 4 MALA, 2 i-SIR, 4 MALA, the step size and the flow held fixed: p is left invariant
 
-log Z by importance sampling from the flow (normalizer.py). All in the model's units.
+log Z comes from draws of the flow (ebm/normalizer.py). All in the model's units.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count
-from evenflow.reference.core.placement import fetched, placed, streams
-from evenflow.reference.core.trees import Array, Tree
-from evenflow.reference.ebm.normalizer import LogZ, importance
+from evenflow.reference.core import Array, Tree, check_count, fetched, placed, streams
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.adaptation import warm_up
 from evenflow.reference.mcmc.contract import LogDensity, noise_like
@@ -51,13 +48,14 @@ def walk(
     return Walk(fetched(np.stack(trace)), float(np.mean(local)), float(np.mean(jumps)), mala.step_size)
 
 
-def flow_log_z(
+def flow_draws(
     log_density: LogDensity, flow: Flow, params: Tree, draws: int, rng: np.random.Generator, dtype: str
-) -> LogZ:
-    """log Z from so many draws of the flow. Draws that overflow have weight zero."""
+) -> tuple[Array, Array]:
+    """log p and log lambda (draws,) at so many draws of the flow. Draws that overflow have log p = -inf."""
     check_count("draws", draws, least=2)
     parts = [
         propose(placed(flow.noise(streams(rng, dtype), min(CHUNK, draws - done)), dtype), log_density, flow, params)
         for done in range(0, draws, CHUNK)
     ]
-    return importance(*(fetched(np.concatenate([getattr(part, name) for part in parts])) for name in ("log_p", "log_lambda")))
+    log_p, log_lambda = (np.concatenate([getattr(part, name) for part in parts]) for name in ("log_p", "log_lambda"))
+    return fetched(log_p), fetched(log_lambda)

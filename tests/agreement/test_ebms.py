@@ -9,14 +9,15 @@ import pytest
 from evenflow.reference.core.placement import placed, streams
 from evenflow.reference.core.trees import leaves, tree_map
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
-from evenflow.reference.ebm.energies import EBM, MLPEnergy, Tilted
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
 from evenflow.reference.ebm.normalizer import annealed
-from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.adaptation import warm_up
 from evenflow.reference.mcmc.chains import run as run_chains
 from evenflow.reference.mcmc.contract import noise_like
 from evenflow.reference.mcmc.hmc import HMC
+from evenflow.reference.mcmc.independence import ISIR
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.work import ebm_evaluation, ebm_runs
 from evenflow.reference.work import sampling as ebm_sampling
@@ -27,15 +28,15 @@ from evenflow.reference.work.runs import load_run
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.strategies import generator, randomise
 
-ENERGY, FLOW, RHO = MLPEnergy(2, (8, 6)), realnvp(2, layers=2, hidden=(6,)), StandardNormal(2)
-MOVES = (("local", 2), ("global", 1), ("local", 1))
+ENERGY, FLOW, RHO = MLPEnergy(2, (8, 6)), realnvp(2, layers=2, hidden=(6,)), Normal(2)
+MOVES: Any = ((MALA(0.02), 2), (partial(ISIR, N=4), 1), (MALA(0.02), 1))
 ALGORITHMS: dict[str, Any] = {
-    "pcd": PCD(Tilted(ENERGY, RHO), RHO, steps=3, step_size=0.02, batch=8, buffer=20),
-    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, N=4, step_size=0.02, batch=8, buffer=20, adapt=True),
-    "flowmc, all states": FlowMCEBM(ENERGY, FLOW, MOVES, N=4, step_size=0.02, batch=8, buffer=20, used=1),
+    "pcd": PCD(ENERGY, RHO, steps=3, step_size=0.02, batch=8, buffer=20, tilt=RHO),
+    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, adapt=True),
+    "flowmc, all states": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, used=1),
     "nt": NTEBM(ENERGY, FLOW, MALA(0.1), steps=3, batch=8), "nt, hmc": NTEBM(ENERGY, FLOW, HMC(0.2, 2), steps=2, batch=8),
-    "coopflow": CoopFlow(Tilted(ENERGY, RHO), FLOW, steps=4, step_size=0.01, batch=8),
-    "fce": FCE(Tilted(ENERGY, RHO), FLOW, batch=8), "jarzynski": Jarzynski(ENERGY, RHO, 0.02, walkers=30, threshold=0.97),
+    "coopflow": CoopFlow(ENERGY, FLOW, steps=4, step_size=0.01, batch=8, tilt=RHO),
+    "fce": FCE(ENERGY, FLOW, batch=8, tilt=RHO), "jarzynski": Jarzynski(ENERGY, RHO, 0.02, walkers=30, threshold=0.97),
 }
 
 
@@ -140,7 +141,7 @@ def test_chains_warm_up_and_annealing(where: str) -> None:
     params, x = randomise(ebm.init(generator(1)), generator(1)), generator(2).standard_normal((8, 2))
 
     def f() -> list[Any]:
-        p, q, start, rng = partial(ebm.log_density, here(params)), partial(RHO.log_prob, {}), here(x), generator(3)
+        p, q, start, rng = partial(ebm.log_density, here(params)), RHO.log_prob, here(x), generator(3)
         kernel, warm = warm_up(MALA(0.1), start, p, 10, rng)
         chains = run_chains(kernel, warm, p, 6, rng, every=2)
         noises = [noise_like(start, kernel, rng) for _ in range(3)]

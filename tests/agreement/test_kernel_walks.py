@@ -27,7 +27,7 @@ def energy_walk(
     net = MLP(d, 1, hidden, activation)
     params = cast(randomise(net.init(rng), rng, 0.1), dtype)
     base = None if sd is None else Normal(d, sd)
-    log_density = lambda x: -net(params, x)[:, 0] + (0.0 if base is None else base.log_prob({}, x))
+    log_density = lambda x: -net(params, x)[:, 0] + (0.0 if base is None else base.log_prob(x))
     start = langevin.start(rng.standard_normal((chains, d)).astype(dtype), log_density)
     noise = kernels.Given(rng.standard_normal((K, chains, d)).astype(dtype), rng.random((K, chains)).astype(dtype))
     return params, log_density, start, noise

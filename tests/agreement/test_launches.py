@@ -15,7 +15,7 @@ from evenflow.reference.core.optim import Adam
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
-from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.contract import noise_like, walk
 from evenflow.reference.mcmc.langevin import MALA, start
@@ -106,7 +106,7 @@ def test_the_energy_score_of_a_shared_sample(m: int) -> None:
 
 @pytest.mark.parametrize("steps", [1, 10, 100])
 def test_a_walk_takes_as_many_launches_however_many_its_steps(steps: int) -> None:
-    ebm = EBM(MLPEnergy(2, (8, 8)), StandardNormal(2))
+    ebm = EBM(MLPEnergy(2, (8, 8)), Normal(2))
     with backend("standin"):
         params, x = placed(ebm.init(generator(0)), "float32"), placed(generator(1).standard_normal((5, 2)), "float32")
         p, kernel = partial(ebm.log_density, params), MALA(0.1)

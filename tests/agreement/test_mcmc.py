@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from evenflow.reference.core.networks import ACTIVATIONS
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
-from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy, Tilted
-from evenflow.reference.flows.densities import Mixture, Normal, StandardNormal
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc import langevin
 from evenflow.reference.mcmc.contract import density_and_gradient, log_density_at, noise_like, walk
@@ -20,14 +20,15 @@ from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH, isir
 from evenflow.reference.mcmc.langevin import MALA, ULA
-from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.metropolis import RandomWalk
 from tests import tolerances
 from tests.agreement.backends import BACKENDS, backend, here, host, same
 from tests.agreement.comparison import agree, agreement, dtypes, few, off_by_one
+from tests.energies import MixtureEnergy
+from tests.samplers import TARGETS, Latent
 from tests.strategies import generator, randomise, seeds
 
-tilts = st.sampled_from(["none", "standard", "normal", "tilted", "unknown"])
+tilts = st.sampled_from(["none", "standard", "normal", "unknown"])
 activations = st.sampled_from(sorted(ACTIVATIONS))
 hiddens = st.sampled_from([(5,), (6, 4)])
 dimensions = st.integers(1, 3)
@@ -37,15 +38,15 @@ chains = st.sampled_from([1, 3, 8])
 def model(tilt: str, d: int, hidden: tuple[int, ...] = (6, 4), activation: str = "tanh") -> EBM:
     """With every tilt that accel knows, and one that it does not."""
     energy = MLPEnergy(d, hidden, activation)
-    known = {"none": None, "standard": StandardNormal(d), "normal": Normal(d, 1.7), "unknown": Shifted(d)}
-    return EBM(Tilted(energy, Normal(d, 0.6))) if tilt == "tilted" else EBM(energy, known[tilt])
+    known = {"none": None, "standard": Normal(d), "normal": Normal(d, 1.7), "unknown": Shifted(d)}
+    return EBM(energy, known[tilt])
 
 
-class Shifted(StandardNormal):
+class Shifted(Normal):
     """A density of one's own."""
 
-    def log_prob(self, params: Tree, z: Array) -> Array:
-        return super().log_prob(params, z - 1.0)
+    def log_prob(self, x: Array) -> Array:
+        return super().log_prob(x - 1.0)
 
 
 def parameters(ebm: EBM, seed: int, dtype: Any) -> Tree:
@@ -69,13 +70,14 @@ def compare(where: str, f: Callable[..., Any], args: dict[str, Tree], dtype: Any
 # ---------------------------------------------------------------------------------------------------------- densities
 
 
-@agreement("flows.densities.StandardNormal.log_prob")
+@agreement("flows.densities.Normal.log_prob")
 @pytest.mark.parametrize("where", BACKENDS)
 @few
-@given(seeds, dtypes, st.integers(1, 5), chains, st.sampled_from([1.0, 1e3]))
-def test_standard_normal(where: str, seed: int, dtype: Any, d: int, n: int, size: float) -> None:
-    z = (size * generator(seed).standard_normal((n, d))).astype(dtype)
-    agree(where, lambda z: StandardNormal(d).log_prob({}, z), {"z": z})
+@given(seeds, dtypes, st.integers(1, 5), st.sampled_from([1.0, 0.3, 2.5]), chains, st.sampled_from([1.0, 1e3]))
+def test_normal(where: str, seed: int, dtype: Any, d: int, sd: float, n: int, size: float) -> None:
+    x = (size * generator(seed).standard_normal((n, d))).astype(dtype)
+    for density in (Normal(d, sd), Shifted(d, sd)):
+        agree(where, density.log_prob, {"x": x})
 
 
 @agreement("ebm.energies.EBM.log_density")
@@ -106,9 +108,9 @@ def test_density_and_gradient(
 
 @pytest.mark.parametrize("where", BACKENDS)
 def test_other_energies_go_to_the_definition(where: str) -> None:
-    ebm = EBM(MixtureEnergy(Mixture(2, 3)))
-    args = {"params": ebm.init(generator(0)), "x": generator(1).standard_normal((5, 2))}
-    compare(where, lambda params, x: density_and_gradient(x, partial(ebm.log_density, params)), args, np.float64)
+    mixture: Any = TARGETS["three modes"]
+    ebm, x = EBM(MixtureEnergy(mixture)), generator(1).standard_normal((5, 2))
+    compare(where, lambda x: density_and_gradient(x, partial(ebm.log_density, {})), {"x": x}, np.float64)
 
 
 class Doubled(EBM):
@@ -127,7 +129,7 @@ class Lazy(MALA):
 
 @pytest.mark.parametrize("where", BACKENDS)
 def test_what_is_derived_from_a_known_class_is_not_mistaken_for_it(where: str) -> None:
-    ebm, rng = Doubled(MLPEnergy(2, (3,), "tanh"), StandardNormal(2)), generator(0)
+    ebm, rng = Doubled(MLPEnergy(2, (3,), "tanh"), Normal(2)), generator(0)
     args = {"params": parameters(ebm, 0, np.float64), "x": rng.standard_normal((5, 2)), "noise": rng.standard_normal((5, 2))}
 
     def f(params: Tree, x: Array, noise: Array) -> Any:

@@ -16,11 +16,11 @@ from evenflow.reference.flows import flow as flows
 from evenflow.reference.saef import objectives
 from evenflow.reference.saef import semiautoregressive as saef
 from evenflow.reference.saef.aqf import aqf
-from evenflow.reference.saef.maps import BLOCK_MAPS
+from evenflow.reference.saef.maps import BLOCK_MAPS, block_map_of
 from evenflow.reference.work import estimators, evaluation
 from evenflow.reference.work.data import Dataset, Units
-from evenflow.reference.work.models import Config
-from evenflow.reference.work.runs import Trained, load_flow, train_on
+from evenflow.reference.work.options import Config
+from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.training import Settings, train
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.agreement.comparison import agree
@@ -36,9 +36,11 @@ MODELS: dict[str, Any] = {
     "maf": flows.maf(D, 2, (8,), 2), "maf, splines": flows.maf(D, 2, (8,), transformer=SplineTransformer(4)),
     "dense": flows.dense_flow(D, 2), "dense with a context": flows.dense_flow(D, 2, 2),
     "aqf": aqf(D, (2, 0, 1), (8,), 2), "aqf, splines": aqf(D, None, (8,), 0, SplineTransformer(4)),
-    "a learned base": flows.Flow(densities.DiagonalNormal(D), bijections.Coupling((True, False, True), hidden=(4,))),
-    "a mixture as base": flows.Flow(densities.Mixture(D, 2), bijections.Coupling((True, False, True), hidden=(4,))),
-    "other layers": flows.Flow(densities.StandardNormal(D), bijections.Chain((
+    "a wide base": flows.Flow(densities.Normal(D, 2.5), bijections.Coupling((True, False, True), hidden=(4,))),
+    "a uniform base": flows.spline_flow(D, 2, (6,), bins=4, bound=6.0, base=densities.Uniform(D, -6.0, 6.0)),
+    "saef, maps of their own": flows.Flow(densities.Normal(D), saef.SAEF(
+        ((2,), (0,), (1,)), tuple(block_map_of("coupling", 1, 5, (4,), 2) for _ in range(D)), 5, (8,))),
+    "other layers": flows.Flow(densities.Normal(D), bijections.Chain((
         bijections.PLU((2, 0, 1)), bijections.Invert(bijections.Dense(D)), bijections.reversal(D), bijections.LeakyReLU(D),
         bijections.elementwise(D, AffineTransformer()),
     ))), **SAEFS,
@@ -171,11 +173,11 @@ RUNS: dict[str, tuple[Config, int]] = {
 
 def used(run: Trained, levels: int) -> list[Array]:
     """All that a user asks of a trained model."""
-    data, labels = table(levels), table(levels).held_out_labels if run.config.class_conditional else None
+    data, labels = table(levels), table(levels).held_out_labels if run.class_shares else None
     uniforms = generator(0).random(data.held_out.shape) if levels else None
     found = [run.sample(7, generator(1)), run.decode(generator(2).standard_normal((20, 3)), labels)]
-    if run.invertible:
-        found += [run.log_prob(data.held_out, labels, uniforms), run.encode(data.held_out, labels, uniforms)]
+    if run.can("inverse"):
+        found += [run.log_density(data.held_out, labels, uniforms), run.encode(data.held_out, labels, uniforms)]
     return found
 
 
@@ -190,8 +192,8 @@ def test_runs(where: str, name: str, tmp_path: Path) -> None:
         run = train_on(config, table(levels), tmp_path)
         assert on_its_device(where, run.params)
         found = used(run, levels)
-        again = used(load_flow(tmp_path), levels)
-    read, resumed = load_flow(tmp_path), train_on(config, table(levels), tmp_path, True)
+        again = used(load_run(tmp_path), levels)
+    read, resumed = load_run(tmp_path), train_on(config, table(levels), tmp_path, True)
     for result in (found, again, used(read, levels), used(resumed, levels)):
         for a, e in zip(result, expected, strict=True):
             assert type(a) is np.ndarray

@@ -21,7 +21,7 @@ from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.networks import MLP
 from evenflow.reference.core.placement import beside, fetched, placed, streams
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
-from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.work.training import Settings, train
 from tests import standin
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
@@ -134,7 +134,7 @@ NET = MLP(2, 1, (4,))
 
 def run(steps: int, path: Path | None = None, resume: bool = False) -> Any:
     def draw(rng: np.random.Generator) -> tuple[Array]:
-        return (placed(StandardNormal(2).noise(streams(rng, "float64"), 8), "float64"),)
+        return (placed(Normal(2).noise(streams(rng, "float64"), 8), "float64"),)
 
     def loss(params: Tree, x: Array) -> Array:
         return anp.sum((NET(params, x)[:, 0] - x[:, 0] * x[:, 1]) ** 2) / 8

@@ -6,7 +6,8 @@ from evenflow.reference.ebm.energies import MLPEnergy
 from evenflow.reference.flows import SplineTransformer
 from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.targets.mixtures import GaussianMixture
-from evenflow.reference.work.models import Config, build
+from evenflow.reference.work.flow_model import FlowModel
+from evenflow.reference.work.options import Config
 
 TARGET = GaussianMixture(((-1.2, 0.0), (1.5, 0.0)), (0.35, 0.65), (0.5, 0.7))  # its zones have known weights; MALA crosses over
 CLASSES, DIGITS = 10, 64
@@ -19,7 +20,8 @@ def flow(sizes: dict[str, Any]) -> Flow:
 
 def saef(sizes: dict[str, Any]) -> Any:
     """The demo's model and objective."""
-    return build(Config("saef", "energy", blocks=sizes["blocks"], class_conditional=True), DIGITS, CLASSES)
+    model = FlowModel.of(Config("saef", blocks=sizes["blocks"], class_conditional=True), DIGITS, CLASSES, "x")
+    return model.flow, model.objective
 
 
 def energy(sizes: dict[str, Any]) -> MLPEnergy:

@@ -178,7 +178,7 @@ def test_inputs_are_the_same_again(case: cases.Case) -> None:
 
 def test_the_ebm_is_that_of_the_experiment() -> None:
     full = next(case for case in cases.CPU if case.kind == "ebm")
-    assert models.ebm(full.sizes) == two_modes.MODELS["flowmc"]
+    assert repr(models.ebm(full.sizes)) == repr(two_modes.MODELS["flowmc"])  # two partials are never equal
 
 
 def test_names_are_told_apart() -> None:

@@ -117,6 +117,6 @@ def wide_normal() -> tuple[Flow, Tree, float, float]:
     """The last layer of the tests' flow alone: its bias gives a raw log scale 0.7 and a shift 0.2."""
     whole, params = flow(2)
     head = whole.bijection.layers[-1]  # type: ignore[attr-defined]
-    net = params["bijection"][-1]
+    net = params[-1]
     net[-1]["b"] = np.tile([0.7, 0.2], 2)
-    return Flow(whole.base, head), {"base": {}, "bijection": net}, float(np.exp(3 * np.tanh(0.7 / 3))), 0.2
+    return Flow(whole.base, head), net, float(np.exp(3 * np.tanh(0.7 / 3))), 0.2

@@ -15,11 +15,12 @@ from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzyns
 from evenflow.reference.ebm.coopflow import revised
 from evenflow.reference.ebm.energies import MLPEnergy
 from evenflow.reference.ebm.normalizer import Grid, grid, lattice
-from evenflow.reference.flows.densities import Normal, StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
+from evenflow.reference.mcmc.independence import ISIR
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.targets.mixtures import GaussianMixture
-from evenflow.reference.work.pretraining import pretrained
+from evenflow.reference.work.ebm_training import pretrained
 from tests.strategies import generator
 
 TARGET = GaussianMixture(((-0.9,), (1.0,)), (0.4, 0.6), (0.6, 0.5))
@@ -64,8 +65,8 @@ def test_pcd() -> None:
 
 @pytest.mark.slow
 def test_flowmc() -> None:
-    moves = (("local", 1), ("global", 1), ("local", 1))
-    algorithm = FlowMCEBM(ENERGY, FLOW, moves, N=8, step_size=0.1, batch=BATCH, buffer=512)
+    moves = ((MALA(0.1), 1), (partial(ISIR, N=8), 1), (MALA(0.1), 1))
+    algorithm = FlowMCEBM(ENERGY, FLOW, moves, batch=BATCH, buffer=512)
     state, info = learn(algorithm, 200)
     check_learned(algorithm, state)
     assert info["acceptance_global"] > 0.6  # the flow has followed
@@ -89,7 +90,7 @@ def test_fce() -> None:
 @pytest.mark.slow
 def test_jarzynski() -> None:
     """log Z, which is 0 at the start and about 0.3 at the end, is right to within what 2,048 walkers leave."""
-    algorithm = Jarzynski(ENERGY, StandardNormal(1), step_size=0.1, walkers=2048)
+    algorithm = Jarzynski(ENERGY, Normal(1), step_size=0.1, walkers=2048)
     state, info = learn(algorithm, 150)
     assert abs(info["log_z"] - check_learned(algorithm, state).log_z) < 0.15
 

@@ -20,10 +20,9 @@ from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH
 from evenflow.reference.mcmc.langevin import MALA, ULA
-from evenflow.reference.mcmc.latent import Latent
 from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.targets.mixtures import GaussianMixture
-from tests.samplers import KERNELS, TARGETS, Slope, Target, flow
+from tests.samplers import KERNELS, TARGETS, Latent, Slope, Target, flow
 from tests.strategies import generator
 
 Z = 5.0

@@ -133,8 +133,8 @@ def test_annealing_knows_the_weights_of_two_modes() -> None:
     """From a wide base to both modes: log Z = 0 within its error, and the weighted end points put 2/3 into the upper right."""
     target, base, rng, kernel = two_modes(), Normal(2, 1.8), generator(4), MALA(0.03)
     noise = [kernel.noise(rng, 2000, 2) for _ in range(39)]
-    x = base.sample({}, base.noise(rng, 2000))
-    said, end, log_w = annealed(target.log_prob, lambda x: base.log_prob({}, x), x, np.linspace(0, 1, 41), kernel, noise)
+    x = base.sample(base.noise(rng, 2000))
+    said, end, log_w = annealed(target.log_prob, base.log_prob, x, np.linspace(0, 1, 41), kernel, noise)
     assert abs(said.log_z) < LIMIT * said.standard_error
     w = np.exp(log_w - log_w.max())
     share = w[target.zones(end) == 1].sum() / w.sum()
@@ -164,8 +164,8 @@ def test_bridge_and_grid_and_importance_agree_on_a_mixture() -> None:
 
     assert grid(log_p, lattice((-9.0, -9.0), (9.0, 9.0), 150)).log_z == pytest.approx(LOG_Z, abs=1e-11)
     rng, q = generator(6), Normal(2, 2.0)
-    p_draws, q_draws = target.sample(target.noise(rng, 5000)), q.sample({}, q.noise(rng, 5000))
-    log_q_at_p, log_q_at_q = q.log_prob({}, p_draws), q.log_prob({}, q_draws)
+    p_draws, q_draws = target.sample(target.noise(rng, 5000)), q.sample(q.noise(rng, 5000))
+    log_q_at_p, log_q_at_q = q.log_prob(p_draws), q.log_prob(q_draws)
     plain = importance(log_p(q_draws), log_q_at_q)
     bridged = bridge(log_p(p_draws), log_q_at_p, log_p(q_draws), log_q_at_q)
     for said in (plain, bridged):

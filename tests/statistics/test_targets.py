@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import chi2
 
 from evenflow.reference.targets.mixtures import (
-    EightGaussians,
     GaussianMixture,
+    eight_gaussians,
     four_modes,
     high_dimensional,
     misassignment,
@@ -57,7 +57,8 @@ def test_sampler_and_density_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize(("target", "wrong"), [
-    (EightGaussians(), {"sd": 0.16}), (EightGaussians(), {"radius": 1.02}), (Rings(), {"sd": 0.17}), (Rings(), {"rings": 3}),
+    (eight_gaussians(), {"sds": (0.16,) * 8}), (eight_gaussians(), {"centres": eight_gaussians(1.02).centres}),
+    (Rings(), {"sd": 0.17}), (Rings(), {"rings": 3}),
     (TwoMoons(), {"sd": 0.11}), (Spirals(), {"turns": 1.45}), (Checkerboard(), {"squares": 5}),
     (two_modes(), {"sds": (0.05**0.5, 0.095**0.5)}), (two_modes(), {"weights": (0.36, 0.64)}),
     (four_modes(), {"weights": (0.1, 0.2, 0.34, 0.36)}), (four_modes(), {"sds": (0.05**0.5,) * 3 + (0.21,)}),
@@ -86,7 +87,7 @@ def test_half_sums_of_the_high_dimensional_mixture(d: int, reading: str) -> None
 
 @pytest.mark.parametrize("target", [
     two_modes(), four_modes(), GaussianMixture(((0.0, 0.0), (1.0, 2.0), (-1.0, -2.0)), (0.5, 0.2, 0.3), (0.7, 0.9, 0.5)),
-    EightGaussians(sd=0.5), Rings(), Rings(sd=1.2), high_dimensional(16, "paper"),
+    eight_gaussians(sd=0.5), Rings(), Rings(sd=1.2), high_dimensional(16, "paper"),
 ], ids=str)
 def test_zones_of_samples_weigh_what_the_formula_says(target: Any) -> None:
     """Chi-square of level 0.1 %: a right formula fails with probability 0.001, the seven with 0.007."""

@@ -17,7 +17,7 @@ BASELINES = Section("Baselines", "Each is one training step, a pure function of 
         "NT-EBM: `p ~ exp(-E) lambda` with a pre-trained frozen flow; MALA or HMC in latent space on `-E(T(z)) + log "
         "rho(z)`; mapped back.",
         source="Nijkamp et al. 2022",
-        at="ebm.neural_transport.NTEBM ebm.neural_transport.NTEBM.latent_log_density mcmc.latent.pullback mcmc.latent.Latent",
+        at="ebm.neural_transport.NTEBM ebm.neural_transport.NTEBM.step mcmc.latent.pullback",
         tests="""
             reference/ebm/test_ebm.py::test_the_latent_target_is_the_pullback_of_the_model
             reference/mcmc/test_mcmc.py::test_pullback
@@ -115,7 +115,7 @@ NORMALIZER = Section("log Z", "", (
     Entry(
         "A grid in one or two dimensions, exact to rounding for smooth densities.",
         source="standard: the midpoint rule",
-        at="ebm.normalizer.grid ebm.normalizer.lattice ebm.energies.MixtureEnergy",
+        at="ebm.normalizer.grid ebm.normalizer.lattice",
         tests="""
             reference/ebm/test_normalizer.py::test_grid_on_a_gaussian_is_exact_to_rounding
             reference/ebm/test_normalizer.py::test_grid_gives_zone_weights
@@ -212,7 +212,7 @@ DIAGNOSTICS = Section("Diagnostics", "Time first, then chains.", (
     Entry(
         "Acceptance of the local and of the global moves.",
         source="Grenioux et al. 2023",
-        at="mcmc.zones.acceptance ebm.flowmc.FlowMCEBM.acceptance",
+        at="mcmc.zones.acceptance ebm.flowmc.FlowMCEBM.adaptation",
         tests="""
             reference/mcmc/test_diagnostics.py::test_acceptance
             reference/ebm/test_ebm.py::test_algorithm_1_line_by_line

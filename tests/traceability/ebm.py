@@ -16,10 +16,10 @@ MODEL = Section("The model", "", (
     Entry(
         "Energy-based model, tilted by the flow's base density: `p(x) = exp(-E(x)) rho(x) / Z`.",
         source="Grenioux et al. 2023, eq. 6",
-        at="ebm.energies.EBM ebm.energies.EBM.log_density ebm.energies.Tilted",
+        at="ebm.energies.EBM ebm.energies.EBM.log_density",
         tests="""
             reference/ebm/test_energies.py::test_the_model_is_its_tilt_at_the_start_and_tilted_later
-            reference/ebm/test_energies.py::test_tilted_is_the_ebm_with_that_tilt_as_an_energy
+            reference/ebm/test_ebm.py::test_a_tilt_is_a_fixed_term_of_the_energy
             reference/ebm/test_energies.py::test_the_mixture_energy_has_the_mass_it_says
         """,
         vectors="tilted_log_prob",
@@ -59,7 +59,7 @@ MODEL = Section("The model", "", (
     Entry(
         "The flow ascends `mean log lambda(x-)` over the negatives, unweighted: the forward divergence from p.",
         source="Grenioux et al. 2023, Algorithm 1",
-        at="ebm.updates.forward_divergence",
+        at="ebm.updates.flow_step",
         tests="""
             reference/ebm/test_ebm.py::test_the_flow_ascends_the_likelihood_of_the_negatives
             reference/ebm/test_ebm.py::test_algorithm_1_line_by_line

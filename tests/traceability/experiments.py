@@ -30,7 +30,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "Eight Gaussians, radius 1, standard deviation 0.15, and rings, radius 1 .. 4, whose density is `p_r(|x|) / (2 pi "
         "|x|)`.",
         source="Grenioux et al. 2023, Fig. 2 and Table 1",
-        at="targets.mixtures.EightGaussians targets.toys.Rings",
+        at="targets.mixtures.eight_gaussians targets.toys.Rings",
         tests="""
             reference/targets/test_targets.py::test_density_integrates_to_one
             reference/targets/test_targets.py::test_eight_gaussians_begin_at_angle_0_and_their_zones_are_sectors

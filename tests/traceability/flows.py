@@ -40,16 +40,6 @@ MAPS = Section("Invertible maps", "Forward is noise to data, everywhere. `log_de
         vectors="spline_transformer spline_transformer_inverse",
     ),
     Entry(
-        "The spline on the circle, slopes equal where it closes, followed by a turn.",
-        source="Rezende et al. 2020, section 2.1.3",
-        at="flows.spline.CircularSplineTransformer flows.spline.wrap",
-        tests="""
-            reference/flows/test_bijections.py::test_the_circle_closes
-            reference/flows/test_bijections.py::test_density_on_the_torus_integrates_to_one
-        """,
-        vectors="circular_spline circular_spline_inverse",
-    ),
-    Entry(
         "Invertible activations: leaky, and the hyperbola `x = p z + q (sqrt(z^2 + 1) - 1)` with its closed-form inverse.",
         source="our choice; Si et al. 2023 ask for an invertible stack of dense layers",
         at="""
@@ -151,17 +141,15 @@ STACKS = Section("Flows and base densities", "A flow is a base density pushed th
         """,
     ),
     Entry(
-        "Base densities: normal, learned diagonal normal, uniform on a half-open cube, learned mixture.",
+        "Base densities: normal, uniform on a half-open cube, and every target; none is learned.",
         source="our choice; Grenioux et al. 2023 use N(0, s^2 I)",
-        at="""
-            flows.densities.StandardNormal flows.densities.Normal flows.densities.DiagonalNormal flows.densities.Uniform
-            flows.densities.Mixture
-        """,
+        at="flows.densities.Normal flows.densities.Uniform",
         tests="""
             reference/flows/test_densities.py::test_mass_is_one
             reference/flows/test_densities.py::test_closed_forms
             reference/flows/test_densities.py::test_samples_follow_the_density_on_a_plane
             reference/flows/test_densities.py::test_uniform_outside_its_cube
+            reference/flows/test_flows.py::test_a_base_of_one_s_own
         """,
         vectors="diagonal_normal_log_prob uniform_log_prob",
     ),

@@ -16,7 +16,7 @@ from tests.traceability.page import page
 VECTORS = ROOT / "tests/conformance/vectors"
 PACKAGES = ("flows", "scores", "saef", "mcmc", "ebm")
 PLUMBING = {  # what holds no formula of its own
-    "flows.activation.hypotenuse", "flows.densities.normal_log_prob",
+    "flows.activation.hypotenuse",
     "flows.dense.init_shift", "flows.spline.pick", "flows.spline.segment",
     "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.cross_block",
     "scores.pairs.within_block", "scores.sliced.mean_over_directions", "mcmc.contract.choose", "mcmc.contract.log_density_at",

@@ -8,6 +8,7 @@ CONTRAST = f"{ENERGIES}:contrast"
 V = "evenflow.reference.ebm.contrastive:V"
 REVISED = "evenflow.reference.ebm.coopflow:revised"
 ADAM = "evenflow.reference.core.optim:Adam.update"
+PCD_STEP, FLOWMC_STEP = "evenflow.reference.ebm.pcd:PCD.step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step"
 
 MISTAKES = (
     Mistake("energy_mlp", f"{NETWORKS}:perceptron", "depth < len(params) - 1", "depth < 1"),
@@ -25,7 +26,7 @@ MISTAKES = (
     Mistake("tilted_log_prob", "evenflow.reference.flows.densities:Normal.log_prob", "- math.log(self.sd)", ""),
     Mistake(
         "tilted_log_prob", "evenflow.reference.flows.densities:Normal.log_prob",
-        "z / float(self.sd)", "z / float(self.sd) ** 0.5",
+        "x / float(self.sd)", "x / float(self.sd) ** 0.5",
     ),
     Mistake("ebm_gradient", CONTRAST, "dtype=positives.dtype), positives), -w]", "dtype=positives.dtype), positives), w]"),
     Mistake("ebm_gradient", CONTRAST, "signed * energy(theta, both)", "-signed * energy(theta, both)"),
@@ -55,24 +56,13 @@ MISTAKES = (
     Mistake("adam", ADAM, 'int(state["t"]) + 1', 'int(state["t"]) + 2'),
     Mistake("adam", ADAM, "np.sqrt(v / (1 - beta2**t)) + self.eps", "np.sqrt(v / (1 - beta2**t) + self.eps)"),
     Mistake("adam", ADAM, "theta - rate", "theta + rate"),
-    Mistake("pcd_step", "evenflow.reference.ebm.pcd:PCD.step", "chains[chosen] = negatives", "chains[:] = chains"),
-    Mistake("pcd_step", "evenflow.reference.ebm.pcd:PCD.step", "positives, negatives)", "negatives, positives)"),
-    Mistake(
-        "pcd_step", "evenflow.reference.ebm.pcd:PCD.step",
-        "negatives, chains = after.x", "negatives, chains = state.chains[chosen]",
-    ),
-    Mistake(
-        "flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step",
-        "chains[chosen] = after.x", "chains[:] = chains",
-    ),
-    Mistake(
-        "flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step",
-        "positives, negatives)", "negatives, positives)",
-    ),
-    Mistake(
-        "flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.step",
-        "state.flow, negatives)", "state.flow, positives)",
-    ),
+    Mistake("pcd_step", PCD_STEP, "written(state.chains, chosen, negatives)", "state.chains"),
+    Mistake("pcd_step", PCD_STEP, "positives, negatives, rates", "negatives, positives, rates"),
+    Mistake("pcd_step", PCD_STEP, "positives, negatives, rates", "positives, state.chains[chosen], rates"),
+    Mistake("flowmc_ebm_step", FLOWMC_STEP, "written(state.chains, chosen, after.x)", "state.chains"),
+    Mistake("flowmc_ebm_step", FLOWMC_STEP, "positives, negatives, rates", "negatives, positives, rates"),
+    Mistake("flowmc_ebm_step", FLOWMC_STEP, "state, negatives, rates.flow", "state, positives, rates.flow"),
     Mistake("flowmc_ebm_step", "evenflow.reference.ebm.flowmc:FlowMCEBM.ebm", "tilt=self.flow.base", ""),
-    Mistake("flowmc_ebm_step", "evenflow.reference.ebm.updates:forward_divergence", "return -np.sum", "return np.sum"),
+    Mistake("flowmc_ebm_step", "evenflow.reference.ebm.updates:flow_step", "return -np.sum", "return np.sum"),
+    Mistake("flowmc_ebm_step", "evenflow.reference.ebm.updates:written", "chains[chosen] = x", "chains[: len(x)] = x"),
 )

@@ -8,7 +8,8 @@ RINGS = "evenflow.reference.targets.toys:Rings.log_prob"
 FLOWS = "evenflow.reference.flows.flow"
 CHAIN = "evenflow.reference.flows.compose:Chain"
 SAMPLE, LOG_PROB = f"{FLOWS}:Flow.sample_and_log_prob", f"{FLOWS}:Flow.log_prob"
-NORMAL = f"{DENSITIES}:StandardNormal.log_prob"
+NORMAL, UNIFORM = f"{DENSITIES}:Normal.log_prob", f"{DENSITIES}:Uniform.log_prob"
+AFFINE_INVERSE = "evenflow.reference.flows.affine:affine_inverse"
 
 LAST_ALONE = ("log_det + change", "change")
 PLUS, MINUS = (" - log_det", " + log_det"), (" + log_det", " - log_det")
@@ -18,24 +19,25 @@ MISTAKES = (
     Mistake("gaussian_mixture_log_prob", MIXTURE, "d * np.log(sds", "np.log(sds"),
     Mistake("gaussian_mixture_log_prob", MIXTURE, "np.log(weights) - d", "-d"),
     Mistake("gaussian_mixture_log_prob", LOGSUMEXP, "np.isfinite(top), top", "np.isfinite(top), 0 * top"),
-    Mistake("diagonal_normal_log_prob", f"{DENSITIES}:normal_log_prob", " - log_sd, axis", ", axis"),
-    Mistake("diagonal_normal_log_prob", f"{DENSITIES}:normal_log_prob", "(w * w + LOG_2PI)", "w * w + LOG_2PI"),
-    Mistake("diagonal_normal_log_prob", f"{DENSITIES}:normal_log_prob", "np.sum", "np.mean"),
+    Mistake("diagonal_normal_log_prob", AFFINE_INVERSE, ", -log_scale", ", 0 * log_scale"),
+    Mistake("diagonal_normal_log_prob", AFFINE_INVERSE, "(x - shift) *", "x *"),
+    Mistake("diagonal_normal_log_prob", NORMAL, "(w * w + LOG_2PI)", "w * w + LOG_2PI"),
+    Mistake("diagonal_normal_log_prob", NORMAL, "np.sum", "np.mean"),
     Mistake("rings_log_prob", RINGS, "[radii, -radii]", "[radii, radii]"),
     Mistake("rings_log_prob", RINGS, "2 * math.pi * distance", "2 * math.pi"),
     Mistake("rings_log_prob", RINGS, "1 / self.rings)", "1 / 2 / self.rings)"),
-    Mistake("uniform_log_prob", f"{DENSITIES}:Uniform.log_prob", "z < self.high", "z <= self.high"),
-    Mistake("uniform_log_prob", f"{DENSITIES}:Uniform.log_prob", "z >= self.low", "z > self.low"),
-    Mistake("uniform_log_prob", f"{DENSITIES}:Uniform.log_prob", "self.d * math.log", "math.log"),
-    Mistake("uniform_log_prob", f"{DENSITIES}:Uniform.log_prob", "np.all(", "np.any("),
+    Mistake("uniform_log_prob", UNIFORM, "x < self.high", "x <= self.high"),
+    Mistake("uniform_log_prob", UNIFORM, "x >= self.low", "x > self.low"),
+    Mistake("uniform_log_prob", UNIFORM, "self.d * math.log", "math.log"),
+    Mistake("uniform_log_prob", UNIFORM, "np.all(", "np.any("),
     Mistake("realnvp_sample", SAMPLE, *PLUS),
     Mistake("realnvp_sample", f"{FLOWS}:realnvp", "% 2 == 1", "% 2 == 0"),
     Mistake("realnvp_sample", f"{CHAIN}.forward", *LAST_ALONE),
     Mistake("realnvp_log_prob", LOG_PROB, *MINUS),
     Mistake("realnvp_log_prob", f"{CHAIN}.inverse", *LAST_ALONE),
-    Mistake("realnvp_log_prob", NORMAL, "-0.5 * (z * z + LOG_2PI)", "-0.5 * z * z"),
+    Mistake("realnvp_log_prob", NORMAL, "(w * w + LOG_2PI)", "w * w"),
     Mistake("spline_flow_sample", SAMPLE, *PLUS),
-    Mistake("spline_flow_sample", SAMPLE, 'params["base"], z) - log', 'params["base"], x) - log'),
+    Mistake("spline_flow_sample", SAMPLE, "log_prob(z) - log_det", "log_prob(x) - log_det"),
     Mistake("spline_flow_sample", f"{FLOWS}:spline_flow", "SplineTransformer(bins, bound)", "SplineTransformer(bins, 3.0)"),
     Mistake("spline_flow_log_prob", LOG_PROB, *MINUS),
     Mistake("spline_flow_log_prob", f"{CHAIN}.inverse", *LAST_ALONE),

@@ -8,13 +8,14 @@ from typing import NamedTuple
 from tests.vectors.planting import Mistake
 
 REFERENCE = "evenflow.reference"
-AFFINE, COUPLING = f"{REFERENCE}.bijections.affine:AffineTransformer", f"{REFERENCE}.bijections.coupling:Coupling"
-NETWORKS, FLOW, NORMAL = f"{REFERENCE}.networks", f"{REFERENCE}.flows:Flow", f"{REFERENCE}.densities:StandardNormal.log_prob"
-SAEF, AQF = f"{REFERENCE}.saef:SemiAutoregressive", f"{REFERENCE}.aqf:AQF"
+FLOWS, NETWORKS = f"{REFERENCE}.flows", f"{REFERENCE}.core.networks"
+AFFINE, COUPLING = f"{FLOWS}.affine:AffineTransformer", f"{FLOWS}.coupling:Coupling"
+FLOW, NORMAL = f"{FLOWS}.flow:Flow", f"{FLOWS}.densities:Normal.log_prob"
+SAEF, AQF = f"{REFERENCE}.saef.semiautoregressive", f"{REFERENCE}.saef.aqf:AQF"
 ENERGY, PAIRS = f"{REFERENCE}.scores.energy", f"{REFERENCE}.scores.pairs"
 SLICED, KERNELS, CRPS = f"{REFERENCE}.scores.sliced", f"{REFERENCE}.scores.kernels", f"{REFERENCE}.scores.crps"
-MCMC, EBM, NORMALIZER = f"{REFERENCE}.mcmc", f"{REFERENCE}.ebm", f"{REFERENCE}.normalizer"
-INDEPENDENCE, DIAGNOSTICS, SPLINE = f"{MCMC}.independence", f"{MCMC}.diagnostics", f"{REFERENCE}.bijections.spline"
+MCMC, EBM, NORMALIZER = f"{REFERENCE}.mcmc", f"{REFERENCE}.ebm", f"{REFERENCE}.ebm.normalizer"
+INDEPENDENCE, RHAT, ZONES, SPLINE = f"{MCMC}.independence", f"{MCMC}.rhat", f"{MCMC}.zones", f"{FLOWS}.spline"
 UNMASKED = ('layer["W"] * beside(mask, layer["W"])', 'layer["W"]')
 EACH = 'lookup("estimator", estimator, ESTIMATORS)(m)'
 
@@ -49,18 +50,18 @@ def conditional_made(operation: str) -> Planted:
 
 PLANTED = (
     one("inverse", "coupling_affine_inverse", f"{AFFINE}.inverse", "affine_inverse(x", "affine(x"),
-    one("inverse", "saef_inverse", f"{REFERENCE}.saef:SAEF.inverse", "onp.argsort(coordinates)", "onp.array(coordinates)"),
+    one("inverse", "saef_inverse", f"{SAEF}:SAEF.inverse", "put(z, block, z_b)", "put(z, sorted(block), z_b)"),
     one("jacobian", "rational_quadratic_spline", f"{SPLINE}:log_derivative", "2 * np.log(s) +", "np.log(s) +"),
     one("jacobian", "saef", f"{COUPLING}.forward", "np.sum(log_slope, axis=1)", "np.sum(log_slope, axis=1) / 2"),
-    one("rows", "dense", f"{REFERENCE}.bijections.dense:shift", "context @", "np.mean(context, axis=0) @"),
-    one("rows", "dense", f"{REFERENCE}.bijections.dense:dense", "np.zeros_like(z[:, 0])", "len(z) + np.zeros_like(z[:, 0])"),
+    one("rows", "dense", f"{FLOWS}.dense:shift", "context @", "np.mean(context, axis=0) @"),
+    one("rows", "dense", f"{FLOWS}.dense:dense", "np.zeros_like(z[:, 0])", "len(z) + np.zeros_like(z[:, 0])"),
     one("autoregressive", "autoregressive_affine_inverse", f"{NETWORKS}:MaskedMLP.__call__", *UNMASKED),
     one("autoregressive", "saef_inverse", f"{NETWORKS}:MaskedMLP.__call__", *UNMASKED),
     one("autoregressive", "masked_mlp", f"{NETWORKS}:MaskedMLP.__call__", *UNMASKED),
     one("coupling", "coupling_affine", f"{COUPLING}.forward", "x_B @ B.T", "(x_B + np.sum(x_B, axis=1, keepdims=True)) @ B.T"),
     conditional_made("autoregressive_affine"), conditional_made("masked_mlp"),
     one("mass", "realnvp_log_prob", NORMAL, "+ LOG_2PI", "+ 0 * LOG_2PI"),
-    one("mass", "latent_log_prob", f"{MCMC}.latent:pullback", "at_x + log_det", "at_x + 0.5 * log_det"),
+    one("mass", "latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else 0.5 * log_det"),
     one("samples", "spline_flow_sample", f"{FLOW}.sample_and_log_prob", "- log_det", "+ log_det"),
     one("rigid", "energy_score", f"{ENERGY}:distance", "(a - b) ** 2, axis=-1)", "np.abs(a - b), axis=-1) ** 2"),
     one("scaled", "energy_score", f"{ENERGY}:Distance.__call__", "self.beta", "1.0"),
@@ -80,8 +81,8 @@ PLANTED = (
     one("pinball", "crps", f"{CRPS}:crps", "axis=0) / m", "axis=0) / (m - 1)"),
     one("pinball", "crps_normal", f"{CRPS}:crps_normal", "erf(w / math.sqrt(2))", "erf(w)"),
     one("both_sides", "quantile_score", f"{REFERENCE}.scores.quantile:pinball", "(u < 0)", "(u > 0)"),
-    one("moved", "frechet_distance", f"{REFERENCE}.metrics:frechet_distance", "- 2 * overlap", "- overlap"),
-    one("teacher_forcing", "saef_loss", f"{SAEF}.loss", "return total / n", "return total / (n * len(self.blocks))"),
+    one("moved", "frechet_distance", f"{REFERENCE}.work.metrics:frechet_distance", "- 2 * overlap", "- overlap"),
+    one("teacher_forcing", "saef_loss", f"{FLOW}.loss", "/ x.shape[0]", "/ (x.shape[0] * len(forecasts))"),
     one("crps", "aqf_loss", f"{AQF}.quantile_loss", "alpha.shape[1])", "alpha.shape[1] * alpha.shape[2])"),
     one("order", "aqf_quantiles", f"{AQF}.quantiles", "normal_quantile(alpha)", "-normal_quantile(alpha)"),
     one("balance", "mala", f"{MCMC}.langevin:log_q", "(4 * step_size)", "(2 * step_size)"),
@@ -96,8 +97,8 @@ PLANTED = (
     one("sweep", "flowmc", f"{MCMC}.flowmc:FlowMC.step", "kernel.init(x, log_density), draws",
         "kernel.init(state.x, log_density)._replace(x=x), draws"),
     one("proposal", "ula", f"{MCMC}.langevin:ula", "math.sqrt(2 * step_size)", "math.sqrt(step_size)"),
-    one("tilt", "tilted_log_prob", f"{REFERENCE}.densities:Normal.log_prob", "- math.log(self.sd)", ""),
-    one("contrast", "ebm_gradient", f"{REFERENCE}.energies:contrast", "1 / n, dtype", "1 / m, dtype"),
+    one("tilt", "tilted_log_prob", NORMAL, "- math.log(self.sd)", ""),
+    one("contrast", "ebm_gradient", f"{EBM}.energies:contrast", "1 / n, dtype", "1 / m, dtype"),
     one("ratio", "jarzynski", f"{EBM}.jarzynski:alpha", "h / 4", "h / 2"),
     one("counts", "systematic_resampling", f"{EBM}.jarzynski:resampled", "np.cumsum(softmax(A))", "np.cumsum(softmax(2 * A))"),
     one("shift", "effective_size", f"{EBM}.jarzynski:effective_size", "math.exp(2 *", "math.exp(1.5 *"),
@@ -105,10 +106,10 @@ PLANTED = (
     one("drift", "coopflow_revision", f"{EBM}.coopflow:revised", "drift(now, step_size)", "drift(now, 2 * step_size)"),
     one("constant", "log_z_bridge", f"{NORMALIZER}:bridge", "m = math.log(len(down) / len(up))", "m = 1.0"),
     one("mass", "log_z_grid", f"{NORMALIZER}:grid", "+ math.log(lattice.cell)", ""),
-    one("units", "split_rhat", f"{DIAGNOSTICS}:split_rhat", "check_draws(draws)", "check_draws(draws) ** 2"),
-    one("apart", "split_rhat", f"{DIAGNOSTICS}:plain_rhat", "n = len(x)", "x = x.T; n = len(x)"),
-    one("names", "mode_rhat", f"{DIAGNOSTICS}:mode_rhat", "range(count)", "range(count - 1)"),
-    one("frequencies", "zone_weights", f"{DIAGNOSTICS}:zone_weights", "/ zones.size", "/ len(zones)"),
+    one("units", "split_rhat", f"{RHAT}:split_rhat", "check_draws(draws)", "check_draws(draws) ** 2"),
+    one("apart", "split_rhat", f"{RHAT}:plain_rhat", "n = len(x)", "x = x.T; n = len(x)"),
+    one("names", "mode_rhat", f"{ZONES}:mode_rhat", "range(count)", "range(count - 1)"),
+    one("frequencies", "zone_weights", f"{ZONES}:zone_weights", "/ zones.size", "/ len(zones)"),
     one("gradient", "autoregressive_affine_inverse", "evenflow.accel.flows.coupling:_affine_backward",
         "g_l.reshape(-1)", "0 * g_l.reshape(-1)",
         backend="numpy"),

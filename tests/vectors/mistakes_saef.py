@@ -2,38 +2,43 @@
 from tests.vectors.planting import Mistake
 
 SAEF, HEAD = "evenflow.reference.saef.semiautoregressive", "evenflow.reference.saef.maps:FreeFormHead.forward"
-GENERATE, LOSS = f"{SAEF}:SemiAutoregressive.generate", f"{SAEF}:SemiAutoregressive.loss"
-NET, CONTEXTS, GROUPS, RESTORE = (f"{SAEF}:SemiAutoregressive.{name}" for name in ("net", "contexts", "groups", "restore"))
-FORWARD, INVERSE, LOG_PROB = (f"{SAEF}:SAEF.{name}" for name in ("forward", "inverse", "log_prob"))
+GENERATE, FORECASTS, NET, CONTEXTS = (
+    f"{SAEF}:SemiAutoregressive.{name}" for name in ("generate", "forecasts", "net", "contexts")
+)
+FORWARD, INVERSE, PUT = f"{SAEF}:SAEF.forward", f"{SAEF}:SAEF.inverse", f"{SAEF}:put"
+LOG_PROB, LOSS = (f"evenflow.reference.flows.flow:Flow.{name}" for name in ("log_prob", "loss"))
 AQF = "evenflow.reference.saef.aqf:AQF"
 QUANTILES, QUANTILE_LOSS = f"{AQF}.quantiles", f"{AQF}.quantile_loss"
 
 MISTAKES = (
-    Mistake("saef", GENERATE, "[done, x_b]", "[done, z[:, list(block)]]"),
+    Mistake("saef", GENERATE, "put(x, block, x_b)", "put(x, block, z[:, block])"),
     Mistake("saef", GENERATE, "[:, b]", "[:, b - 1]"),
-    Mistake("saef", GENERATE, "self.restore(done, waiting)", "z"),
+    Mistake("saef", GENERATE, "self.contexts(params, x, context)", "self.contexts(params, z, context)"),
     Mistake("saef", FORWARD, "sum(log_dets)", "log_dets[-1]"),
-    Mistake("saef", RESTORE, "onp.argsort(self.order).tolist()", "list(self.order)"),
+    Mistake("saef", PUT, "columns.index(j)", "sorted(columns).index(j)"),
     Mistake("saef", NET, "range(1, len(self.blocks) + 1)", "range(2, len(self.blocks) + 2)"),
     Mistake("saef", CONTEXTS, ", x, context)", ", x, context if context is None else 0 * context)"),
     Mistake("saef", FORWARD, "sum(log_dets)", "sum(log_dets).astype('float32')"),
     Mistake("saef", "evenflow.reference.saef.maps:block_map_of", "(j + i) % 2 == 1", "(j + i) % 2 == 0"),
-    Mistake("saef_inverse", INVERSE, "T.inverse", "T.forward"),
-    Mistake("saef_inverse", INVERSE, "log_det + np.sum", "log_det - np.sum"),
-    Mistake("saef_inverse", INVERSE, "onp.argsort(coordinates).tolist()", "coordinates"),
-    Mistake("saef_inverse", GROUPS, "h if len(which) == len(self.blocks) else h[:, which]", "h[:, : len(which)]"),
-    Mistake("saef_inverse", INVERSE, "np.reshape(h, (rows", "0 * np.reshape(h, (rows"),
+    Mistake("saef_inverse", INVERSE, "T_b.inverse", "T_b.forward"),
+    Mistake("saef_inverse", INVERSE, "log_det + change", "log_det - change"),
+    Mistake("saef_inverse", INVERSE, "put(z, block, z_b)", "put(z, sorted(block), z_b)"),
+    Mistake("saef_inverse", INVERSE, "h[:, b])", "h[:, b - 1])"),
+    Mistake("saef_inverse", INVERSE, "h[:, b])", "0 * h[:, b])"),
     Mistake("saef_log_prob", LOG_PROB, "+ log_det", "- log_det"),
     Mistake("saef_log_prob", LOG_PROB, "+ log_det", ""),
-    Mistake("saef_log_prob", LOG_PROB, "StandardNormal(self.d).log_prob({}, z)", "-np.sum(z**2, axis=1) / 2"),
-    Mistake("saef_loss", LOSS, "score(draws, x_b)", "score(np.stack([draws[0], draws[1]]), x_b)"),
-    Mistake("saef_loss", LOSS, "total / n", "total / rows"),
-    Mistake("saef_loss", LOSS, "noise[:, :, members]", "noise[:, ::-1][:, :, members]"),
-    Mistake("saef_loss", LOSS, "total + np.sum", "np.sum"),
+    Mistake("saef_log_prob", LOG_PROB, "self.base.log_prob(z)", "-np.sum(z**2, axis=1) / 2"),
+    Mistake("saef_loss", LOSS, "score(draws, y)", "score(np.stack([draws[0], draws[1]]), y)"),
+    Mistake("saef_loss", LOSS, "/ x.shape[0]", "/ z.shape[0]"),
+    Mistake("saef_loss", LOSS, "y in forecasts)", "y in forecasts[-1:])"),
+    Mistake("saef_loss", LOSS, "isinstance(self.bijection, Forecaster)", "False"),
+    Mistake("saef_loss", FORECASTS, "z[:, :, block]", "z[:, ::-1][:, :, block]"),
+    Mistake("saef_loss", FORECASTS, "self.contexts(params, x, context)", "self.contexts(params, z[0], context)"),
+    Mistake("saef_loss", f"{SAEF}:FreeForm.loss", "/ x.shape[0]", "/ noise.shape[0]"),
     Mistake("saef_loss", f"{SAEF}:draws_of", "np.concatenate([h] * m)", "np.repeat(h, m, axis=0)"),
     Mistake("free_form_sample", HEAD, "z + self.net", "self.net"),
     Mistake("free_form_sample", HEAD, "self.net(params, z, context)", "self.net(params, z, 0 * context)"),
-    Mistake("free_form_sample", GENERATE, "[done, x_b]", "[done, z[:, list(block)]]"),
+    Mistake("free_form_sample", GENERATE, "put(x, block, x_b)", "put(x, block, z[:, block])"),
     Mistake("aqf_quantiles", QUANTILES, "normal_quantile(alpha)", "-normal_quantile(alpha)"),
     Mistake("aqf_quantiles", QUANTILES, "normal_quantile(alpha)", "alpha"),
     Mistake("aqf_quantiles", QUANTILES, "x, context)   #", "x[::-1], context)   #"),

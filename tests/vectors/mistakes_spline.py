@@ -1,9 +1,9 @@
-"""Mistakes in splines and their transformers."""
+"""Mistakes in splines and their transformer."""
 from tests.vectors.planting import Mistake
 
 SPLINE = "evenflow.reference.flows.spline"
 CORE, INVERSE = f"{SPLINE}:rational_quadratic_spline", f"{SPLINE}:rational_quadratic_spline_inverse"
-SHAPE, CIRCLE = f"{SPLINE}:SplineTransformer.shape", f"{SPLINE}:CircularSplineTransformer"
+SHAPE = f"{SPLINE}:SplineTransformer.shape"
 
 MISTAKES = (
     Mistake("rational_quadratic_spline", CORE, "(d_k + d_next)", "(d_k - d_next)"),
@@ -28,11 +28,4 @@ MISTAKES = (
     Mistake("spline_transformer_inverse", SHAPE, "knots(heights, -self.bound", "knots(heights, 0.0"),
     Mistake("spline_transformer_inverse", f"{SPLINE}:knots", "MIN_BIN + (1 - MIN_BIN * bins) * e", "e"),
     Mistake("spline_transformer_inverse", f"{SPLINE}:SplineTransformer.inverse", "_inverse(x", "(x"),
-    Mistake("circular_spline", f"{CIRCLE}.shape", "slopes[..., :1]]", "slopes[..., -1:]]"),
-    Mistake("circular_spline", f"{CIRCLE}.forward", "wrap(x + turn)", "wrap(x - turn)"),
-    Mistake("circular_spline", f"{CIRCLE}.forward", "wrap(x + turn)", "x + turn"),
-    Mistake("circular_spline", f"{CIRCLE}.forward", "wrap(z)", "z"),
-    Mistake("circular_spline_inverse", f"{CIRCLE}.shape", "slopes[..., :1]]", "slopes[..., -1:]]"),
-    Mistake("circular_spline_inverse", f"{CIRCLE}.inverse", "wrap(x - turn)", "wrap(x)"),
-    Mistake("circular_spline_inverse", f"{CIRCLE}.inverse", "wrap(x - turn)", "(x - turn)"),
 )

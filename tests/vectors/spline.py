@@ -1,4 +1,4 @@
-r"""The rational-quadratic spline and its transformers, from Durkan et al. 2019, eq. 4-8, and Rezende et al. 2020, 2.1.3.
+r"""The rational-quadratic spline and its transformer, from Durkan et al. 2019, eq. 4-8.
 
 Between knots, with $\xi = (z - x_k)/w$, $s = h/w$ and $\theta = \xi(1-\xi)$,
 
@@ -80,25 +80,3 @@ def bounded_spline(v: Number, raw: Array, bound: Number, core: Core = spline) ->
 
 def bounded_spline_inverse(v: Number, raw: Array, bound: Number) -> Pair:
     return bounded_spline(v, raw, bound, spline_inverse)
-
-
-def circular_spline(z: Number, raw: Array) -> Pair:
-    """raw (3K + 1,): widths, heights, slopes (the last knot is the first), and the turn that follows."""
-    x, log_slope = spline(wrapped(z), *circle(raw))
-    return wrapped(x + raw[-1]), log_slope
-
-
-def circular_spline_inverse(x: Number, raw: Array) -> Pair:
-    z, log_slope = spline_inverse(wrapped(x - raw[-1]), *circle(raw))
-    return wrapped(z), log_slope
-
-
-def circle(raw: Array) -> tuple[Array, Array, Array]:
-    K = len(raw) // 3
-    d = slopes(raw[2 * K : 3 * K])
-    return knots(raw[:K], -mp.pi, mp.pi), knots(raw[K : 2 * K], -mp.pi, mp.pi), np.append(d, d[0])
-
-
-def wrapped(angle: Number) -> Number:
-    """The same angle in [-pi, pi)."""
-    return angle - 2 * mp.pi * mp.floor((angle + mp.pi) / (2 * mp.pi))

@@ -1,4 +1,4 @@
-"""Cases of the spline core and of its transformers: on knots, beyond them, steep, with bins next to nothing."""
+"""Cases of the spline core and of its transformer: on knots, beyond them, steep, with bins next to nothing."""
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -6,14 +6,7 @@ import numpy as np
 
 from evenflow.conformance.arrays import Array
 from tests.vectors.making import Given, Oracle
-from tests.vectors.spline import (
-    bounded_spline,
-    bounded_spline_inverse,
-    circular_spline,
-    circular_spline_inverse,
-    spline,
-    spline_inverse,
-)
+from tests.vectors.spline import bounded_spline, bounded_spline_inverse, spline, spline_inverse
 
 WITNESS = "Durkan et al. 2019, eq. 4-5, mpmath with 40 digits"
 INVERSE = "root of Durkan et al. 2019, eq. 6-8, mpmath with 40 digits, led back by eq. 4"
@@ -31,8 +24,6 @@ NOTES = {
     "one": "n = 1 and a single bin",
     "identity": "raw = 0: exactly the identity, slope 1 at the ends (in nflows enable_identity_init with linear tails is not)",
     "floor": "logits from -12 to 12: the floor of the bins, 1e-3 of the whole, and the bounds of the slopes count",
-    "seam": "angles next to -pi and pi, which are one place",
-    "wrapped": "angles some turns away",
 }
 
 
@@ -122,22 +113,6 @@ def bounded_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]
     return cases
 
 
-def circular_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]:
-    def cases(rng: np.random.Generator) -> Sequence[Given]:
-        def given(id: str, v: Sequence[float], K: int, spread: float, *flags: str) -> Given:
-            return Given(id, {into: np.array(v, float), "raw": spread * rng.uniform(-1, 1, (len(v), 3 * K + 1))}, flags)
-
-        return [
-            given("plain", (-2.1, -0.3, 0.8, 2.6), 3, 1.5),
-            given("identity", (-3.1, -1.3, 0.7, 3.1), 4, 0, "identity"),
-            given("seam", (-3.1413, 3.1413, -3.14, 3.14), 2, 1.5, "seam"),
-            given("wrapped", (-7.1, 12.3, 4.4), 2, 1.5, "wrapped"),
-            given("one", (0.75,), 1, 1.5, "one"),
-        ]
-
-    return cases
-
-
 def both(
     name: str, summary: str, source: str, parameters: dict[str, str], cores: tuple[Callable[..., Any], ...],
     cases: Callable[[str], Callable[[np.random.Generator], Sequence[Given]]], grads: tuple[str, ...],
@@ -164,11 +139,5 @@ ORACLES = (
         "softmax with the floor 1e-3, slopes exp(5 tanh(raw / 5)) inside and 1 at the ends", "Durkan et al. 2019, section 3.1",
         {"raw": "(n, 3K - 1) widths, heights, inner slopes", "bound": "half the side of the square"},
         (bounded_spline, bounded_spline_inverse), bounded_cases, ("raw",),
-    ),
-    *both(
-        "circular_spline", "the spline on the circle [-pi, pi), as spline_transformer but with one slope for both ends, then a "
-        "turn; angles are wrapped into the range first", "Rezende et al. 2020, section 2.1.3",
-        {"raw": "(n, 3K + 1) widths, heights, slopes, the angle of the turn"},
-        (circular_spline, circular_spline_inverse), circular_cases, ("raw",),
     ),
 )

@@ -17,7 +17,7 @@ from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm import Rates
 from evenflow.reference.ebm.energies import EBM
 from evenflow.reference.ebm.flowmc import State as EBMState
-from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.mcmc.contract import LogDensity, walk
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.scores import energy_score, sliced_energy_score
@@ -93,7 +93,7 @@ def walked(log_density: LogDensity, inputs: Tree, step_size: float) -> Work:
 
 
 def mala(sizes: dict[str, Any], inputs: Tree) -> Work:
-    model = EBM(models.energy(sizes), StandardNormal(2))
+    model = EBM(models.energy(sizes), Normal(2))
     return walked(partial(model.log_density, inputs["params"]), inputs, sizes["step_size"])
 
 

@@ -39,7 +39,7 @@ def joined(passing: Array, others: Array, k: int) -> Array:
 
 
 def log_prob(params: Any, x: Array) -> Array:
-    *couplings, last = params["bijection"]
+    *couplings, last = params
     s, t = scale_and_shift(last, x[:, :0])
     x, log_det = (x - t) * jnp.exp(-s), -s.sum(1)
     for k in reversed(range(len(couplings))):
@@ -50,7 +50,7 @@ def log_prob(params: Any, x: Array) -> Array:
 
 
 def sample(params: Any, z: Array) -> Array:
-    *couplings, last = params["bijection"]
+    *couplings, last = params
     for k, coupling in enumerate(couplings):
         s, t = scale_and_shift(coupling, z[:, (k + 1) % 2 :: 2])
         z = joined(z[:, (k + 1) % 2 :: 2], z[:, k % 2 :: 2] * jnp.exp(s) + t, k)

@@ -69,7 +69,7 @@ def joined(passing: Tensor, others: Tensor, k: int) -> Tensor:
 
 
 def log_prob(params: Any, x: Tensor) -> Tensor:
-    *couplings, last = params["bijection"]
+    *couplings, last = params
     s, t = scale_and_shift(last, x[:, :0])
     x, log_det = (x - t) * torch.exp(-s), -s.sum(1)
     for k in reversed(range(len(couplings))):
@@ -80,7 +80,7 @@ def log_prob(params: Any, x: Tensor) -> Tensor:
 
 
 def sample(params: Any, z: Tensor) -> Tensor:
-    *couplings, last = params["bijection"]
+    *couplings, last = params
     for k, coupling in enumerate(couplings):
         passing, others = halves(z, k)
         s, t = scale_and_shift(coupling, passing)

@@ -25,10 +25,7 @@ from nflows.transforms import (
     ReversePermutation,
 )
 from nflows.transforms.made import MADE
-from nflows.transforms.splines.rational_quadratic import (
-    rational_quadratic_spline,
-    unconstrained_rational_quadratic_spline,
-)
+from nflows.transforms.splines.rational_quadratic import rational_quadratic_spline, unconstrained_rational_quadratic_spline
 
 from evenflow.conformance.adapter import Operation, versioned
 from evenflow.conformance.adapters.perceptron import perceptron

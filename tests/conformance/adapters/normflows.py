@@ -10,15 +10,7 @@ import torch
 from normflows import NormalizingFlow
 from normflows.distributions import DiagGaussian, GaussianMixture
 from normflows.distributions.base import Uniform
-from normflows.flows import (
-    AffineConstFlow,
-    InvertibleAffine,
-    LULinearPermute,
-    MaskedAffineFlow,
-    PeriodicShift,
-    PeriodicWrap,
-    Permute,
-)
+from normflows.flows import AffineConstFlow, InvertibleAffine, LULinearPermute, MaskedAffineFlow, Permute
 from normflows.flows.neural_spline.autoregressive import MaskedPiecewiseRationalQuadraticAutoregressive
 from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
 from normflows.nets.made import MADE
@@ -38,16 +30,6 @@ def spline_transformer(i: Inputs, inverse: bool) -> Any:
     params = spline_params(i["raw"], K).split([K, K, K - 1], 1)
     return unconstrained_rational_quadratic_spline(
         i["x" if inverse else "z"], *params, inverse, tail_bound=float(i["bound"]))
-
-
-def circular_spline(i: Inputs, inverse: bool) -> Any:
-    K = (i["raw"].shape[1] - 1) // 3
-    params = spline_params(i["raw"][:, :-1], K).split([K, K, K], 1)
-    wrap, turn = PeriodicWrap([0], torch.pi), PeriodicShift([0], torch.pi, i["raw"][:, -1:])
-    before, after = (turn.inverse, wrap.inverse) if inverse else (wrap.inverse, turn)
-    out, log_det = unconstrained_rational_quadratic_spline(
-        before(i["x" if inverse else "z"][:, None])[0][:, 0], *params, inverse, "circular", torch.pi)
-    return after(out[:, None])[0][:, 0], log_det
 
 
 def spline(i: Inputs, inverse: bool) -> Any:
@@ -222,7 +204,6 @@ adapter = TorchFunctions(versioned("normflows", "torch"), {
     **both("affine", affine),
     **both("rational_quadratic_spline", spline),
     **both("spline_transformer", spline_transformer),
-    **both("circular_spline", circular_spline),
     **both("dense", dense),
     **both("plu", plu),
     **both("permutation", permutation),

@@ -9,7 +9,6 @@ from evenflow.reference.flows import (
     PLU,
     AffineTransformer,
     Bijection,
-    CircularSplineTransformer,
     Coupling,
     Dense,
     MaskedAutoregressive,
@@ -118,7 +117,6 @@ OPERATIONS: dict[str, Operation] = {
         "x_knots", "y_knots", "slopes",
     ),
     **transformer("spline_transformer", spline_of),
-    **transformer("circular_spline", lambda i: CircularSplineTransformer((i["raw"].shape[-1] - 1) // 3)),
     **both("leaky", lambda i: leaky(i["z"], float(i["slope"])), lambda i: leaky(i["x"], 1 / float(i["slope"]))),
     **both(
         "smooth_leaky", lambda i: smooth_leaky(i["z"], float(i["slope"])),

@@ -1,4 +1,5 @@
 """Energy-based models: a perceptron for an energy, what their training is made of, and two whole training steps."""
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from evenflow.reference.core.optim import Adam
 from evenflow.reference.core.trees import Tree
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates, contrastive, coopflow, flowmc, jarzynski, pcd
 from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast
-from evenflow.reference.flows.densities import Normal, StandardNormal
+from evenflow.reference.flows.densities import Normal
+from evenflow.reference.mcmc.independence import ISIR
+from evenflow.reference.mcmc.langevin import MALA
 
 
 def energy_of(tree: Tree) -> MLPEnergy:
@@ -77,7 +80,7 @@ def memory(i: Arrays, name: str) -> Tree:
 def pcd_step(i: Arrays) -> Arrays:
     net, d = branch(i, "energy"), i["chains"].shape[1]
     L, batch, _ = i["noise"].shape
-    algorithm = PCD(energy_of(net), StandardNormal(d), L, float(i["step_size"]), batch, len(i["chains"]))
+    algorithm = PCD(energy_of(net), Normal(d), L, float(i["step_size"]), batch, len(i["chains"]))
     state = pcd.State(net, memory(i, "energy"), i["chains"])
     noise = {"chosen": i["chosen"], "moves": [{"normal": normal} for normal in i["noise"]]}
     after, _ = algorithm.step(state, i["positives"], noise, Rates(float(i["rate"])))
@@ -87,21 +90,16 @@ def pcd_step(i: Arrays) -> Arrays:
 def flowmc_ebm_step(i: Arrays) -> Arrays:
     net, d, k = branch(i, "energy"), i["chains"].shape[1], len(i["uniform/local"]) // 2
     flow, params = coupling_flow(branch(i, "flow"), d)
+    local, far_away = MALA(float(i["step_size"])), partial(ISIR, N=i["noise/global"].shape[1] + 1)
     algorithm = FlowMCEBM(
-        energy_of(net), flow, ((flowmc.LOCAL, k), (flowmc.GLOBAL, 1), (flowmc.LOCAL, k)), i["noise/global"].shape[1] + 1,
-        float(i["step_size"]), len(i["chosen"]), len(i["chains"]),
+        energy_of(net), flow, ((local, k), (far_away, 1), (local, k)), len(i["chosen"]), len(i["chains"])
     )
-    bijection = {part: {"base": {}, "bijection": tree} for part, tree in memory(i, "flow").items() if part != "t"}
-    state = flowmc.State(
-        net, params, memory(i, "energy"), {**memory(i, "flow"), **bijection}, i["chains"], np.array(float(i["step_size"]))
-    )
+    state = flowmc.State(net, params, memory(i, "energy"), memory(i, "flow"), i["chains"], algorithm.step_sizes)
     moves: list[Any] = [{"normal": n, "uniform": u} for n, u in zip(i["noise/local"], i["uniform/local"], strict=True)]
     far = {"flow": i["noise/global"].reshape(-1, d), "uniform": i["uniform/global"]}
     noise = {"chosen": i["chosen"], "moves": [moves[:k], [far], moves[k:]]}
     after, _ = algorithm.step(state, i["positives"], noise, Rates(float(i["rate/energy"]), float(i["rate/flow"])))
-    return {
-        **flat("energy", after.energy), **flat("flow", after.flow["bijection"]), "chains": after.chains,
-    }
+    return {**flat("energy", after.energy), **flat("flow", after.flow), "chains": after.chains}
 
 
 OPERATIONS: dict[str, Operation] = {

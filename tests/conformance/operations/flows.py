@@ -7,7 +7,8 @@ from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Arrays, branch
 from evenflow.reference.core.checks import value
 from evenflow.reference.core.trees import Tree
-from evenflow.reference.flows.densities import Uniform, normal_log_prob
+from evenflow.reference.flows.affine import affine_inverse
+from evenflow.reference.flows.densities import Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.targets.mixtures import mixture_log_prob
 from evenflow.reference.targets.toys import Rings
@@ -20,7 +21,10 @@ def gaussian_mixture_log_prob(i: Arrays) -> Arrays:
 
 
 def diagonal_normal_log_prob(i: Arrays) -> Arrays:
-    return {"log_prob": normal_log_prob(i["x"], i["mean"], np.log(i["sd"]))}
+    """A standard normal, scaled and shifted: log rho(z) + the sum of log dz/dx."""
+    like_x = np.zeros_like(value(i["x"]))
+    z, log_slope = affine_inverse(i["x"], np.log(i["sd"]) + like_x, i["mean"] + like_x)
+    return {"log_prob": Normal(i["x"].shape[1]).log_prob(z) + np.sum(log_slope, axis=1)}
 
 
 def rings_log_prob(i: Arrays) -> Arrays:
@@ -28,7 +32,7 @@ def rings_log_prob(i: Arrays) -> Arrays:
 
 
 def uniform_log_prob(i: Arrays) -> Arrays:
-    return {"log_prob": Uniform(i["x"].shape[1], float(i["low"]), float(i["high"])).log_prob({}, i["x"])}
+    return {"log_prob": Uniform(i["x"].shape[1], float(i["low"]), float(i["high"])).log_prob(i["x"])}
 
 
 def widths(net: Tree) -> tuple[int, ...]:
@@ -67,12 +71,12 @@ def flow(name: str, of: Callable[[Arrays], tuple[Flow, Tree]]) -> dict[str, Oper
     """Samples with their log density, and the log density of points."""
     def sample(i: Arrays) -> Arrays:
         built, params = of(i)
-        x, log_prob = built.sample_and_log_prob({"base": {}, "bijection": params}, i["noise"])
+        x, log_prob = built.sample_and_log_prob(params, i["noise"])
         return {"x": x, "log_prob": log_prob}
 
     def log_prob(i: Arrays) -> Arrays:
         built, params = of(i)
-        return {"log_prob": built.log_prob({"base": {}, "bijection": params}, i["x"])}
+        return {"log_prob": built.log_prob(params, i["x"])}
 
     return {f"{name}_sample": sample, f"{name}_log_prob": log_prob}
 

@@ -13,7 +13,7 @@ from evenflow.conformance.arrays import Array, Arrays, branch
 from evenflow.reference.core.checks import value
 from evenflow.reference.core.trees import Tree
 from evenflow.reference.flows import Dense
-from evenflow.reference.flows.densities import StandardNormal
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.mcmc import adaptation, hmc, independence, langevin, latent, metropolis
 from evenflow.reference.mcmc.contract import Info, LogDensity
@@ -31,13 +31,13 @@ def target(i: Arrays, name: str = "target") -> LogDensity:
 def flow(i: Arrays) -> tuple[Flow, Tree]:
     """x = mean + sd noise."""
     d = len(i["flow/mean"])
-    return Flow(StandardNormal(d), Dense(d)), {"base": {}, "bijection": {"W": np.diag(i["flow/sd"]), "b": i["flow/mean"]}}
+    return Flow(Normal(d), Dense(d)), {"W": np.diag(i["flow/sd"]), "b": i["flow/mean"]}
 
 
 def coupling_flow(tree: Tree, d: int) -> tuple[Flow, Tree]:
     """The RealNVP whose bijection has these parameters."""
     hidden = tuple(len(layer["b"]) for layer in tree[0][:-1])
-    return realnvp(d, len(tree) - 1, hidden), {"base": {}, "bijection": tree}
+    return realnvp(d, len(tree) - 1, hidden), tree
 
 
 def adjusted(take: TakeStep, uniform: Array) -> Arrays:

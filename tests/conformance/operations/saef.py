@@ -1,16 +1,18 @@
 """Semi-autoregressive energy flows, and the quantile flows before them. The model's sizes are those of its parameters."""
+import autograd.numpy as np
+
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
 from evenflow.conformance.operations.bijections import context_dim
 from evenflow.reference.core.checks import value
 from evenflow.reference.core.trees import Tree
-from evenflow.reference.flows import AffineTransformer
+from evenflow.reference.flows import AffineTransformer, Flow
 from evenflow.reference.saef.aqf import AQF, aqf
-from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive, saef
+from evenflow.reference.saef.semiautoregressive import FreeForm, saef
 from evenflow.reference.scores import energy_score
 
 
-def model(i: Arrays) -> tuple[SAEF | SemiAutoregressive, Tree]:
+def model(i: Arrays) -> tuple[Flow | FreeForm, Tree]:
     """What the constructor builds, with the parameters that are given."""
     sizes, order, block_map = i["sizes"].tolist(), i["order"].tolist(), str(i["map"])
     contexts, maps = branch(i, "params/contexts"), branch(i, "params/maps")
@@ -27,15 +29,15 @@ def widths(layers: list[dict[str, Array]]) -> tuple[int, ...]:
     return tuple(layer["b"].shape[0] for layer in layers)
 
 
-def invertible(i: Arrays) -> tuple[SAEF, Tree]:
+def invertible(i: Arrays) -> tuple[Flow, Tree]:
     built, params = model(i)
-    assert isinstance(built, SAEF)
+    assert isinstance(built, Flow)
     return built, params
 
 
 def forward(i: Arrays) -> Arrays:
     built, params = invertible(i)
-    x, log_det = built.forward(params, i["z"], i.get("context"))
+    x, log_det = built.bijection.forward(params, i["z"], i.get("context"))
     return {"x": x, "log_det": log_det}
 
 
@@ -52,8 +54,8 @@ def log_prob(i: Arrays) -> Arrays:
 
 def loss(i: Arrays) -> Arrays:
     built, params = model(i)
-    beta = float(i["beta"])
-    return {"loss": built.loss(params, i["x"], i["noise"], lambda draws, y: energy_score(draws, y, beta), i.get("context"))}
+    beta, noise = float(i["beta"]), np.reshape(i["noise"], (-1, i["noise"].shape[-1]))
+    return {"loss": built.loss(params, i["x"], noise, lambda draws, y: energy_score(draws, y, beta), i.get("context"))}
 
 
 def free_form_sample(i: Arrays) -> Arrays:
@@ -64,7 +66,7 @@ def free_form_sample(i: Arrays) -> Arrays:
 def quantile_flow(i: Arrays) -> tuple[AQF, Tree]:
     net, order = branch(i, "net"), tuple(i["order"].tolist())
     built = aqf(len(order), order, widths(net)[:-1], context_dim(i), AffineTransformer(float(i["limit"])))
-    return built, {"base": {}, "bijection": net}
+    return built, net
 
 
 def aqf_quantiles(i: Arrays) -> Arrays:

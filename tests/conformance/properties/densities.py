@@ -11,16 +11,7 @@ import numpy as np
 
 from evenflow.conformance.adapter import Adapter
 from evenflow.conformance.arrays import Array, flat
-from evenflow.conformance.properties.checking import (
-    Draw,
-    Property,
-    ask,
-    named,
-    representable,
-    shaken,
-    tolerance,
-    within,
-)
+from evenflow.conformance.properties.checking import Draw, Property, ask, named, representable, shaken, tolerance, within
 from evenflow.conformance.properties.inputs import HIDDEN, moved, semi_autoregressive
 from evenflow.conformance.properties.samplers import target
 from evenflow.reference.core.networks import made_masks

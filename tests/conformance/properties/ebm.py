@@ -7,17 +7,7 @@ import numpy as np
 
 from evenflow.conformance.adapter import Adapter
 from evenflow.conformance.arrays import Array, flat
-from evenflow.conformance.properties.checking import (
-    Draw,
-    Property,
-    ask,
-    named,
-    representable,
-    slope,
-    step,
-    tolerance,
-    within,
-)
+from evenflow.conformance.properties.checking import Draw, Property, ask, named, representable, slope, step, tolerance, within
 from evenflow.conformance.properties.inputs import HIDDEN, layers
 from evenflow.conformance.properties.samplers import CHAINS, STEP, allowed, by_its_drift, log_p, squares, target
 

@@ -13,6 +13,7 @@ from evenflow.conformance.arrays import Array, flat
 from evenflow.conformance.properties.checking import Draw, representable
 from evenflow.reference.core.networks import made_masks
 from evenflow.reference.core.trees import Tree, tree_map
+from evenflow.reference.flows import Flow
 from evenflow.reference.saef.semiautoregressive import saef
 
 BINS, BOUND, HIDDEN = 4, 3.0, 5
@@ -45,10 +46,6 @@ def spline(draw: Draw, rng: np.random.Generator) -> Rest:
 
 def spline_transformer(draw: Draw, rng: np.random.Generator) -> Rest:
     return {"raw": 0.7 * rng.standard_normal((draw.n, 3 * BINS - 1)), "bound": BOUND}
-
-
-def circular_spline(draw: Draw, rng: np.random.Generator) -> Rest:
-    return {"raw": 0.7 * rng.standard_normal((draw.n, 3 * BINS + 1))}
 
 
 def activation(draw: Draw, rng: np.random.Generator) -> Rest:
@@ -124,7 +121,9 @@ def semi_autoregressive(draw: Draw, rng: np.random.Generator, spread: float = 0.
     block_map = str(rng.choice(["affine", "dense", "coupling", "spline"]))
     flow = saef(draw.d, sizes.tolist(), order.tolist(), block_map, (HIDDEN,), 3, (4,), 2, draw.c)
     params = moved(flow.init(rng), rng, spread)
-    masks = made_masks(flow.net.degrees_in, (HIDDEN,), flow.net.degrees_out)
+    assert isinstance(flow, Flow)
+    net = flow.bijection.net  # type: ignore[attr-defined]
+    masks = made_masks(net.degrees_in, (HIDDEN,), net.degrees_out)
     params["contexts"] = [{**layer, "mask": mask} for layer, mask in zip(params["contexts"], masks, strict=True)]
     choices = {"sizes": sizes, "order": order, "map": np.array(block_map)}
     return {**choices, **flat("params", params), **context(draw, rng)}
@@ -139,7 +138,7 @@ AFFINE: Rest = {"limit": 2.0}
 SPLINE: Rest = {"bound": BOUND}
 ELEMENTWISE: dict[str, Maker] = {
     "affine": affine, "rational_quadratic_spline": spline, "spline_transformer": spline_transformer,
-    "circular_spline": circular_spline, "leaky": activation, "smooth_leaky": activation,
+    "leaky": activation, "smooth_leaky": activation,
 }
 LAYERS: dict[str, Maker] = {
     "dense": dense, "plu": plu, "permutation": permutation,
@@ -154,5 +153,4 @@ def bijection_inputs(name: str, point: str, draw: Draw) -> dict[str, Array]:
     rng = draw.rng
     rest = (ELEMENTWISE | LAYERS)[name](draw, rng)
     shape = (draw.n,) if name in ELEMENTWISE else (draw.n, draw.d)
-    points = rng.uniform(-3, 3, shape) if name == "circular_spline" else 2 * rng.standard_normal(shape)
-    return representable({point: points, **rest})
+    return representable({point: 2 * rng.standard_normal(shape), **rest})

@@ -23,16 +23,7 @@ import numpy as np
 
 from evenflow.conformance.adapter import Adapter
 from evenflow.conformance.arrays import Array
-from evenflow.conformance.properties.checking import (
-    Body,
-    Draw,
-    Property,
-    ask,
-    named,
-    representable,
-    tolerance,
-    within,
-)
+from evenflow.conformance.properties.checking import Body, Draw, Property, ask, named, representable, tolerance, within
 
 SMOOTHING = 1e-7
 DISTANCES = {"energy_score": "energy_distance", "sliced_energy_score": "sliced_energy_distance", "kernel_score": "mmd"}

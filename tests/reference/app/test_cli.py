@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from evenflow.experiments import commands as experiments
 from evenflow.reference.app import commands, errors
-from evenflow.reference.app.commands import app
-from evenflow.reference.work import ebm_evaluation, ebm_runs, runs
-from evenflow.reference.work import sampling as ebm_sampling
-from evenflow.reference.work.evaluation import FIELDS
+from evenflow.reference.work import energy_evaluation, energy_model, evaluation, runs, sampling
 from evenflow.reference.work.folders import read_log
 
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8"]
@@ -27,6 +25,10 @@ SMALL = [*QUICK, "--context-hidden", "8", "--context-width", "4"]
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+
+
+app = commands.app
+experiments.extend(app)
 
 
 def evenflow(*arguments: str) -> Result:
@@ -45,7 +47,8 @@ def refused(result: Result, said: str) -> None:
 
 @pytest.mark.parametrize(("family", "more"), [
     ("saef", ["--blocks", "2", "--block-map", "spline", *SMALL]), ("realnvp", ["--layers", "2", *QUICK]),
-    ("maf", ["--transformer", "spline", *QUICK]), ("spline", QUICK), ("dense", QUICK[:4]),
+    ("maf", ["--transformer", "spline", "--base-scale", "2", *QUICK]), ("spline", QUICK),
+    ("dense", [*QUICK[:4], "--matrix", "plu"]),
     ("aqf", ["--transformer", "spline", *QUICK]),
 ])
 def test_train_sample_and_evaluate_every_family(family: str, more: list[str]) -> None:
@@ -70,6 +73,8 @@ EBM = ["--steps", "3", "--batch", "16"]
     ("nt", ["--pretrain-steps", "3"]), ("coopflow", ["--local-steps", "2", "--pretrain-steps", "3"]),
     ("fce", ["--layers", "1"]),
     ("jarzynski", ["--buffer", "20", "--step-size", "0.02"]),
+    ("flowmc", ["--buffer", "20", "--local-kernel", "hmc", "--global-kernel", "independent", "--base-scale", "2"]),
+    ("flowmc", ["--buffer", "20", "--local-kernel", "random-walk", "--base", "uniform", "--N", "4"]),
 ])
 def test_train_and_sample_every_energy_based_model(algorithm: str, more: list[str], few: None) -> None:
     trained = evenflow("train", "ebm", "--algorithm", algorithm, "--data", "two-modes", "--out", "runs/e", *EBM, *more)
@@ -89,14 +94,15 @@ def test_train_and_sample_every_energy_based_model(algorithm: str, more: list[st
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few of what only makes an energy-based model's samples and estimates better."""
-    monkeypatch.setattr(ebm_sampling, "WARM_UP", 5)
-    monkeypatch.setattr(ebm_runs, "CHAINS", (4, 100))
-    monkeypatch.setattr(ebm_runs, "BURN_IN", 2)
-    monkeypatch.setattr(ebm_runs, "DRAWS", 100)
+    monkeypatch.setattr(sampling, "WARM_UP", 5)
+    monkeypatch.setattr(energy_model, "CHAINS", (4, 100))
+    monkeypatch.setattr(energy_model, "BURN_IN", 2)
+    monkeypatch.setattr(energy_model, "DRAWS", 100)
     monkeypatch.setattr(commands, "SHOWN", 20)
-    monkeypatch.setattr(ebm_evaluation, "CHAINS", 10)
-    monkeypatch.setattr(ebm_evaluation, "DRAWS", 100)
-    monkeypatch.setattr(ebm_evaluation, "SWEEPS", 5)
+    monkeypatch.setattr(evaluation, "SHARED", 20)
+    monkeypatch.setattr(energy_evaluation, "CHAINS", 10)
+    monkeypatch.setattr(energy_evaluation, "DRAWS", 100)
+    monkeypatch.setattr(energy_evaluation, "SWEEPS", 5)
 
 
 def test_an_energy_based_model_of_a_users_csv(few: None) -> None:
@@ -111,9 +117,9 @@ def test_an_energy_based_model_of_a_users_csv(few: None) -> None:
     header, *lines = Path("new.csv").read_text().splitlines()
     assert header == "height,width,depth"
     assert abs(np.array([line.split(",") for line in lines], float) - 1000).max() < 100
-    refused(evenflow("sample", summary["out"], "--label", "1"), "--label means nothing for an energy-based model")
+    refused(evenflow("sample", summary["out"], "--label", "1"), "--label means nothing for a model that is not class-c")
     row = json.loads(evenflow("evaluate", summary["out"], "--json").stdout)
-    assert list(row) == ["run", *ebm_evaluation.FIELDS]
+    assert list(row) == ["run", *energy_evaluation.FIELDS, *evaluation.OF_SAMPLES]
     told = evenflow("evaluate", summary["out"])
     assert told.exit_code == 0
     assert "held out log likelihood" in told.stdout
@@ -133,7 +139,7 @@ def test_resume_of_an_energy_based_model_refuses_other_choices(few: None) -> Non
 def test_evaluate_prints_the_row() -> None:
     assert evenflow("train", "maf", "--data", "two-moons", "--out", "a", *QUICK).exit_code == 0
     row = json.loads(evenflow("evaluate", "a", "--json").stdout)
-    assert list(row) == ["run", *FIELDS]
+    assert list(row) == ["run", *evaluation.OF_SAMPLES, *evaluation.OF_FLOWS]
     told = evenflow("evaluate", "a")
     assert told.exit_code == 0
     assert "D-loss" in told.stdout
@@ -203,12 +209,12 @@ def test_a_users_csv_with_names_labels_and_units() -> None:
     ("train saef --draws 1", "draws must be an integer >= 2, got 1"),
     ("train saef --blocks 7", "blocks must divide d = 64"),
     ("train saef --blocks 10,20", "blocks must add up to d = 64, got [10, 20] with sum 30"),
-    ("train saef --blocks two", "--blocks must be whole numbers with commas between them, got 'two'"),
+    ("train saef --blocks two", "blocks must be whole numbers with commas between them, got 'two'"),
     ("train saef --block-map cupling", "unknown block_map 'cupling', did you mean 'coupling'"),
-    ("train maf --blocks 2", "--blocks means nothing for maf, only for saef"),
-    ("train maf --beta 1", "--beta means nothing for the objective likelihood, only for energy, sliced"),
-    ("train aqf --objective likelihood --draws 3", "--draws means nothing for the objective likelihood"),
-    ("train dense --hidden 8", "--hidden means nothing for dense, only for saef, realnvp, maf, spline, aqf, ebm"),
+    ("train maf --blocks 2", "blocks means nothing for maf, only for saef"),
+    ("train maf --beta 1", "beta means nothing for the objective likelihood, only for energy, sliced"),
+    ("train aqf --objective likelihood --draws 3", "draws means nothing for the objective likelihood"),
+    ("train dense --hidden 8", "hidden means nothing for dense, only for saef, realnvp, maf, spline, aqf, flowmc"),
     ("train ebn", "unknown family 'ebn', did you mean 'ebm'"),
     ("train ebm --algorithm flomc", "unknown algorithm 'flomc', did you mean 'flowmc'"),
     ("train ebm --buffer 10 --batch 11", "buffer must hold at least a batch of chains, got buffer 10 and batch 11"),
@@ -216,9 +222,13 @@ def test_a_users_csv_with_names_labels_and_units() -> None:
     ("train ebm --step-size -1", "step_size must be positive and finite, got -1.0"),
     ("train ebm --algorithm pcd --N 8", "N means nothing for the algorithm pcd, only for flowmc"),
     ("train ebm --pretrain-steps 8", "pretrain_steps means nothing for the algorithm flowmc, only for nt, coopflow"),
-    ("train ebm --objective energy", "--objective means nothing for ebm, only for saef, realnvp, maf, spline, dense, aqf"),
-    ("train ebm --class-conditional", "--class-conditional means nothing for ebm, only for saef"),
-    ("train maf --algorithm pcd", "--algorithm means nothing for maf, only for ebm"),
+    ("train ebm --objective energy", "objective means nothing for ebm, only for saef, realnvp, maf, spline, dense, aqf"),
+    ("train ebm --class-conditional", "class_conditional means nothing for ebm, only for saef"),
+    ("train maf --algorithm pcd", "algorithm means nothing for maf, only for ebm"),
+    ("train maf --layers 0", "layers must be an integer >= 1, got 0"),
+    ("train maf --average-decay 0", "average_decay must be positive and finite, got 0.0"),
+    ("train ebm --leapfrog-steps 3", "leapfrog_steps means nothing for the local kernel mala, only for hmc"),
+    ("train aqf --base uniform", "base means nothing for aqf, only for saef, realnvp, maf, spline, dense, ebm"),
     ("train maf --resume", "--resume needs --out"),
     ("train maf --resume --out nowhere", "nowhere holds no run"),
     ("train maf --class-conditional --data rings", "class_conditional needs labels, and rings has none"),
@@ -262,7 +272,7 @@ def test_a_finished_run_without_its_log_is_still_a_run() -> None:
 
 def test_a_damaged_description_is_one_line() -> None:
     assert evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK).exit_code == 0
-    Path("a/config.json").write_text('{"format": 1, "config": {}, "data": "rings"}')
+    Path("a/config.json").write_text('{"format": 2, "config": {}, "data": "rings"}')
     for command in (["sample", "a"], ["evaluate", "a"], ["train", "maf", "--out", "a", "--resume"]):
         refused(evenflow(*command), "a/config.json is not the description of a run: there is no 'units'")
 

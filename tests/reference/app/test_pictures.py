@@ -190,7 +190,7 @@ def test_drawing_neither_needs_nor_touches_pyplot(tmp_path: Path) -> None:
     """pyplot would choose a window system, and keep every figure alive."""
     code = f"""
 import sys
-from evenflow.reference import pictures
+from evenflow.reference.app import pictures
 assert "matplotlib" not in sys.modules
 pictures.scatter_picture({str(tmp_path / "a.png")!r}, {{"samples": __import__("numpy").eye(2)}})
 assert "matplotlib.figure" in sys.modules and "matplotlib.pyplot" not in sys.modules

@@ -147,7 +147,7 @@ def test_gradients_of_another_shape_are_refused_not_broadcast(optimiser: Any) ->
     lambda: Adam(beta1=1.0), lambda: Adam(beta1=-0.1), lambda: Adam(beta2=1.0), lambda: Adam(beta2=math.nan),
     lambda: Adam(eps=0.0), lambda: SGD(momentum=1.0), lambda: SGD(momentum=-0.5), lambda: optim.constant(0.0),
     lambda: optim.linear_decay(-1.0, 5), lambda: optim.linear_decay(1.0, 0), lambda: optim.cosine_decay(math.inf, 5),
-    lambda: optim.cosine_decay(1.0, 2.5), lambda: optim.warmup(optim.constant(1.0), 0),  # type: ignore[arg-type]
+    lambda: optim.cosine_decay(1.0, 2.5),  # type: ignore[arg-type]
     lambda: optim.clip_by_global_norm(example(), 0.0), lambda: optim.clip_by_global_norm(example(), math.nan),
     lambda: optim.moving_average(example(), example(), 1.0, 1),
     lambda: optim.moving_average(example(), example(), 0.9, 0),
@@ -165,14 +165,6 @@ def test_schedules_at_their_ends_and_in_the_middle() -> None:
     assert [linear(t) for t in (0, 2, 4, 7, 8, 9, 100)] == [0.5, 0.375, 0.25, 0.0625, 0, 0, 0]
     assert [cosine(t) for t in (0, 8, 9, 100)] == [0.5, 0, 0, 0]
     np.testing.assert_allclose([cosine(2), cosine(4), cosine(6)], [0.25 * (1 + 0.5**0.5), 0.25, 0.25 * (1 - 0.5**0.5)])
-
-
-def test_warmup_rises_in_even_steps_and_then_leaves_the_schedule_alone() -> None:
-    warm = optim.warmup(optim.constant(2.0), 4)
-    assert [warm(t) for t in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
-    linear = optim.linear_decay(1.0, 10)
-    warm = optim.warmup(linear, 2)
-    assert [warm(t) for t in range(12)] == [0.5, *(linear(t) for t in range(1, 12))]
 
 
 @given(st.sampled_from(sorted(optim.SCHEDULES)), st.floats(1e-6, 1), st.integers(1, 50))

@@ -7,15 +7,17 @@ import pytest
 
 from evenflow.reference.core.special import logsumexp
 from evenflow.reference.core.trees import Array, Tree, cast, leaves, size, tree_map
-from evenflow.reference.ebm.energies import EBM, MixtureEnergy, MLPEnergy, Tilted, contrast, energy_and_gradient
+from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast, energy_and_gradient
 from evenflow.reference.ebm.normalizer import grid, lattice
-from evenflow.reference.flows.densities import Density, DiagonalNormal, Mixture, Normal, StandardNormal, Uniform
+from evenflow.reference.flows.densities import Normal, Uniform
+from evenflow.reference.targets.mixtures import GaussianMixture
 from tests import tolerances
+from tests.energies import MixtureEnergy, NormalEnergy
 from tests.strategies import directional_check, generator, randomise
 
 TILTS: dict[str, Any] = {
     "untilted": lambda d: None,
-    "standard": StandardNormal,
+    "standard": Normal,
     "scaled": lambda d: Normal(d, 0.7),
     "uniform": lambda d: Uniform(d, -2, 2),
 }
@@ -27,9 +29,8 @@ def case(d: int, seed: int = 0) -> tuple[MLPEnergy, Tree]:
     return energy, randomise(energy.init(generator(seed)), generator(seed + 1), 0.5)
 
 
-def mixture(d: int, log_z: float) -> tuple[MixtureEnergy, Tree]:
-    energy = MixtureEnergy(Mixture(d, 2), log_z)
-    return energy, randomise(energy.init(generator(4)), generator(5), 0.2)
+def mixture(d: int, log_z: float) -> MixtureEnergy:
+    return MixtureEnergy(GaussianMixture(((-0.7, 1.1)[:d], (1.3, -0.2)[:d]), (0.4, 0.6), (0.8, 1.2)), log_z)
 
 
 # ------------------------------------------------------------------------------------------------------------ energies
@@ -53,7 +54,7 @@ def test_the_network_of_the_paper() -> None:
 def test_the_model_is_its_tilt_at_the_start_and_tilted_later(name: str, d: int) -> None:
     energy, tilt = MLPEnergy(d), TILTS[name](d)
     x = 1.5 * generator(2).standard_normal((40, d))
-    log_rho = np.zeros(40) if tilt is None else tilt.log_prob({}, x)
+    log_rho = np.zeros(40) if tilt is None else tilt.log_prob(x)
     model = EBM(energy, tilt)
     assert model.d == d
     assert np.array_equal(model.log_density(model.init(generator(0)), x), log_rho)
@@ -65,21 +66,20 @@ def test_the_model_is_its_tilt_at_the_start_and_tilted_later(name: str, d: int) 
 @pytest.mark.parametrize("d", [1, 2])
 def test_the_mixture_energy_has_the_mass_it_says(log_z: float, d: int) -> None:
     """Within the error of the midpoint rule on normals."""
-    energy, params = mixture(d, log_z)
-    model = grid(lambda x: EBM(energy).log_density(params, x), lattice((-12,) * d, (12,) * d, 480))
+    energy = mixture(d, log_z)
+    model = grid(lambda x: EBM(energy).log_density({}, x), lattice((-12,) * d, (12,) * d, 480))
     assert abs(model.log_z - log_z) <= tolerances.MASS
     x = generator(1).standard_normal((20, d))
-    np.testing.assert_allclose(energy(params, x), -energy.mixture.log_prob(params, x) - log_z, rtol=1e-14)
+    np.testing.assert_allclose(energy({}, x), -energy.mixture.log_prob(x) - log_z, rtol=1e-14)
 
 
 @pytest.mark.parametrize("d", [1, 3])
 def test_energy_and_gradient(d: int) -> None:
     """One normal, E = |(x - m) / s|^2 / 2 + constant, and the network along random directions."""
-    one = MixtureEnergy(Mixture(d, 1), 0.4)
-    mean, log_sd = generator(0).standard_normal((1, d)), 0.3 * generator(1).standard_normal((1, d))
+    one = NormalEnergy(d, 0.4)
+    mean, log_sd = generator(0).standard_normal(d), 0.3 * generator(1).standard_normal(d)
     x = generator(2).standard_normal((30, d))
-    params = {"logits": np.zeros(1), "means": mean, "log_sds": log_sd}
-    sd = np.exp(5 * np.tanh(log_sd / 5))
+    params, sd = {"mean": mean, "log_sd": log_sd}, np.exp(log_sd)
     E, gradient = energy_and_gradient(one, params, x)
     constant = np.sum(np.log(sd)) + d * math.log(2 * math.pi) / 2 - 0.4
     np.testing.assert_allclose(E, np.sum(((x - mean) / sd) ** 2, axis=1) / 2 + constant, rtol=1e-12)
@@ -154,7 +154,7 @@ def test_dtypes_are_kept_and_inputs_untouched(dtype: Any) -> None:
         assert isinstance(value, float)
         assert all(leaf.dtype == dtype for leaf in leaves(gradient))
     assert all(part.dtype == dtype for part in energy_and_gradient(energy, params, positives))
-    assert EBM(energy, StandardNormal(2)).log_density(params, positives).dtype == dtype
+    assert EBM(energy, Normal(2)).log_density(params, positives).dtype == dtype
     assert all(np.array_equal(a, b) for a, b in zip(kept, (*leaves(params), positives, negatives), strict=True))
 
 
@@ -187,17 +187,4 @@ def test_an_energy_that_is_not_finite_is_an_error(huge: float) -> None:
 
 def test_tilts_that_are_refused() -> None:
     with pytest.raises(ValueError, match="energy and tilt must agree in d, got 2 and 3"):
-        EBM(MLPEnergy(2), StandardNormal(3))
-    learned: Density = DiagonalNormal(2)
-    with pytest.raises(ValueError, match="tilt must have no parameters of its own, got DiagonalNormal"):
-        EBM(MLPEnergy(2), learned)
-
-
-def test_tilted_is_the_ebm_with_that_tilt_as_an_energy() -> None:
-    energy, rho = MLPEnergy(2, (8,)), StandardNormal(2)
-    params = randomise(energy.init(generator(3)), generator(4))
-    x = generator(5).standard_normal((6, 2))
-    tilted = EBM(Tilted(energy, rho))
-    np.testing.assert_allclose(tilted.log_density(params, x), EBM(energy, rho).log_density(params, x), rtol=1e-14)
-    with pytest.raises(ValueError, match="energy and tilt must agree in d, got 2 and 3"):
-        Tilted(energy, StandardNormal(3))
+        EBM(MLPEnergy(2), Normal(3))

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenflow.reference.core.networks import ACTIVATIONS
+from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree, cast, leaves, size, tree_map
 from evenflow.reference.flows import Chain, Coupling, MaskedAutoregressive, SplineTransformer, elementwise
-from evenflow.reference.flows.densities import Density, DiagonalNormal, Mixture, StandardNormal, Uniform
+from evenflow.reference.flows.densities import Density, Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef.aqf import AQF, aqf
 from evenflow.reference.saef.objectives import (
@@ -30,18 +31,25 @@ from evenflow.reference.saef.objectives import (
 )
 from evenflow.reference.saef.semiautoregressive import saef
 from evenflow.reference.scores import energy_score, kernel_score, random_directions, rbf_kernel, sliced_energy_score
+from evenflow.reference.targets.mixtures import GaussianMixture
 from tests import tolerances
 from tests.strategies import directional_check, generator, randomise, seeds
 
 HIDDEN = (6, 5)
+
+
+def two_bumps(d: int) -> GaussianMixture:
+    return GaussianMixture(((0.7,) * d, (-0.8,) * d), (0.4, 0.6), (0.9, 0.6))
+
+
 FLOWS: dict[str, Callable[[int, int], Flow]] = {  # d, context_dim
     "realnvp": lambda d, c: realnvp(d, 3, HIDDEN, c),
     "maf": lambda d, c: maf(d, 2, HIDDEN, c),
     "spline": lambda d, c: spline_flow(d, 2, HIDDEN, c, bins=4, bound=4.0),
     "dense": lambda d, c: dense_flow(d, 2, c),
     "aqf": lambda d, c: aqf(d, None, HIDDEN, c),
-    "learned base": lambda d, c: Flow(DiagonalNormal(d), dense_flow(d, 1, c).bijection),
-    "mixture base": lambda d, c: Flow(Mixture(d, 3), realnvp(d, 2, HIDDEN, c).bijection),
+    "wide base": lambda d, c: dense_flow(d, 1, c, base=Normal(d, 1.7)),
+    "mixture base": lambda d, c: realnvp(d, 2, HIDDEN, c, base=two_bumps(d)),
 }
 every = pytest.mark.parametrize("name", FLOWS)
 few = settings(max_examples=8)
@@ -56,7 +64,7 @@ class Case:
         rng = generator(seed)
         self.flow = FLOWS[name](d, c)
         self.params: Tree = cast(randomise(self.flow.init(rng), rng, 0.2), dtype)
-        self.noise: Tree = cast(self.flow.noise(rng, n), dtype)
+        self.noise: Tree = placed(self.flow.noise(rng, n), dtype)
         self.context: Array | None = rng.standard_normal((n, c)).astype(dtype) if c else None
 
 
@@ -69,18 +77,18 @@ def test_sample_log_prob_and_both_at_once_agree(name: str, seed: int, d: int, c:
     case = Case(name, seed, d, c)
     x, log_p = case.flow.sample_and_log_prob(case.params, case.noise, case.context)
     assert np.array_equal(x, case.flow.sample(case.params, case.noise, case.context))
-    z = case.flow.base.sample(case.params["base"], case.noise)
+    z = case.flow.base.sample(case.noise)
 
     def forward(v: Array, i: int) -> Array:
         context = None if case.context is None else case.context[i : i + 1]
-        return case.flow.bijection.forward(case.params["bijection"], v[None], context)[0][0]
+        return case.flow.bijection.forward(case.params, v[None], context)[0][0]
 
     back, log_det = case.flow.inverse(case.params, x, case.context)
-    through = case.flow.bijection.inverse(case.params["bijection"], x, case.context)
+    through = case.flow.bijection.inverse(case.params, x, case.context)
     assert np.array_equal(back, through[0])
     assert np.array_equal(log_det, through[1])
     again = case.flow.log_prob(case.params, x, case.context)
-    base = case.flow.base.log_prob(case.params["base"], z)
+    base = case.flow.base.log_prob(z)
     for i in range(4):
         J = jacobian(lambda v, i=i: forward(v, i))(z[i])
         steep = float(np.linalg.cond(J) * max(1.0, np.linalg.norm(np.linalg.inv(J), 2)))
@@ -124,18 +132,20 @@ def test_the_context_matters(name: str) -> None:
     assert case.flow.d == 3
 
 
-@pytest.mark.parametrize("base", [DiagonalNormal(2), Mixture(2, 3)])
-def test_a_learned_base_is_learned(base: Density) -> None:
-    """Its parameters move samples and density, and have gradients in both."""
-    flow = Flow(base, dense_flow(2, 1).bijection)
-    params = flow.init(generator(0))
-    x, noise = generator(1).standard_normal((6, 2)), flow.noise(generator(2), 6)
-    moved = {**params, "base": randomise(params["base"], generator(3))}
-    assert np.all(flow.log_prob(params, x) != flow.log_prob(moved, x))
-    assert np.any(flow.sample(params, noise) != flow.sample(moved, noise))
-    for f in (Likelihood(), Energy(1.0, 2)):
-        slopes = grad(f)(params, flow, x, f.noise(generator(4), flow, 6))["base"]
-        assert np.all(slopes["mean" if "mean" in slopes else "means"] != 0)
+@pytest.mark.parametrize("base", [Normal(2, 1.7), Uniform(2, -2.0, 2.0), two_bumps(2)], ids=lambda base: type(base).__name__)
+@pytest.mark.parametrize("build", [realnvp, spline_flow, maf, dense_flow])
+def test_a_base_of_one_s_own(build: Callable[..., Flow], base: Density) -> None:
+    """Every constructor takes it, and parameters, bijection and map are those of the flow without it: only z is another."""
+    flow, usual = build(2, layers=2, base=base), build(2, layers=2)
+    assert (flow.base, flow.bijection) == (base, usual.bijection)
+    params = randomise(flow.init(generator(0)), generator(1), 0.2)
+    tree_map(np.testing.assert_array_equal, flow.init(generator(0)), usual.init(generator(0)))
+    noise = flow.noise(generator(2), 6)
+    tree_map(np.testing.assert_array_equal, noise, base.noise(generator(2), 6))
+    x = flow.sample(params, noise)
+    assert np.array_equal(x, usual.sample(params, base.sample(noise)))
+    z, log_det = usual.inverse(params, x)
+    assert np.array_equal(flow.log_prob(params, x), base.log_prob(z) + log_det)
 
 
 def test_a_flow_on_angles_has_a_uniform_base() -> None:
@@ -165,7 +175,7 @@ def test_constructors(d: int) -> None:
     assert isinstance(chain, Chain)
     assert [isinstance(layer, MaskedAutoregressive) for layer in chain.layers] == [True, False, True, False, True]
     for flow in (realnvp(d), maf(d), spline_flow(d), dense_flow(d)):
-        assert flow.base == StandardNormal(d)
+        assert flow.base == Normal(d)
         params = flow.init(generator(0))
         x, log_p = flow.sample_and_log_prob(params, flow.noise(generator(1), 9))
         np.testing.assert_allclose(flow.log_prob(params, x), log_p, rtol=1e-9)
@@ -180,7 +190,7 @@ def test_start_is_close_to_the_base(build: Callable[[int], Flow]) -> None:
     assert isinstance(flow.bijection, Chain)
     layers = flow.bijection.layers[:-1] if build is not maf else flow.bijection.layers
     z = generator(1).standard_normal((50, 3))
-    for layer, p in zip(layers, params["bijection"], strict=False):
+    for layer, p in zip(layers, params, strict=False):
         if isinstance(layer, Coupling | MaskedAutoregressive):
             assert np.abs(layer.forward(p, z)[0] - z).max() < 0.2
 
@@ -212,7 +222,7 @@ def test_nan_and_wrong_shapes_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(("act", "message"), [
-    (lambda: Flow(StandardNormal(2), dense_flow(3).bijection), "base and bijection must agree in d, got 2 and 3"),
+    (lambda: Flow(Normal(2), dense_flow(3).bijection), "base and bijection must agree in d, got 2 and 3"),
     *((lambda build=build: build(0), "d must be an integer >= 1, got 0") for build in (realnvp, maf, spline_flow, dense_flow)),
     (lambda: realnvp(2, 0), "layers must be an integer >= 1, got 0"),
     (lambda: maf(2, 0), "layers must be an integer >= 1, got 0"),
@@ -246,7 +256,7 @@ def test_objectives_by_name() -> None:
 
 def test_likelihood_is_the_mean_in_nats() -> None:
     """At parameters 0 an affine flow is N(0, I)."""
-    flow = Flow(StandardNormal(2), elementwise(2))
+    flow = Flow(Normal(2), elementwise(2))
     params = tree_map(np.zeros_like, flow.init(generator(0)))
     x = generator(1).standard_normal((5, 2))
     loss = Likelihood()(params, flow, x, {})
@@ -307,7 +317,7 @@ def test_objectives_are_the_scores_they_name() -> None:
 # ------------------------------------------------------------------------------------------- gradients of everything
 
 MODELS: dict[str, Callable[[int, int], Model]] = {
-    **{name: build for name, build in FLOWS.items() if name != "mixture base"},
+    **FLOWS,
     "aqf-spline": lambda d, c: aqf(d, None, HIDDEN, c, SplineTransformer(4, 4.0)),
     **{f"saef-{m}": lambda d, c, m=m: saef(  # type: ignore[misc]
         d, [1] * (d > 1) + [d - (d > 1)], None, m, HIDDEN, 3, (5,), 2, c) for m in

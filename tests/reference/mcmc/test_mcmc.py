@@ -18,7 +18,7 @@ from autograd import elementwise_grad, jacobian
 
 from evenflow.reference.core.checks import value
 from evenflow.reference.core.trees import Array, Tree, cast, leaves, tree_map
-from evenflow.reference.flows.densities import StandardNormal, Uniform
+from evenflow.reference.flows.densities import Normal, Uniform
 from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.mcmc.adaptation import adapted, warm_up
 from evenflow.reference.mcmc.chains import run
@@ -28,13 +28,13 @@ from evenflow.reference.mcmc.hmc import HMC, hmc, leapfrog
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH, independent_mh, isir, resample
 from evenflow.reference.mcmc.langevin import MALA, ULA, mala, ula
 from evenflow.reference.mcmc.langevin import start as langevin_start
-from evenflow.reference.mcmc.latent import Latent, pullback
+from evenflow.reference.mcmc.latent import pullback
 from evenflow.reference.mcmc.metropolis import RandomWalk, random_walk
 from evenflow.reference.mcmc.metropolis import start as walk_start
 from evenflow.reference.targets.mixtures import GaussianMixture
 from tests import tolerances
 from tests.mutants import MUTANTS
-from tests.samplers import KERNELS, TARGETS, Target, check_invariance, flow
+from tests.samplers import KERNELS, TARGETS, Latent, Target, check_invariance, flow
 from tests.strategies import generator
 
 STEPPERS: dict[str, Callable[[int], Kernel]] = {**KERNELS, "ula": lambda d: ULA(0.05)}  # what need not be exact
@@ -307,7 +307,7 @@ def test_where_the_flow_has_no_density_the_chain_waits() -> None:
     """lambda(x) = 0 at the current state: its weight is infinite, and no proposal of the flow beats it."""
     cube = Flow(Uniform(1, 0.0, 1.0), realnvp(1, 1, final_scale=0.0).bijection)
     params = cube.init(generator(0))
-    x, log_density = np.array([[1.5], [0.5]]), lambda x: StandardNormal(1).log_prob({}, x)
+    x, log_density = np.array([[1.5], [0.5]]), Normal(1).log_prob
     for kernel in (IndependentMH(cube, params), ISIR(cube, params, 3)):
         state = kernel.init(x, log_density)
         accepted = []
@@ -358,7 +358,7 @@ def test_pullback(d: int) -> None:
     target = BENT if d == 2 else TARGETS["two modes"]
 
     def T(z: Array) -> Array:
-        return lam.bijection.forward(params["bijection"], z)[0]
+        return lam.bijection.forward(params, z)[0]
 
     def f(x: Array) -> Array:
         return anp.sum(anp.sin(x), axis=1)
@@ -367,10 +367,10 @@ def test_pullback(d: int) -> None:
     said = pullback(target.log_prob, lam, params)(z)
     np.testing.assert_allclose(said, target.log_prob(T(z)) + log_det, rtol=0, atol=1e-9)
     assert np.ptp(log_det) > 0.1
-    tilted = pullback(lambda x: f(x) + lam.log_prob(params, x), lam, params)
-    np.testing.assert_allclose(tilted(z), f(T(z)) + StandardNormal(d).log_prob({}, z), rtol=0, atol=1e-9)
-    slopes = elementwise_grad(lambda z: f(T(z)) + StandardNormal(d).log_prob({}, z))(z)
-    np.testing.assert_allclose(elementwise_grad(tilted)(z), slopes, rtol=0, atol=1e-9)
+    slopes = elementwise_grad(lambda z: f(T(z)) + Normal(d).log_prob(z))(z)
+    for tilted in (pullback(lambda x: f(x) + lam.log_prob(params, x), lam, params), pullback(f, lam, params, tilted=True)):
+        np.testing.assert_allclose(tilted(z), f(T(z)) + Normal(d).log_prob(z), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(elementwise_grad(tilted)(z), slopes, rtol=0, atol=1e-9)
 
 
 def test_latent_is_the_kernel_on_the_pullback() -> None:
@@ -556,7 +556,7 @@ def test_flow_proposals_that_overflow_are_refused() -> None:
     """A flow whose scale is e^(3 x 300 layers): all it draws is infinite."""
     far = realnvp(2, layers=600, hidden=(), final_scale=0.0)
     params = far.init(generator(0))
-    for layer in params["bijection"]:
+    for layer in params:
         layer[-1]["b"] = np.tile([50.0, 0.0], len(layer[-1]["b"]) // 2)
     kernel, x = IndependentMH(flow(2)[0], flow(2)[1]), np.zeros((3, 2))
     state = kernel.init(x, BENT.log_prob)
@@ -564,9 +564,10 @@ def test_flow_proposals_that_overflow_are_refused() -> None:
     assert not info.accepted.any()
     assert np.array_equal(after.x, x)
     lam, inner = flow(2)
-    nowhere = pullback(lambda x: lam.log_prob(inner, x), far, params)  # which refuses to be asked at infinity
-    with np.errstate(all="ignore"):
-        assert nowhere(np.ones((2, 2))).tolist() == [-math.inf] * 2
+    for tilted in (False, True):
+        nowhere = pullback(lambda x: lam.log_prob(inner, x), far, params, tilted)  # which refuses to be asked at infinity
+        with np.errstate(all="ignore"):
+            assert nowhere(np.ones((2, 2))).tolist() == [-math.inf] * 2
 
 
 @every

@@ -98,7 +98,7 @@ def test_density_is_the_slope_of_the_levels(kind: str, seed: int, d: int) -> Non
 @pytest.mark.parametrize(("seed", "d", "c"), [(1, 1, 0), (2, 1, 2), (3, 2, 0), (4, 4, 2)])
 def test_loss_is_half_the_crps_of_normal_conditionals(seed: int, d: int, c: int) -> None:
     model, params, x, context = case("affine", seed, d, c)
-    log_sd, mean = model.bijection.transformer.shape(model.bijection.raw(params["bijection"], x, context))  # type: ignore[attr-defined]
+    log_sd, mean = model.bijection.transformer.shape(model.bijection.raw(params, x, context))  # type: ignore[attr-defined]
     truth = crps_normal(mean, np.exp(log_sd), x).sum(axis=1).mean() / 2
     loss = model.quantile_loss(params, x, midpoints(4000, 3, d), context)
     np.testing.assert_allclose(loss, truth, rtol=tolerances.LEVELS)

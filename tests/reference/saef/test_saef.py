@@ -1,5 +1,6 @@
 """SAEF: its two ends are the plain and the autoregressive flow, what each block sees, the loss against plain loops."""
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,13 @@ from autograd import grad, jacobian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.reference.core.trees import Array, Tree, cast, leaves
+from evenflow.reference.core.trees import Array, Tree, cast, leaves, tree_map
 from evenflow.reference.flows import AffineTransformer, Dense, MaskedAutoregressive
-from evenflow.reference.flows.densities import StandardNormal
-from evenflow.reference.flows.flow import Flow
-from evenflow.reference.saef.maps import BLOCK_MAPS, FreeFormHead
+from evenflow.reference.flows.densities import Normal
+from evenflow.reference.flows.flow import Flow, Score
+from evenflow.reference.saef.maps import BLOCK_MAPS, FreeFormHead, block_map_of
 from evenflow.reference.saef.objectives import MMD, Energy, Likelihood, Objective, Sliced
-from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive, saef, split
+from evenflow.reference.saef.semiautoregressive import SAEF, FreeForm, saef, split
 from evenflow.reference.scores import crps, energy_score
 from evenflow.reference.scores.energy import EPS
 from tests import tolerances
@@ -53,12 +54,22 @@ class Case:
         self.context: Array | None = rng.standard_normal((n, c)).astype(dtype) if c else None
 
     @property
-    def flow(self) -> SAEF:
-        assert isinstance(self.model, SAEF)
+    def flow(self) -> Flow:
+        assert isinstance(self.model, Flow)
         return self.model
 
+    @property
+    def map(self) -> Any:
+        """The SAEF; for free-form heads the model itself."""
+        return self.model.bijection if isinstance(self.model, Flow) else self.model
+
     def contexts(self, x: Array | None = None) -> Array:
-        return self.model.contexts(self.params, self.x if x is None else x, self.context)
+        return self.map.contexts(self.params, self.x if x is None else x, self.context)
+
+    def loss(self, x: Array, noise: Array, score: Score = energy_score, context: Array | None = None) -> Array:
+        """noise (m, n, d), as the tests below speak of it."""
+        context = self.context if context is None else context
+        return self.model.loss(self.params, x, anp.reshape(noise, (-1, noise.shape[-1])), score, context)
 
     def draws(self, x: Array, noise: Array) -> Array:
         """What `loss` hands to its score, put back into the order of the data: (m, n, d)."""
@@ -68,14 +79,14 @@ class Case:
             seen.append(draws)
             return np.zeros(len(y))
 
-        self.model.loss(self.params, x, noise, spy, self.context)
-        coordinates = [i for k in self.model.sizes for block in self.model.blocks if len(block) == k for i in block]
+        self.loss(x, noise, spy)
+        coordinates = [i for block in self.map.blocks for i in block]
         columns = [anp.reshape(draws, (*noise.shape[:2], -1)) for draws in seen]
         return anp.concatenate(columns, axis=2)[:, :, np.argsort(coordinates)]
 
     def number(self) -> Array:
         """The number of each coordinate's block."""
-        return np.array([next(b for b, block in enumerate(self.model.blocks) if i in block) for i in range(self.model.d)])
+        return np.array([next(b for b, block in enumerate(self.map.blocks) if i in block) for i in range(self.model.d)])
 
 
 def close(said: Array, truth: Array) -> None:
@@ -93,15 +104,15 @@ def test_one_block_is_the_plain_energy_flow(name: str, seed: int, order: tuple[i
     h = case.contexts()[:, 0]
     assert np.array_equal(h, case.contexts(case.x + 100.0)[:, 0])
     assert c or np.array_equal(h, np.stack([h[0]] * 3))
-    T, p, back = case.model.maps[0], case.params["maps"][0], np.argsort(order)
+    T, p, back = case.map.maps[0], case.params["maps"][0], np.argsort(order)
     close(case.model.sample(case.params, case.z, case.context), T.forward(p, case.z[:, order], h)[0][:, back])
     draws = np.stack([T.forward(p, z[:, order], h)[0] for z in case.noise])
-    loss = case.model.loss(case.params, case.x, case.noise, energy_score, case.context)
+    loss = case.loss(case.x, case.noise)
     close(loss, energy_score(draws[..., back], case.x).mean())
     if isinstance(T, FreeFormHead):
         return
-    plain = Flow(StandardNormal(4), T)
-    of_it = {"base": {}, "bijection": p}
+    plain = Flow(Normal(4), T)
+    of_it = p
     close(case.flow.log_prob(case.params, case.x, case.context), plain.log_prob(of_it, case.x[:, order], h))
     close(loss, plain.loss(of_it, case.x[:, order], case.noise.reshape(-1, 4)[:, order], energy_score, h))
 
@@ -124,7 +135,7 @@ def test_as_many_blocks_as_coordinates_is_the_autoregressive_flow(seed: int, d: 
     folded["b"] += np.tile(head["b"], d)
     params = [*hidden, folded]
     for said, truth in (
-        (case.flow.forward(case.params, case.z, case.context), maf.forward(params, case.z, case.context)),
+        (case.map.forward(case.params, case.z, case.context), maf.forward(params, case.z, case.context)),
         (case.flow.inverse(case.params, case.x, case.context), maf.inverse(params, case.x, case.context)),
     ):
         close(said[0], truth[0])
@@ -132,7 +143,7 @@ def test_as_many_blocks_as_coordinates_is_the_autoregressive_flow(seed: int, d: 
     raw = maf.raw(params, case.x, case.context)
     draws = np.stack([maf.transformer.forward(raw, z)[0] for z in case.noise])
     by_coordinate = [crps(draws[..., j], case.x[:, j]).mean() for j in range(d)]
-    loss = case.model.loss(case.params, case.x, case.noise, energy_score, case.context)
+    loss = case.loss(case.x, case.noise)
     np.testing.assert_allclose(loss, sum(by_coordinate), rtol=tolerances.SMOOTHING)
 
 
@@ -144,7 +155,7 @@ def test_a_linear_gaussian_saef_is_a_cholesky_factor(seed: int, d: int, data: st
     order = tuple(data.draw(st.permutations(range(d))))
     flow, params = gaussian_saef(mean, cov, order)
     z = rng.standard_normal((5, d))
-    x, log_det = flow.forward(params, z)
+    x, log_det = flow.bijection.forward(params, z)
     L = np.linalg.cholesky(cov[np.ix_(order, order)])
     size = 100 * np.linalg.cond(cov)
     np.testing.assert_allclose(x[:, order], mean[list(order)] + z[:, order] @ L.T, atol=tolerances.value(np.float64, size))
@@ -172,7 +183,7 @@ def test_log_prob_integrates_to_one(name: str, blocks: int) -> None:
 @pytest.mark.parametrize(("blocks", "c"), [(1, 0), (2, 2), (3, 0), (6, 2), ([1, 3, 2], 2), ([2, 2, 1, 1], 0)])
 def test_inverse_gives_the_noise_back(name: str, blocks: int | list[int], c: int) -> None:
     case = Case(name, 7, blocks, (3, 0, 5, 1, 4, 2), c, n=2)
-    x, log_det = case.flow.forward(case.params, case.z, case.context)
+    x, log_det = case.map.forward(case.params, case.z, case.context)
     assert np.array_equal(x, case.flow.sample(case.params, case.z, case.context))
     z, log_det_back = case.flow.inverse(case.params, x, case.context)
     for i in range(2):
@@ -242,12 +253,12 @@ def test_blocks_do_see_what_they_may(name: str) -> None:
 @every
 def test_a_class_changes_every_block(name: str) -> None:
     case = Case(name, 4, [1, 2, 2], (2, 0, 1, 4, 3), c=2, n=1)
-    J = jacobian(lambda c: case.model.contexts(case.params, case.x, c)[0])(case.context)[:, :, 0]
+    J = jacobian(lambda c: case.map.contexts(case.params, case.x, c)[0])(case.context)[:, :, 0]
     assert np.all(np.abs(J).max(axis=(1, 2)) > 0)
     J = jacobian(lambda c: case.model.sample(case.params, case.z, c)[0])(case.context)[:, 0]
     assert np.all(np.abs(J).max(axis=1) > 0)
     with pytest.raises(ValueError, match=r"context must have shape \(1, 2\), got None"):
-        case.model.loss(case.params, case.x, case.noise, energy_score)
+        case.model.loss(case.params, case.x, case.noise.reshape(-1, 5), energy_score)
     with pytest.raises(ValueError, match=r"context must have shape \(1, 2\), got \(2, 2\)"):
         case.model.sample(case.params, case.z, np.zeros((2, 2)))
 
@@ -268,12 +279,12 @@ def test_loss_is_a_plain_loop_over_blocks_data_and_draws(
         start += size
         which = list(dict.fromkeys(sizes)).index(size)
         for j in range(3):
-            T, p = case.model.maps[which], case.params["maps"][which]
+            T, p = case.map.maps[b], case.params["maps"][which]
             draws = [T.forward(p, case.noise[i, j, block][None], h[j, b][None])[0][0] for i in range(m)]
             fidelity = sum(power(draw - case.x[j, block], beta) for draw in draws) / m
             spread = sum(power(draws[i] - draws[k], beta) for i in range(m) for k in range(i))
             total += fidelity - spread / (m * (m - 1))
-    loss = case.model.loss(case.params, case.x, case.noise, lambda a, y: energy_score(a, y, beta), case.context)
+    loss = case.loss(case.x, case.noise, lambda a, y: energy_score(a, y, beta))
     close(loss, np.array(total / 3))
 
 
@@ -290,7 +301,7 @@ def test_one_call_trains_on_every_objective(name: str) -> None:
         slopes = grad(objective)(case.params, case.model, case.x, noise)
         assert all(np.isfinite(g).all() for g in leaves(slopes))
         assert np.any(slopes["contexts"][0]["W"])
-    assert Energy(0.5, 3).noise(generator(1), case.model, 5)["z"].shape == (3, 5, 4)
+    assert Energy(0.5, 3).noise(generator(1), case.model, 5)["z"].shape == (15, 4)
 
 
 @every
@@ -300,12 +311,12 @@ def test_rows_are_independent(name: str, seed: int, layout: tuple[list[int], tup
     """The loss of a batch is the mean of the losses of its rows; a sample does not know its neighbours."""
     case = Case(name, seed, *layout, c=2)
     assert case.context is not None
-    loss = case.model.loss(case.params, case.x, case.noise, energy_score, case.context)
+    loss = case.loss(case.x, case.noise)
     x = case.model.sample(case.params, case.z, case.context)
     alone = []
     for i in range(3):
         row = slice(i, i + 1)
-        alone.append(case.model.loss(case.params, case.x[row], case.noise[:, row], energy_score, case.context[row]))
+        alone.append(case.loss(case.x[row], case.noise[:, row], context=case.context[row]))
         close(case.model.sample(case.params, case.z[row], case.context[row])[0], x[i])
     close(loss, np.mean(alone))
 
@@ -316,9 +327,9 @@ def test_float32_is_kept_and_inputs_untouched(name: str) -> None:
     for array in (*leaves(case.params), case.x, case.z, case.noise, case.context):
         array.flags.writeable = False
     assert case.model.sample(case.params, case.z, case.context).dtype == np.float32
-    assert case.model.loss(case.params, case.x, case.noise, energy_score, case.context).dtype == np.float32
+    assert case.loss(case.x, case.noise).dtype == np.float32
     if name != "free_form":
-        outputs = (*case.flow.forward(case.params, case.z, case.context), *case.flow.inverse(case.params, case.x, case.context))
+        outputs = (*case.map.forward(case.params, case.z, case.context), *case.flow.inverse(case.params, case.x, case.context))
         assert {a.dtype for a in (*outputs, case.flow.log_prob(case.params, case.x, case.context))} == {np.dtype(np.float32)}
 
 
@@ -326,28 +337,65 @@ def test_float32_is_kept_and_inputs_untouched(name: str) -> None:
 
 def test_the_free_form_type_promises_no_inverse() -> None:
     model = saef(4, 2, block_map="free_form")
-    assert type(model) is SemiAutoregressive
+    assert isinstance(model, FreeForm)
     assert not any(hasattr(model, name) for name in ("inverse", "log_prob", "forward"))
     assert not any(hasattr(T, "inverse") for T in model.maps)
     for name in INVERTIBLE:
-        assert type(saef(4, 2, block_map=name)) is SAEF
+        flow = saef(4, 2, block_map=name)
+        assert isinstance(flow, Flow)
+        assert type(flow.bijection) is SAEF
+
+
+def test_the_base_is_of_ones_choice() -> None:
+    flow = saef(4, 2, block_map="affine", hidden=(4,), context_width=2, base=Normal(4, 3.0))
+    assert isinstance(flow, Flow)
+    params, x = flow.init(generator(0)), generator(1).standard_normal((5, 4))
+    z, log_det = flow.inverse(params, x)
+    close(flow.log_prob(params, x), scipy.stats.norm.logpdf(z, scale=3.0).sum(axis=1) + log_det)
+    close(flow.sample(params, z / 3.0), x)
+
+
+def saef_of(*args: Any, **kwargs: Any) -> SAEF:
+    flow = saef(*args, **kwargs)
+    assert isinstance(flow, Flow)
+    assert isinstance(flow.bijection, SAEF)
+    return flow.bijection
 
 
 def test_maps_are_shared_by_blocks_of_one_size() -> None:
     """One T for each size, in the order in which the sizes appear; what the blocks hold."""
-    model = saef(7, [2, 1, 2, 1, 1], (6, 5, 4, 3, 2, 1, 0))
+    model = saef_of(7, [2, 1, 2, 1, 1], (6, 5, 4, 3, 2, 1, 0))
     assert model.blocks == ((6, 5), (4,), (3, 2), (1,), (0,))
-    assert model.sizes == (2, 1)
-    assert [T.d for T in model.maps] == [2, 1]
-    assert model.order == (6, 5, 4, 3, 2, 1, 0)
+    assert [T.d for T in model.maps] == [2, 1, 2, 1, 1]
+    assert [T.d for T in model.different] == [2, 1]
+    assert model.maps[0] is model.maps[2] is model.different[0]
     assert split(6, 3) == ((0, 1), (2, 3), (4, 5))
     assert split(3, [1, 2], [2, 0, 1]) == ((2,), (0, 1))
-    assert len(saef(12, 4).init(generator(0))["maps"]) == 1
+    assert len(saef_of(12, 4).init(generator(0))["maps"]) == 1
+
+
+def test_maps_that_are_two_objects_have_parameters_of_their_own() -> None:
+    """Even where they are equal; each block goes through its own."""
+    blocks, each = ((0, 1), (2, 3)), [block_map_of("affine", 2, 3, (), 1) for _ in range(2)]
+    shared, apart = (Flow(Normal(4), SAEF(blocks, maps, 3, (8,))) for maps in ((each[0], each[0]), (each[0], each[1])))
+    params = apart.init(generator(0))
+    assert [len(flow.init(generator(0))["maps"]) for flow in (shared, apart)] == [1, 2]
+    x, z = generator(1).standard_normal((2, 5, 4))
+    one = {**params, "maps": params["maps"][:1]}
+    twice = {**params, "maps": [params["maps"][0]] * 2}
+    close(apart.log_prob(twice, x), shared.log_prob(one, x))
+    changed = {**params, "maps": [params["maps"][0], tree_map(lambda p: p + 1.0, params["maps"][0])]}
+    moved = apart.sample(changed, z) != apart.sample(twice, z)
+    assert np.array_equal(moved, np.tile([False, False, True, True], (5, 1)))
+    again = pickle.loads(pickle.dumps(shared))
+    assert len(again.bijection.different) == 1
+    assert np.array_equal(again.log_prob(one, x), shared.log_prob(one, x))
 
 
 def test_what_is_chosen_where_nothing_is_said() -> None:
     assert saef(4, 2) == saef(4, 2, range(4), "coupling", (256, 256), 64, (64, 64), 4, 0)
     blocks, maps = ((0, 1),), (Dense(2, 4),)
+    assert saef(4, 2).base == Normal(4)  # type: ignore[union-attr]
     assert SAEF(blocks, maps, 4, (8,)) == SAEF(blocks, maps, 4, (8,), 0)
 
 
@@ -373,7 +421,8 @@ def test_noise() -> None:
     (lambda: saef(3, 3, block_map="free-form"), "unknown block_map 'free-form', did you mean 'free_form'"),
     (lambda: saef(3, 3, map_layers=0), "map_layers must be an integer >= 1, got 0"),
     (lambda: saef(3, 3, context_width=0), "context_width must be an integer >= 1, got 0"),
-    (lambda: SAEF(((0, 1),), (Dense(3, 4),), 4, ()), r"maps must be of the block sizes \(2,\), got \(3,\)"),
+    (lambda: SAEF(((0, 1),), (Dense(3, 4),), 4, ()), r"maps must be one for each block, of the sizes \(2,\), got \(3,\)"),
+    (lambda: SAEF(((0,), (1,)), (Dense(1, 4),), 4, ()), r"maps must be one for each block, of the sizes \(1, 1\), got \(1,\)"),
     (lambda: SAEF(((0, 1),), (Dense(2, 3),), 4, ()), r"maps must have context_dim 4, got \[3\]"),
     (lambda: SAEF(((0, 2),), (Dense(2, 4),), 4, ()), "blocks must hold each of 0, ..., d - 1 exactly once"),
     (lambda: SAEF(((0, 1),), (FreeFormHead(2, 4),), 4, ()), "maps must be bijections, got a free-form head"),
@@ -386,10 +435,12 @@ def test_bad_choices(act: Callable[[], object], message: str) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_parameters_of_other_maps_are_refused(count: int) -> None:
     model = saef(3, [2, 1], block_map="affine", hidden=(4,), context_width=2, map_hidden=())
-    assert isinstance(model, SAEF)
+    assert isinstance(model, Flow)
     params, x = model.init(generator(0)), np.zeros((5, 3))
     other = {**params, "maps": [*params["maps"], *params["maps"]][:count]}
-    for act in (model.inverse, lambda p, x: model.loss(p, x, np.zeros((2, 5, 3)), energy_score)):
+    for act in (
+        model.log_prob, lambda p, x: model.loss(p, x, np.zeros((10, 3)), energy_score), lambda p, x: model.sample(p, x)
+    ):
         act(params, x)
         with pytest.raises(ValueError, match="argument 2 is"):
             act(other, x)
@@ -402,15 +453,17 @@ def test_bad_input() -> None:
     def loss(x: Array, noise: Array) -> Array:
         return model.loss(params, x, noise, energy_score)
 
+    noise = case.noise.reshape(-1, 4)
+
     with pytest.raises(ValueError, match=r"x must have shape \(n, 4\), got \(3, 5\)"):
-        loss(np.zeros((3, 5)), case.noise)
-    with pytest.raises(ValueError, match=r"noise must have shape \(m, 3, 4\), got \(3, 4\)"):
-        loss(case.x, case.noise[0])
-    with pytest.raises(ValueError, match=r"noise must have shape \(m, 3, 4\), got \(2, 1, 4\)"):
-        loss(case.x, case.noise[:, :1])
+        loss(np.zeros((3, 5)), noise)
+    with pytest.raises(ValueError, match=r"noise must have shape \(n, 4\), got \(2, 3, 4\)"):
+        loss(case.x, case.noise)
+    with pytest.raises(ValueError, match="noise must be for m n samples, n = 3, got noise for 4"):
+        loss(case.x, noise[:4])
     with pytest.raises(ValueError, match=r"m >= 2"):
-        loss(case.x, case.noise[:1])
-    with pytest.raises(ValueError, match=r"z must have shape \(n, 4\), got \(4,\)"):
+        loss(case.x, noise[:3])
+    with pytest.raises(ValueError, match=r"noise must have shape \(n, 4\), got \(4,\)"):
         model.sample(params, case.z[0])
     with pytest.raises(ValueError, match=r"x must have shape \(n, 4\), got \(3, 2\)"):
         model.inverse(params, case.x[:, :2])
@@ -418,6 +471,6 @@ def test_bad_input() -> None:
     bad[1, 2] = math.inf
     where = r"x must be finite, got 1 NaN or infinite values, the first at index \(1, 2\)"
     with pytest.raises(ValueError, match=where):
-        loss(bad, case.noise)
+        loss(bad, noise)
     with pytest.raises(ValueError, match=where):
         model.log_prob(params, bad)

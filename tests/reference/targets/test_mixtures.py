@@ -14,8 +14,8 @@ from scipy.stats import multivariate_normal, norm
 
 from evenflow.reference.targets.mixtures import (
     READINGS,
-    EightGaussians,
     GaussianMixture,
+    eight_gaussians,
     four_modes,
     high_dimensional,
     misassignment,
@@ -28,7 +28,7 @@ OVERLAPPING = GaussianMixture(((0.0, 0.0), (1.0, 2.0), (-1.0, -2.0)), (0.5, 0.2,
 TRIANGLE = GaussianMixture(((0.0, 0.0), (1.0, 0.0), (0.5, math.sqrt(0.75))), (1 / 3,) * 3, (0.6,) * 3)
 TWO = {
     "two modes": two_modes(), "four modes": four_modes(), "overlapping": OVERLAPPING, "triangle": TRIANGLE,
-    "one": GaussianMixture(((1.0, -1.0),), (1.0,), (0.8,)), "eight": EightGaussians(sd=0.6).mixture(),
+    "one": GaussianMixture(((1.0, -1.0),), (1.0,), (0.8,)), "eight": eight_gaussians(sd=0.6),
     "high-dimensional, d = 2": high_dimensional(2, "paper"),
 }
 plane = pytest.mark.parametrize("name", TWO)
@@ -160,7 +160,7 @@ def test_known_zone_weights() -> None:
     assert four_modes().zone_weights()[0] - 0.1 == pytest.approx(0.2 * away - 0.1 * away, rel=1e-7)
     for d in (2, 16, 64):
         assert (high_dimensional(d).zone_weights() == 0.25).all()
-    assert (EightGaussians().zone_weights() == 0.125).all()
+    assert (eight_gaussians().zone_weights() == 0.125).all()
 
 
 @pytest.mark.parametrize("mixture", [
@@ -227,8 +227,8 @@ def test_mixtures_print_compare_and_hash_whatever_they_were_made_from() -> None:
     (lambda: two_modes().sample({"component": np.array([0.0]), "normals": np.zeros((1, 2))}), "whole numbers from 0 to 1"),
     (lambda: two_modes().sample({"component": np.array([0]), "normals": np.zeros((2, 2))}),
      r"normals must have shape \(1, 2\), got \(2, 2\)"),
-    (lambda: EightGaussians(radius=0.0), "radius must be positive"),
-    (lambda: EightGaussians(sd=math.inf), "sd must be positive"),
+    (lambda: eight_gaussians(radius=0.0), "centres must be different points"),
+    (lambda: eight_gaussians(sd=math.inf), "sds must be positive"),
     (lambda: high_dimensional(7), "d must be even, got 7"),
     (lambda: high_dimensional(0), "d must be an integer >= 2, got 0"),
     (lambda: high_dimensional(4, "papers"), "unknown reading 'papers', did you mean 'paper'"),

@@ -9,7 +9,7 @@ from autograd import elementwise_grad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenflow.reference.targets.mixtures import EightGaussians, high_dimensional, mixture_log_prob
+from evenflow.reference.targets.mixtures import eight_gaussians, high_dimensional, mixture_log_prob
 from evenflow.reference.targets.toys import TARGETS, Checkerboard, Pinwheel, Rings, Spirals, TwoMoons, two_arms
 
 WITH_DENSITY = [name for name in TARGETS if name != "pinwheel"]
@@ -33,7 +33,7 @@ def mass(target: Any, half_width: float, cells: int) -> float:
 
 
 @pytest.mark.parametrize(("target", "half_width", "tolerance"), [
-    (EightGaussians(), 3.0, 1e-12), (EightGaussians(radius=2.83, sd=0.35), 6.0, 1e-12), (TwoMoons(), 3.5, 1e-10),
+    (eight_gaussians(), 3.0, 1e-12), (eight_gaussians(radius=2.83, sd=0.35), 6.0, 1e-12), (TwoMoons(), 3.5, 1e-10),
     (TwoMoons(sd=0.4), 6.0, 1e-10), (Spirals(), 5.0, 1e-10), (Checkerboard(), 5.0, 1e-12),
     (Checkerboard(squares=3, side=1.0), 2.5, 1e-12),
     (Rings(), 6.0, 1e-4), (Rings(rings=2, sd=0.8), 9.0, 1e-2),  # 1/|x| at the origin: the midpoint rule is slow there
@@ -108,7 +108,7 @@ def test_known_points() -> None:
     still = {"component": np.array([0, 0, 1, 1]), "uniforms": np.array([0, 0.5, 0.5, 1]), "normals": np.zeros((4, 2))}
     assert TwoMoons().sample(still) == pytest.approx(np.array([[1, 0], [0, 1], [1, -0.5], [2, 0.5]]))
     assert Spirals().sample(still)[[0, 3]] == pytest.approx(np.array([[0, 0], [-np.pi, 0]]))
-    assert EightGaussians().sample({"component": np.array([2]), "normals": np.zeros((1, 2))}) == pytest.approx(
+    assert eight_gaussians().sample({"component": np.array([2]), "normals": np.zeros((1, 2))}) == pytest.approx(
         np.array([[0.0, 1.0]]))
 
 
@@ -119,7 +119,7 @@ def test_zones_of_rings_are_halfway_between_them_whatever_the_angle() -> None:
     assert Rings().zones(x).tolist() == [0, 0, 0, 1, 2, 2, 3]
     assert Rings().zones(x).dtype == np.int64
     assert Rings(rings=1).zones(x).tolist() == [0] * 7
-    assert (Rings(rings=5).count, EightGaussians().count) == (5, 8)
+    assert (Rings(rings=5).count, eight_gaussians().count) == (5, 8)
 
 
 @pytest.mark.parametrize("target", [Rings(), Rings(sd=0.8), Rings(rings=1, sd=2.0), Rings(rings=2, sd=1.5)])
@@ -138,7 +138,7 @@ def test_zone_weights_of_rings_by_quadrature(target: Rings) -> None:
 def test_eight_gaussians_begin_at_angle_0_and_their_zones_are_sectors() -> None:
     angle = np.pi / 4 * np.array([0, 0.4, 1, 2.6, 7.4, 7.6])
     x = 5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    assert EightGaussians().zones(x).tolist() == [0, 0, 1, 3, 7, 0]
+    assert eight_gaussians().zones(x).tolist() == [0, 0, 1, 3, 7, 0]
 
 
 def test_names_stand_for_the_mixtures_of_the_paper() -> None:
@@ -169,15 +169,15 @@ def test_whole_numbers_are_points_too() -> None:
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: EightGaussians(sd=0.0), "sd must be positive"),
+    (lambda: eight_gaussians(sd=0.0), "sds must be positive"),
     (lambda: Rings().zones(np.zeros((3, 1))), r"x must have shape \(n, 2\), got \(3, 1\)"),
     (lambda: Rings().zones(np.array([[0.0, np.nan]])), "x must be finite"),
     (lambda: Rings(rings=0), "rings must be an integer >= 1"),
     (lambda: Spirals(turns=float("nan")), "turns must be positive"),
     (lambda: Checkerboard(squares=2.5), "squares must be an integer"),  # type: ignore[arg-type]
     (lambda: TwoMoons().log_prob(np.zeros((3, 3))), r"x must have shape \(n, 2\), got \(3, 3\)"),
-    (lambda: EightGaussians().sample({"component": np.array([8]), "normals": np.zeros((1, 2))}), "from 0 to 7"),
-    (lambda: EightGaussians().sample({"component": np.array([-1]), "normals": np.zeros((1, 2))}), "from 0 to 7"),
+    (lambda: eight_gaussians().sample({"component": np.array([8]), "normals": np.zeros((1, 2))}), "from 0 to 7"),
+    (lambda: eight_gaussians().sample({"component": np.array([-1]), "normals": np.zeros((1, 2))}), "from 0 to 7"),
     (lambda: TwoMoons().sample({"component": np.array([0, 1]), "uniforms": np.zeros(2), "normals": np.zeros((1, 2))}),
      r"normals must have shape \(2, 2\), got \(1, 2\)"),
 ])

@@ -8,24 +8,28 @@ import pytest
 
 from evenflow.reference.app import console
 from evenflow.reference.targets.mixtures import normal_cdf
-from evenflow.reference.work import ebm_evaluation
-from evenflow.reference.work import sampling as ebm_sampling
+from evenflow.reference.work import energy_evaluation, sampling
 from evenflow.reference.work.data import Dataset, Units, load
-from evenflow.reference.work.ebm_evaluation import FIELDS, evaluate_ebm, on_grid, warnings
-from evenflow.reference.work.ebm_models import EBMConfig
-from evenflow.reference.work.ebm_runs import TrainedEBM, train_ebm_on
+from evenflow.reference.work.energy_evaluation import FIELDS, evaluate_energy, on_grid, warnings
+from evenflow.reference.work.evaluation import OF_SAMPLES, evaluate
+from evenflow.reference.work.options import Config
+from evenflow.reference.work.runs import Trained, train_on
 
-UNTRAINED: dict[str, Any] = {"steps": 1, "batch": 16, "buffer": 16, "learning_rate": 1e-12}
+UNTRAINED: dict[str, Any] = {"steps": 1, "batch": 16, "buffer": 16, "learning_rate": 1e-12}  # nearly
 FLOWMC: dict[str, Any] = {"layers": 1, "hidden": (8,), "N": 8, "flow_learning_rate": 1e-12}
 BASE = 1e-4  # what a learning rate of 1e-12 and float32 leave between the model and its base, in nats
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ebm_evaluation, "DRAWS", 1000)
-    monkeypatch.setattr(ebm_evaluation, "SWEEPS", 40)
-    monkeypatch.setattr(ebm_evaluation, "POINTS", 200)
-    monkeypatch.setattr(ebm_sampling, "WARM_UP", 5)
+    monkeypatch.setattr(energy_evaluation, "DRAWS", 1000)
+    monkeypatch.setattr(energy_evaluation, "SWEEPS", 40)
+    monkeypatch.setattr(energy_evaluation, "POINTS", 200)
+    monkeypatch.setattr(sampling, "WARM_UP", 5)
+
+
+def evaluate_ebm(trained: Trained, dataset: Dataset) -> dict[str, Any]:
+    return evaluate_energy(trained, dataset, np.random.default_rng(0))
 
 
 def table(d: int) -> Dataset:
@@ -38,13 +42,14 @@ def test_a_model_that_is_its_base_gets_the_numbers_theory_says() -> None:
     the normal distribution function. 100 chains x 40 sweeps, nearly independent: standard error 0.008, z-score limit 5; R-hat
     of independent draws is below 1.01."""
     dataset = load("two-modes")
-    row = evaluate_ebm(train_ebm_on(EBMConfig(**UNTRAINED, **FLOWMC), dataset), dataset)
+    row = evaluate_ebm(train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset), dataset)
     assert tuple(row) == FIELDS
     assert abs(row["log_z"]) < BASE
     assert abs(row["log_z_grid"]) < BASE
     assert row["log_z_draws"] == 1000
     assert row["log_z_ess"] > 999
     assert row["log_z_standard_error"] < BASE
+    assert abs(row["log_z_bridge"]) < BASE
     u = dataset.units.to_model(dataset.held_out)
     truth = np.mean(-np.sum(u**2, axis=1) / 2) - math.log(2 * math.pi) - np.sum(np.log(dataset.units.scale))
     assert abs(row["held_out_log_likelihood"] - truth) < 2 * BASE
@@ -57,26 +62,44 @@ def test_a_model_that_is_its_base_gets_the_numbers_theory_says() -> None:
     assert abs(row["acceptance_global"] - 7 / 8) < 0.02
     assert 0.7 < row["acceptance_local"] <= 1
     assert row["rhat"] < 1.02
+    assert 3000 < row["ess"] < 7000  # of 4,000 states
+    assert 0.7 < row["autocorrelation_time"] < 1.4
     assert row["rhat_mode"] < 1.02
     assert 2 * up * (1 - up) - 0.1 < row["switch_rate"] < 2 * up * (1 - up) + 0.1
     assert warnings(row) == []
 
 
+def test_one_evaluation_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An energy-based model's samples are judged as a flow's are; it is not asked for what it cannot do."""
+    dataset = table(2)
+    trained = train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset)
+    row = evaluate(trained, dataset)
+    assert tuple(row) == (*FIELDS, *OF_SAMPLES)
+    assert 0.3 < row["d_loss"] < 0.8
+    for ask in (trained.encode, trained.decode):
+        with pytest.raises(ValueError, match="an energy-based model has no inverse"):
+            ask(dataset.held_out)
+    flow = train_on(Config("maf", steps=1, batch=16), dataset)
+    for ask_it in (lambda: flow.log_z(10, np.random.default_rng(0)), lambda: flow.walk(4, 1, np.random.default_rng(0))):
+        with pytest.raises(ValueError, match="a flow is normalised"):
+            ask_it()
+
+
 @pytest.mark.parametrize("algorithm", ["pcd", "jarzynski"])
 def test_algorithms_without_a_flow_get_the_same_row(algorithm: str) -> None:
     dataset = table(2)
-    row = evaluate_ebm(train_ebm_on(EBMConfig(algorithm=algorithm, **UNTRAINED), dataset), dataset)
+    row = evaluate_ebm(train_on(Config("ebm", algorithm=algorithm, **UNTRAINED), dataset), dataset)
     assert tuple(row) == FIELDS
     assert abs(row["log_z"] - row["log_z_grid"]) < BASE
 
 
 def test_where_there_is_no_number_there_is_none() -> None:
     dataset = table(3)
-    row = evaluate_ebm(train_ebm_on(EBMConfig(**UNTRAINED, **FLOWMC), dataset), dataset)
+    row = evaluate_ebm(train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset), dataset)
     gaps = ["log_z_grid", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "rhat_mode", "switch_rate"]
     assert [name for name, value in row.items() if value is None] == gaps
     dataset = load("mixture-16")
-    row = evaluate_ebm(train_ebm_on(EBMConfig(**UNTRAINED, **FLOWMC), dataset), dataset)
+    row = evaluate_ebm(train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset), dataset)
     assert [name for name, value in row.items() if value is None] == ["log_z_grid", "zones_grid"]
     assert len(row["zones_sampled"]) == 4
 
@@ -84,7 +107,7 @@ def test_where_there_is_no_number_there_is_none() -> None:
 def test_the_grid_holds_data_far_out() -> None:
     dataset = table(1)
     dataset.held_out[0] += 100
-    trained = train_ebm_on(EBMConfig(**UNTRAINED, **FLOWMC), dataset)
+    trained = train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset)
     box = on_grid(trained, dataset)
     assert box is not None
     assert box.lattice.points.max() > dataset.units.to_model(dataset.held_out).max()
@@ -95,10 +118,10 @@ def test_the_grid_holds_data_far_out() -> None:
 def test_whole_numbers_and_data_of_another_width() -> None:
     x = np.random.default_rng(0).integers(5, size=(80, 2)).astype(float)
     dataset = Dataset("x", x[:60], x[60:], None, None, Units.whole_numbers(x[:60], 5), None)
-    trained = train_ebm_on(EBMConfig(**UNTRAINED, **FLOWMC), dataset)
+    trained = train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset)
     assert math.isfinite(evaluate_ebm(trained, dataset)["held_out_log_likelihood"])
     with pytest.raises(ValueError, match="data must have the model's 2 columns, got 3"):
-        evaluate_ebm(trained, table(3))
+        evaluate(trained, table(3))
 
 
 def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,13 +135,13 @@ def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: 
     with pytest.raises(ValueError, match="not JSON compliant"):
         console.print_json({"x": [math.nan]})
 
-    def stuck(self: TrainedEBM, chains: int, sweeps: int, rng: np.random.Generator) -> ebm_sampling.Walk:
+    def stuck(self: Trained, chains: int, sweeps: int, rng: np.random.Generator) -> sampling.Walk:
         x = np.tile(np.where(np.arange(chains) % 2, 1.0, -1.0)[:, None], (sweeps, 1, 2)).astype(np.float32)
-        return ebm_sampling.Walk(x, 0.5, 0.0, 0.1)
+        return sampling.Walk(x, 0.5, 0.0, 0.1)
 
     dataset = load("two-modes")
-    trained = train_ebm_on(EBMConfig(**UNTRAINED, **FLOWMC), dataset)
-    monkeypatch.setattr(TrainedEBM, "walk", stuck)
+    trained = train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset)
+    monkeypatch.setattr(Trained, "walk", stuck)
     row = evaluate_ebm(trained, dataset)
     assert (row["rhat"], row["rhat_mode"], row["switch_rate"]) == (math.inf, math.inf, 0.0)
     np.testing.assert_allclose(row["zones_sampled"], [0.5, 0.5])

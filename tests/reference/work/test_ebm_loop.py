@@ -1,4 +1,4 @@
-"""ebm/loop.py: one loop around every algorithm. A small algorithm of the test's own shows what is handed to whom."""
+"""ebm_training.py: one loop around every algorithm. A small algorithm of the test's own shows what is handed to whom."""
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import pytest
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates
-from evenflow.reference.work.ebm_loop import RUN_AWAY, train_ebm
+from evenflow.reference.work.ebm_training import RUN_AWAY, train_ebm
 from evenflow.reference.work.training import Progress, Settings, TrainingStopped
 
 
@@ -22,6 +22,9 @@ class Drift:
 
     def __init__(self, contrasts: dict[int, float] | None = None) -> None:
         self.contrasts, self.seen = contrasts or {}, list[tuple[Any, ...]]()
+
+    def init(self, rng: np.random.Generator, *flow_params: Tree) -> State:
+        return State(rng.standard_normal(3), np.array(0))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         return {"normal": rng.standard_normal(3), "chosen": rng.integers(5, size=2)}

@@ -1,4 +1,5 @@
 """The scikit-learn face: its conventions, and that it is the same model underneath."""
+import inspect
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from evenflow.reference.work.estimators import FlowEstimator
-from evenflow.reference.work.models import Config
+from evenflow.reference.work.options import BY_NAME, FLOWS, OPTIONS, Config
+from evenflow.reference.work.runs import train_on
 
-QUICK: dict[str, Any] = {"steps": 5, "batch": 16, "context_hidden": (8,), "context_width": 4, "hidden": (8,)}
+QUICK: dict[str, Any] = {"steps": 5, "batch": 16, "hidden": (8,)}
+SMALL: dict[str, Any] = {**QUICK, "context_hidden": (8,), "context_width": 4}
 X = 20 + 3 * np.random.default_rng(0).standard_normal((100, 3))
 Y = np.arange(100) % 2
+
+
+EXTRA = ("levels", "held_out", "folder")
 
 
 def test_the_readmes_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,15 +36,19 @@ def test_the_readmes_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_parameters_are_those_of_config_and_survive_a_clone() -> None:
     estimator = FlowEstimator("maf", steps=7, hidden=(9,))
     parameters = estimator.get_params()
-    assert set(parameters) == {*Config.__dataclass_fields__, "levels", "held_out", "folder"}
+    of_flows = {option.name for option in OPTIONS if set(option.defaults) & set(FLOWS)}
+    assert set(parameters) == {"family", *of_flows, "levels", "held_out", "folder"}
     defaults = FlowEstimator().get_params()
-    assert {k: v for k, v in defaults.items() if k in Config.__dataclass_fields__} == {**vars(Config()), "objective": ""}
+    assert {name for name, value in defaults.items() if value is not None} == {"family", "held_out"}
+    assert list(inspect.signature(FlowEstimator).parameters) == ["family", *(o for o in BY_NAME if o in of_flows), *EXTRA]
+    with pytest.raises(TypeError, match="FlowEstimator takes no argument 'bloks'"):
+        FlowEstimator(bloks=2)
     assert clone(estimator).get_params() == parameters
     assert estimator.set_params(steps=8).get_params()["steps"] == 8
 
 
 def test_fit_sample_and_score() -> None:
-    model = FlowEstimator("saef", dtype="float64", **QUICK)
+    model = FlowEstimator("saef", dtype="float64", **SMALL)
     with pytest.raises(NotFittedError):
         model.sample(2)
     assert model.fit(X) is model
@@ -53,14 +63,14 @@ def test_fit_sample_and_score() -> None:
 
 
 def test_class_conditional() -> None:
-    model = FlowEstimator("saef", class_conditional=True, **QUICK).fit(X, Y)
+    model = FlowEstimator("saef", class_conditional=True, **SMALL).fit(X, Y)
     assert model.classes_.tolist() == [0, 1]
     assert model.sample(4, labels=[0, 1, 0, 1]).shape == (4, 3)
     assert np.isfinite(model.score(X, Y))
     with pytest.raises(ValueError, match="labels must be given"):
         model.score_samples(X)
     with pytest.raises(ValueError, match="class_conditional needs labels"):
-        FlowEstimator("saef", class_conditional=True, **QUICK).fit(X)
+        FlowEstimator("saef", class_conditional=True, **SMALL).fit(X)
 
 
 def test_labels_stay_with_their_rows() -> None:
@@ -74,14 +84,14 @@ def test_labels_stay_with_their_rows() -> None:
 
 def test_whole_numbers() -> None:
     digits = np.random.default_rng(0).integers(4, size=(50, 3))
-    model = FlowEstimator("saef", levels=4, **QUICK).fit(digits)
+    model = FlowEstimator("saef", levels=4, **SMALL).fit(digits)
     assert set(np.unique(model.sample(50))) <= {0.0, 1.0, 2.0, 3.0}
     assert np.isfinite(model.score_samples(digits)).all()
 
 
 def test_empty_pixels_are_no_error_where_the_data_are_whole_numbers() -> None:
     pixels = np.random.default_rng(0).integers(4, size=(50, 3)) * [1, 1, 0]
-    model = FlowEstimator("saef", levels=4, **QUICK).fit(pixels)
+    model = FlowEstimator("saef", levels=4, **SMALL).fit(pixels)
     assert np.ptp(model.trained_.units.scale) == 0
 
 
@@ -99,6 +109,14 @@ def test_a_run_can_be_kept_and_loaded(tmp_path: Path) -> None:
     found = FlowEstimator.load(tmp_path / "run")
     assert np.array_equal(found.score_samples(X), model.score_samples(X))
     assert found.get_params()["hidden"] == (8,)
+    assert found.set_params(folder=None).fit(X).score_samples(X).shape == (100,)
+
+
+def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
+    dataset = FlowEstimator("maf").split(X, None)
+    train_on(Config("ebm", algorithm="pcd", steps=1, batch=8, buffer=8), dataset, tmp_path / "run")
+    with pytest.raises(ValueError, match="holds the run of an energy-based model, not of a flow"):
+        FlowEstimator.load(tmp_path / "run")
 
 
 @pytest.mark.parametrize(("x", "said"), [
@@ -117,6 +135,8 @@ def test_bad_choices_are_refused_at_fit() -> None:
         FlowEstimator("mafs").fit(X)
     with pytest.raises(ValueError, match="held_out must lie strictly between 0 and 1"):
         FlowEstimator("maf", held_out=1.0).fit(X)
+    with pytest.raises(ValueError, match="levels must be an integer >= 2, got 0"):
+        FlowEstimator("maf", levels=0).fit(X)
     with pytest.raises(ValueError, match=r"held_out must leave at least 2 rows to train on, got 0\.99 of 100 rows"):
         FlowEstimator("maf", held_out=0.99).fit(X)
 

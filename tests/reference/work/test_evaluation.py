@@ -10,12 +10,12 @@ import pytest
 from evenflow.experiments import digits
 from evenflow.reference.work import evaluation
 from evenflow.reference.work.data import Dataset, Units, load
-from evenflow.reference.work.evaluation import FIELDS, compare, evaluate
-from evenflow.reference.work.models import Config
+from evenflow.reference.work.evaluation import compare, evaluate
+from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.training import Progress
 
-ROW = ["blocks", "objective", *FIELDS, "train_seconds"]
+ROW = ["blocks", "objective", *digits.FIELDS, "train_seconds"]
 
 
 def normal_data(n: int, k: int) -> Dataset:
@@ -29,7 +29,8 @@ def test_a_right_model_gets_the_numbers_theory_says() -> None:
     """A normal law fitted by maximum likelihood. The bounds are 5 standard errors of 1,000 held-out points:
     entropy 0.03 nats, energy score 0.03, D-loss 0.02 below log 2 (a few thousandths above it are its own bias)."""
     dataset = normal_data(4000, 1000)
-    config = Config("saef", "likelihood", blocks=2, block_map="affine", steps=600, learning_rate=1e-2, context_hidden=(16,))
+    choices = {"blocks": 2, "block_map": "affine", "context_hidden": (16,)}
+    config = Config("saef", objective="likelihood", steps=600, learning_rate=1e-2, **choices)
     row = evaluate(train_on(config, dataset), dataset)
     covariance = np.array([[4.0, 2.0], [2.0, 1.25]])
     entropy = 0.5 * math.log(np.linalg.det(2 * math.pi * math.e * covariance))

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from evenflow.reference.core import trees
 from evenflow.reference.work import files
 from evenflow.reference.work.files import CorruptFileError
 
@@ -229,7 +228,7 @@ def test_a_path_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 
 def test_an_error_after_the_rename_leaves_the_new_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trees, "sync_folder", no_space)
+    monkeypatch.setattr(files, "sync_folder", no_space)
     with pytest.raises(OSError, match="whatever file stands there is whole"):
         files.save(tmp_path / "a.npz", example())
     assert same(files.load(tmp_path / "a.npz"), example())

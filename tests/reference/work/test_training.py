@@ -44,7 +44,7 @@ def start(dtype: Any = onp.float64) -> Any:
 
 
 def how(steps: int, **kwargs: Any) -> Settings:
-    schedule = optim.warmup(optim.cosine_decay(0.03, 30), 3)
+    schedule = optim.cosine_decay(0.03, 30)
     full: Any = {"schedule": schedule, "clip": 0.5, "average_decay": 0.9, "evaluate_every": 5, "checkpoint_every": 4}
     return Settings(steps, **(full | kwargs))
 
@@ -75,7 +75,7 @@ def test_the_loop_is_its_formula_written_out() -> None:
         losses.append(float(loss(params, *args)))
         grads, norm = optim.clip_by_global_norm(grad(loss)(params, *args), 0.5)
         norms.append(norm)
-        params, state = adam.update(params, grads, state, optim.warmup(optim.cosine_decay(0.03, 30), 3)(step))
+        params, state = adam.update(params, grads, state, optim.cosine_decay(0.03, 30)(step))
         average = optim.moving_average(average, params, 0.9, step + 1)
     seen: list[Progress] = []
     result = go(7, callback=seen.append)
@@ -460,7 +460,7 @@ def test_a_second_ctrl_c_while_writing_leaves_the_old_file(tmp_path: Path, monke
 CHILD = """
 import os, sys, time
 import test_training as t
-from evenflow.reference.training import train
+from evenflow.reference.work.training import train
 
 done, fsync = [], os.fsync
 

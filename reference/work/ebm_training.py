@@ -1,16 +1,31 @@
-"""Training an energy-based model by any of the algorithms: the loop of training.py around `algorithm.step`."""
+r"""Training an energy-based model by any of the algorithms: the loop of training.py around `algorithm.step`; and what may come
+before it, a flow trained on the data by maximum likelihood, where NT-EBM and CoopFlow begin:
+
+$$\alpha \leftarrow \alpha + \gamma\, \nabla \tfrac1n \sum_i \log\lambda(x_i), \qquad x_i \text{ a random batch of the data.}$$
+"""
 import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
-from evenflow.reference.core.optim import check_all_finite
-from evenflow.reference.core.placement import placed, streams
-from evenflow.reference.core.trees import Array, Tree, as_arrays
+from evenflow.reference.core import (
+    Array,
+    Tree,
+    as_arrays,
+    check_all_finite,
+    check_count,
+    check_finite,
+    check_shape,
+    placed,
+    streams,
+)
+from evenflow.reference.core.optim import linear_decay
 from evenflow.reference.ebm.contract import Algorithm, Rates
+from evenflow.reference.flows import Flow
+from evenflow.reference.saef.objectives import Likelihood
 from evenflow.reference.work.checkpoints import State
-from evenflow.reference.work.training import Report, Settings, loop
+from evenflow.reference.work.training import Report, Settings, loop, train
 
 S = TypeVar("S", bound=tuple[Any, ...])
 RUN_AWAY = 1e6  # nats between data and samples: no model is that wrong, but a training that diverges goes on to 1e20 and beyond
@@ -46,3 +61,25 @@ def train_ebm(
     first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]
     judge = None if evaluate is None else lambda state: evaluate(unpack(state.params))
     return unpack(loop(first, advance, settings, evaluate=judge, **kept).params)
+
+
+def pretrained(
+    flow: Flow, data: Array, steps: int, rng: np.random.Generator, batch: int = 64, rate: float = 1e-3
+) -> Tree:
+    """The flow's parameters after `steps` steps of Adam, in the dtype of the data; the rate decays linearly to zero.
+
+    data (n, d). Raises TrainingStopped where the likelihood or its gradient is not finite.
+    """
+    check_shape("data", data, "n", flow.d)
+    check_finite("data", data)
+    check_count("batch", batch)
+
+    def draw(rng: np.random.Generator) -> tuple[Array]:
+        return (data[rng.integers(len(data), size=batch)],)
+
+    def loss(params: Tree, x: Array) -> Array:
+        return Likelihood()(params, flow, x, {})
+
+    params, settings = placed(flow.init(rng), data.dtype), Settings(steps, schedule=linear_decay(rate, steps))
+    own = np.random.default_rng(rng.integers(2**63))  # training leaves the generator it is given as it was
+    return train(loss, draw, params, settings, own).params

@@ -1,0 +1,136 @@
+"""What can be said of a trained energy-based model alone.
+
+    log_z                    log Z in the model's units, by importance sampling from the companion flow, or from the base for an
+                             algorithm without one (ebm/normalizer.py). FCE's own estimate, c, stands in its log.jsonl
+    log_z_ess                their effective sample size, and log_z_draws how many they are: a small share says that log_z is
+                             not to be trusted, a large one is no proof
+    log_z_standard_error     of log_z, in nats
+    log_z_bridge             by bridge sampling, between the same draws and the chains below
+    log_z_grid               by the midpoint rule on a box around data and base; d <= 2 only
+    held_out_log_likelihood  mean log p of held-out data, nats in the user's units, with log_z_grid or else log_z. Whole numbers
+                             with fresh uniforms: a bound (data.py). Z too small makes it too large
+
+    zones_true               how much probability the modes of a named target have (targets/), and of the same zones
+    zones_held_out           the share of held-out data,
+    zones_sampled            of the model's samples through flowMC,
+    zones_grid               and the model's probability by the grid; d = 2 only
+
+    acceptance_local         of the local moves, acceptance_global of i-SIR, in a walk of CHAINS chains: SWEEPS sweeps after a
+                             warm-up, one state a sweep counted. zones_sampled and all below come from it, too
+    rhat                     the largest R-hat of the coordinates: 1.01 or less where the chains agree
+    ess                      the least effective sample size of the coordinates, out of CHAINS SWEEPS states
+    autocorrelation_time     the largest of the coordinates, in sweeps
+    rhat_mode                the largest R-hat of the zones
+    switch_rate              how often a chain's zone is another than a sweep before
+
+None where there is no such number.
+"""
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from evenflow.reference.core import Array, fetched, placed
+from evenflow.reference.ebm.normalizer import Grid, bridge, grid, lattice
+from evenflow.reference.mcmc.ess import ess, integrated_time
+from evenflow.reference.mcmc.rhat import rhat
+from evenflow.reference.mcmc.zones import mode_rhat, switch_rate, zone_weights
+from evenflow.reference.targets.toys import TARGETS
+from evenflow.reference.work.data import Dataset
+from evenflow.reference.work.energy_model import TRUST, flow_params
+from evenflow.reference.work.runs import Trained
+from evenflow.reference.work.sampling import Walk
+
+DRAWS, CHAINS, SWEEPS = 20_000, 100, 100
+AGREE = 1.1  # R-hat
+REACH, CELL, POINTS = 6.0, 0.03, 600  # of the box in the model's units: least extent, cell, most cells along an edge
+FIELDS = (
+    "log_z", "log_z_ess", "log_z_draws", "log_z_standard_error", "log_z_bridge", "log_z_grid", "held_out_log_likelihood",
+    "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local", "acceptance_global", "rhat", "ess",
+    "autocorrelation_time", "rhat_mode", "switch_rate",
+)
+
+
+def evaluate_energy(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> dict[str, Any]:
+    """The row of numbers above."""
+    x = dataset.held_out
+    at_data = trained.log_density(x, uniforms=rng.random(x.shape) if trained.units.levels else None)
+    z, box = trained.log_z(DRAWS, rng), on_grid(trained, dataset)
+    walked = trained.walk(CHAINS, SWEEPS, rng)
+    row = dict.fromkeys(FIELDS) | {
+        "log_z": z.log_z, "log_z_ess": z.ess, "log_z_draws": DRAWS, "log_z_standard_error": z.standard_error,
+        "log_z_bridge": bridged(trained, walked, rng), "log_z_grid": None if box is None else box.log_z,
+        "held_out_log_likelihood": float(np.mean(at_data.astype(np.float64))) - (z.log_z if box is None else box.log_z),
+        "acceptance_local": walked.acceptance_local, "acceptance_global": walked.acceptance_global,
+        "rhat": float(np.max(rhat(walked.x))),
+    }
+    return row | correlated(walked.x) | in_zones(trained, dataset, walked.x, box)
+
+
+def or_none(f: Callable[[], float]) -> float | None:
+    """What f gives; None where the draws allow of no answer."""
+    try:
+        return f()
+    except ValueError:
+        return None
+
+
+def bridged(trained: Trained, walked: Walk, rng: np.random.Generator) -> float | None:
+    """log Z by the bridge between the chains' states and as many draws of the flow as for log_z."""
+    model, params = trained.energy_model(), trained.params
+    x = placed(walked.x.reshape(-1, trained.d), trained.config.dtype)
+    at_p = (fetched(model.log_density(params, x)), fetched(model.flow.log_prob(flow_params(params), x)))
+    return or_none(lambda: bridge(*at_p, *model.flow_draws(params, DRAWS, rng)).log_z)
+
+
+def correlated(x: Array) -> dict[str, float | None]:
+    """Of the chains x (sweeps, chains, d), the worst coordinate."""
+    return {
+        "ess": or_none(lambda: float(np.min(ess(x)))),
+        "autocorrelation_time": or_none(lambda: float(np.max(integrated_time(x, trust=1)))),
+    }
+
+
+def on_grid(trained: Trained, dataset: Dataset) -> Grid | None:
+    """The model on a box that holds REACH times the base's deviation and all of the data; None beyond two dimensions."""
+    if trained.d > 2:
+        return None
+    data = np.concatenate([dataset.train, dataset.held_out])
+    u = trained.units.to_model(data, np.full(data.shape, 0.5) if trained.units.levels else None)
+    reach = REACH * (trained.config.base_scale or 1.0)
+    low, high = np.minimum(u.min(axis=0) - 1, -reach), np.maximum(u.max(axis=0) + 1, reach)
+    points = min(int(np.ceil(np.max(high - low) / CELL)), POINTS)
+    model, dtype = trained.energy_model(), trained.config.dtype
+    box = lattice(low.tolist(), high.tolist(), points)
+    return grid(lambda u: fetched(model.log_density(trained.params, placed(u, dtype))), box)
+
+
+def in_zones(trained: Trained, dataset: Dataset, walked: Array, box: Grid | None) -> dict[str, Any]:
+    """The numbers that only a target with zones has.  walked (sweeps, chains, d) in the model's units."""
+    target: Any = TARGETS[dataset.name]() if dataset.name in TARGETS else None
+    if not hasattr(target, "zones"):
+        return {}
+
+    def zones(u: Array) -> Array:
+        return target.zones(trained.to_user(u))
+
+    seen = zones(walked.reshape(-1, trained.d)).reshape(walked.shape[:2])
+    row = {
+        "zones_true": target.zone_weights(), "zones_held_out": zone_weights(target.zones(dataset.held_out), target.count),
+        "zones_sampled": zone_weights(seen, target.count), "zones_grid": None,
+        "rhat_mode": mode_rhat(seen, target.count), "switch_rate": switch_rate(seen),
+    }
+    if box is not None:
+        row["zones_grid"] = np.bincount(zones(box.lattice.points), box.mass, minlength=target.count)
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+
+
+def warnings(row: dict[str, Any]) -> list[str]:
+    """What a reader of the row should not overlook."""
+    said = []
+    if row["log_z_ess"] < TRUST * row["log_z_draws"]:
+        neither = ", nor is the likelihood" if row["log_z_grid"] is None else ""
+        said.append(f"few of the draws are effective: log_z is not to be trusted{neither}")
+    if row["rhat"] > AGREE or (row["rhat_mode"] or 0.0) > AGREE:
+        said.append("R-hat: the chains have not mixed; samples and their zone weights are not to be trusted")
+    return said

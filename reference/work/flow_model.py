@@ -1,0 +1,153 @@
+"""A flow, or a model with free-form heads, as a run sees it: built from a Config, trained, sampled from, asked for densities.
+
+energy_model.py is the same for energy-based models; runs.py knows both by what they can do.
+"""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evenflow.reference.core import Array, Tree, fetched, placed, streams
+from evenflow.reference.core.optim import SCHEDULES
+from evenflow.reference.flows import (
+    AffineTransformer,
+    Density,
+    Flow,
+    Normal,
+    SplineTransformer,
+    Transformer,
+    Uniform,
+    dense_flow,
+    maf,
+    realnvp,
+    spline_flow,
+)
+from evenflow.reference.saef import FreeForm, aqf, saef
+from evenflow.reference.saef.objectives import Objective, objective_for
+from evenflow.reference.work.checkpoints import State
+from evenflow.reference.work.data import Dataset, Units, one_hot, patch_order
+from evenflow.reference.work.options import Config
+from evenflow.reference.work.training import Settings, train, weights
+
+HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
+BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
+
+
+def base_of(config: Config, d: int) -> Density:
+    scale = config.base_scale or BASE_SCALE[config.base]
+    return Normal(d, scale) if config.base == "normal" else Uniform(d, -scale, scale)
+
+
+def build_flow(config: Config, d: int, context_dim: int = 0, order: tuple[int, ...] | None = None) -> Flow | FreeForm:
+    """The model for d coordinates. order: of the coordinates, for the families that have one (SAEF, AQF)."""
+    transformer: Transformer = AffineTransformer(5.0)
+    if vars(config).get("transformer") == "spline":
+        transformer = SplineTransformer()
+    if config.family == "aqf":
+        return aqf(d, order, config.hidden, context_dim, transformer)
+    base = base_of(config, d)
+    if config.family == "saef":
+        sizes, contexts = config.blocks or four_blocks(d), (config.context_hidden, config.context_width)
+        return saef(d, sizes, order, config.block_map, *contexts, config.hidden, config.layers, context_dim, base)
+    if config.family == "dense":
+        return dense_flow(d, config.layers, context_dim, base=base, matrix=config.matrix)
+    if config.family == "realnvp":
+        return realnvp(d, config.layers, config.hidden, context_dim, base=base)
+    if config.family == "spline":
+        bound = base.high if isinstance(base, Uniform) else 5.0
+        return spline_flow(d, config.layers, config.hidden, context_dim, bound=bound, base=base)
+    return maf(d, config.layers, config.hidden, context_dim, transformer, base)
+
+
+def four_blocks(d: int) -> tuple[int, ...]:
+    """The sizes of four blocks that differ by one at most; d blocks where d < 4."""
+    B = min(4, d)
+    return tuple(d // B + (b < d % B) for b in range(B))
+
+
+def block_order(config: Config, data: str) -> tuple[int, ...] | None:
+    """Digits in 1, 4, 16 or 64 blocks are cut into square patches; all other coordinates stay as they come."""
+    sides = {None: 4, 1: 8, 4: 4, 16: 2, 64: 1}
+    blocks = vars(config).get("blocks")
+    return patch_order(8, sides[blocks]) if data == "digits" and blocks in sides else None
+
+
+@dataclass(frozen=True)
+class FlowModel:
+    """u (n, d) are points in the model's units, context (n, c) the one-hot labels of a class-conditional model."""
+    config: Config
+    flow: Flow | FreeForm
+    objective: Objective
+
+    @classmethod
+    def of(cls, config: Config, d: int, classes: int, data: str) -> "FlowModel":
+        """Raises ValueError for choices that do not fit the data or each other."""
+        flow = build_flow(config, d, classes if config.class_conditional else 0, block_order(config, data))
+        how = vars(config)
+        return cls(config, flow, objective_for(flow, config.objective, how.get("beta", 1.0), how.get("draws", 4)))
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        return ("density", "inverse") if isinstance(self.flow, Flow) else ()
+
+    def init(self, rng: np.random.Generator) -> Tree:
+        return placed(self.flow.init(rng), self.config.dtype)
+
+    def read(self, state: State) -> Tree:
+        """The parameters to use, out of a checkpoint."""
+        return placed(weights(state), self.config.dtype)
+
+    def like(self) -> Tree:
+        """What the parameters in a checkpoint must look like."""
+        return fetched(self.init(np.random.default_rng(0)))
+
+    def sample(self, params: Tree, n: int, rng: np.random.Generator, context: Array | None = None) -> Array:
+        noise = placed(self.flow.noise(streams(rng, self.config.dtype), n), self.config.dtype)
+        return self.flow.sample(params, noise, context)
+
+    def log_density(self, params: Tree, u: Array, context: Array | None = None) -> Array:
+        return self.invertible().log_prob(params, u, context)
+
+    def inverse(self, params: Tree, u: Array, context: Array | None = None) -> Array:
+        return self.invertible().inverse(params, u, context)[0]
+
+    def forward(self, params: Tree, z: Array, context: Array | None = None) -> Array:
+        """z (n, d), distributed as the flow's base -> u (n, d)."""
+        if isinstance(self.flow, Flow):
+            return self.flow.bijection.forward(params, z, context)[0]
+        return self.flow.sample(params, z, context)
+
+    def invertible(self) -> Flow:
+        if isinstance(self.flow, Flow):
+            return self.flow
+        raise ValueError("a model with a free-form head has no inverse and no density, only samples")
+
+    def fit(self, units: Units, dataset: Dataset, classes: int, **kept: Any) -> Tree:
+        """The parameters after training. kept: callback, checkpoint, resume, identity, as in `training.train`."""
+        config, n, rng = self.config, len(dataset.train), np.random.default_rng(self.config.seed)
+        dtype, conditional = config.dtype, config.class_conditional
+
+        def arguments(rng: np.random.Generator, x: Array, labels: Array | None, chosen: Array) -> tuple[Any, ...]:
+            """What the loss takes: rows in the model's units, freshly dequantised; the objective's noise; one-hot labels."""
+            u = placed(units.dequantised(x[chosen], rng), dtype)
+            context = None
+            if conditional and labels is not None:
+                context = placed(one_hot(labels[chosen], classes), dtype)
+            return u, placed(self.objective.noise(streams(rng, dtype), self.flow, len(u)), dtype), context
+
+        def draw(rng: np.random.Generator) -> tuple[Any, ...]:
+            chosen = rng.choice(n, size=min(config.batch, n), replace=False)
+            return arguments(rng, dataset.train, dataset.train_labels, chosen)
+
+        def loss(params: Tree, u: Array, noise: Tree, context: Array | None) -> Array:
+            return self.objective(params, self.flow, u, noise, context)
+
+        judged = np.arange(min(HELD_OUT, len(dataset.held_out)))
+        fixed = arguments(np.random.default_rng(config.seed), dataset.held_out, dataset.held_out_labels, judged)
+        schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
+        settings = Settings(config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay)
+
+        def evaluate(params: Tree) -> dict[str, float]:
+            return {"loss": float(loss(params, *fixed))}
+
+        return weights(train(loss, draw, self.init(rng), settings, rng, evaluate=evaluate, **kept))
