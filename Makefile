@@ -1,14 +1,20 @@
-# The newcomer's two commands. Both make their own virtual environment, .venv, where there is none.
+# The newcomer's commands. They make their own virtual environment, .venv, where there is none.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all test-rest lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/evenflow demo --backend numpy
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not gpu"
+	$(PYTEST) -m "not gpu and not peers and not slow"
+
+test-all: test test-rest
+
+test-rest: .venv/test-all.installed  # what test leaves out
+	$(PYTEST) -m "not gpu and (peers or slow)"
 
 lint: .venv/test.installed
 	$(BIN)/ruff check .

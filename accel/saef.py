@@ -6,7 +6,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from evenflow.accel.flows.compose import through
-from evenflow.reference.core import Array, Tree
+from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.flows import Bijection, Chain
 from evenflow.reference.flows.contract import check_input, draws_each
@@ -24,6 +24,7 @@ def forecasts(
     saef: SemiAutoregressive, params: Tree, x: Array, z: Array, context: Array | None = None
 ) -> list[tuple[Array, Array]]:
     """The same draws and data, as many pairs as there are different maps: (m, n B_k, k) and (n B_k, k)."""
+    check_shape("noise", z, "m n", saef.d)
     m, n = draws_each(z, x), x.shape[0]
     z, pairs = anp.reshape(z, (m, n, saef.d)), []
     for T, p, members, h in groups(saef, params, saef.contexts(params, x, context)):

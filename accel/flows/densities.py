@@ -13,7 +13,8 @@ from evenflow.reference.flows.densities import LOG_2PI, Normal
 def forward(s: float, z: Array) -> tuple[tuple[Array], Any]:
     w, d = z if s == 1 else z / s, z.shape[1]
     if on_device(z):
-        return (layers.normal_log_prob(w) - d * math.log(s),), (s, z)
+        log_prob = layers.normal_log_prob(w)
+        return (log_prob if s == 1 else log_prob - d * math.log(s),), (s, z)
     return (-0.5 * (w * w).sum(axis=1) - d * (0.5 * LOG_2PI + math.log(s)),), (s, z)
 
 

@@ -3,15 +3,14 @@ import difflib
 import math
 import operator
 import reprlib
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from autograd.tracer import getval
 
 from evenflow.reference.core.trees import Array
-
-T = TypeVar("T")
 
 
 def check_shape(name: str, array: Array, *expected: int | str) -> None:
@@ -26,9 +25,9 @@ def check_context(context: Array | None, n: int, context_dim: int) -> None:
     """Raise ValueError unless context is (n, context_dim), or None where no context is expected."""
     if context_dim == 0 and context is not None:
         raise ValueError(f"context must be None (context_dim is 0), got an array of shape {np.shape(value(context))}")
+    if context_dim > 0 and context is None:
+        raise ValueError(f"context must have shape ({n}, {context_dim}), got None")
     if context_dim > 0:
-        if context is None:
-            raise ValueError(f"context must have shape ({n}, {context_dim}), got None")
         check_shape("context", context, n, context_dim)
 
 
@@ -45,33 +44,26 @@ def check_finite(name: str, array: Array) -> None:
 
 def check_count(name: str, number: Any, least: int = 1) -> None:
     """Raise ValueError unless number is an integer >= least."""
-    try:
-        good = not isinstance(number, bool) and operator.index(number) >= least
-    except TypeError:
-        good = False
-    if not good:
-        raise ValueError(f"{name} must be an integer >= {least}, got {number!r}")
+    with suppress(TypeError):
+        if not isinstance(number, bool) and operator.index(number) >= least:
+            return
+    raise ValueError(f"{name} must be an integer >= {least}, got {number!r}")
 
 
 def check_positive(name: str, number: float) -> None:
     """Raise ValueError unless number is finite and > 0."""
-    try:
-        good = math.isfinite(value(number)) and value(number) > 0
-    except TypeError:
-        good = False
-    if not good:
-        raise ValueError(f"{name} must be positive and finite, got {number!r}")
-
-
-def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """table[name], or a ValueError that suggests the nearest known name."""
-    if name not in table:
-        raise ValueError(unknown(kind, name, table))
-    return table[name]
+    with suppress(TypeError):
+        if math.isfinite(value(number)) and value(number) > 0:
+            return
+    raise ValueError(f"{name} must be positive and finite, got {number!r}")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not among the known ones."""
+    """The message for a name that is not among the known ones.
+
+    >>> unknown("activation", "tnah", ["tanh", "relu"])
+    "unknown activation 'tnah', did you mean 'tanh'? Known: tanh, relu"
+    """
     known = list(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
     hint = f", did you mean {near[0]!r}?" if near else "."
@@ -79,5 +71,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def value(array: Array) -> Any:
-    """The plain array inside autograd's boxes, for a look that must not be differentiated."""
+    """The plain array inside autograd's boxes, for a look that must not be differentiated.
+
+    >>> value(np.ones(2))
+    array([1., 1.])
+    """
     return getval(array)

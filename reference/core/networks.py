@@ -21,8 +21,8 @@ from itertools import pairwise
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core.checks import check_context, check_count, check_shape, lookup, value
-from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.checks import check_context, check_count, check_shape, value
+from evenflow.reference.core.dispatch import lookup, replaceable
 from evenflow.reference.core.placement import beside
 from evenflow.reference.core.special import tanh
 from evenflow.reference.core.trees import Array, Tree
@@ -41,7 +41,12 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class MLP:
-    """A perceptron from `inputs` to `outputs` numbers with hidden layers of the given widths."""
+    """A perceptron from `inputs` to `outputs` numbers with hidden layers of the given widths.
+
+    >>> net = MLP(2, 3, hidden=(8, 8))
+    >>> net(net.init(onp.random.default_rng(0)), onp.zeros((5, 2))).shape
+    (5, 3)
+    """
     inputs: int
     outputs: int
     hidden: tuple[int, ...] = (64, 64)
@@ -50,24 +55,28 @@ class MLP:
     final_scale: float = 1.0  # of the last layer's initial weights: small where the network should start near 0
 
     def __post_init__(self) -> None:
-        check_widths(self.inputs, self.outputs, self.hidden, self.context_dim)
-        lookup("activation", self.activation, ACTIVATIONS)
+        check_choices(self, self.inputs, self.outputs)
 
     def init(self, rng: onp.random.Generator) -> Tree:
-        sizes = (self.inputs, *self.hidden, self.outputs)
-        return init_layers(rng, sizes, self.context_dim, self.final_scale)
+        return init_layers(rng, (self.inputs, *self.hidden, self.outputs), self.context_dim, self.final_scale)
 
     @replaceable
     def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, inputs), context (n, context_dim) -> (n, outputs)."""
         check_shape("x", x, "n", self.inputs)
         check_context(context, x.shape[0], self.context_dim)
-        return perceptron([layer["W"] for layer in params], params, x, context, ACTIVATIONS[self.activation])
+        return perceptron([layer["W"] for layer in params], params, x, context, self.activation)
 
 
 @dataclass(frozen=True)
 class MaskedMLP:
-    """A perceptron whose outputs of degree k see only the inputs of degree < k (MADE). Any degrees, in any order."""
+    """A perceptron whose outputs of degree k see only the inputs of degree < k (MADE). Any degrees, in any order.
+
+    >>> net = MaskedMLP((1, 2), (1, 2), hidden=(8, 8))
+    >>> y = net(net.init(onp.random.default_rng(0)), onp.array([[3.0, 4.0], [3.0, 5.0]]))
+    >>> onp.allclose(y[0], y[1])
+    True
+    """
     degrees_in: tuple[int, ...]   # one for each input
     degrees_out: tuple[int, ...]  # one for each output
     hidden: tuple[int, ...] = (64, 64)
@@ -76,12 +85,10 @@ class MaskedMLP:
     final_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_widths(len(self.degrees_in), len(self.degrees_out), self.hidden, self.context_dim)
-        lookup("activation", self.activation, ACTIVATIONS)
+        check_choices(self, len(self.degrees_in), len(self.degrees_out))
 
     def init(self, rng: onp.random.Generator) -> Tree:
-        sizes = (len(self.degrees_in), *self.hidden, len(self.degrees_out))
-        return init_layers(rng, sizes, self.context_dim, self.final_scale)
+        return init_layers(rng, (len(self.degrees_in), *self.hidden, len(self.degrees_out)), self.context_dim, self.final_scale)
 
     @replaceable
     def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
@@ -90,26 +97,22 @@ class MaskedMLP:
         check_context(context, x.shape[0], self.context_dim)
         masks = made_masks(self.degrees_in, self.hidden, self.degrees_out)
         weights = [layer["W"] * beside(mask, layer["W"]) for layer, mask in zip(params, masks, strict=True)]
-        return perceptron(weights, params, x, context, ACTIVATIONS[self.activation])
+        return perceptron(weights, params, x, context, self.activation)
 
 
-def perceptron(
-    weights: list[Array], params: Tree, h: Array, context: Array | None, activation: Callable[[Array], Array]
-) -> Array:
+def perceptron(weights: list[Array], params: Tree, h: Array, context: Array | None, activation: str) -> Array:
     """The formula at the top of this file."""
     for depth, (W, layer) in enumerate(zip(weights, params, strict=True)):
         h = h @ W + layer["b"]
         if context is not None:
             h = h + context @ layer["C"]
         if depth < len(params) - 1:
-            h = activation(h)
+            h = ACTIVATIONS[activation](h)
     return h
 
 
 @cache
-def made_masks(
-    degrees_in: tuple[int, ...], hidden: tuple[int, ...], degrees_out: tuple[int, ...]
-) -> tuple[onp.ndarray, ...]:
+def made_masks(degrees_in: tuple[int, ...], hidden: tuple[int, ...], degrees_out: tuple[int, ...]) -> tuple[Array, ...]:
     """One boolean mask (fan_in, fan_out) for each weight matrix. The units' degrees are spread evenly from
     min(degrees_out) - 1, which the first output sees, to max(degrees_out) - 1, the most that the last one sees."""
     units = [onp.rint(onp.linspace(min(degrees_out) - 1, max(degrees_out) - 1, width)) for width in hidden]
@@ -130,9 +133,10 @@ def init_layers(rng: onp.random.Generator, sizes: tuple[int, ...], context_dim: 
     return layers
 
 
-def check_widths(inputs: int, outputs: int, hidden: tuple[int, ...], context_dim: int) -> None:
+def check_choices(net: MLP | MaskedMLP, inputs: int, outputs: int) -> None:
     check_count("inputs", inputs, least=0)  # 0 inputs: a function of the context alone
     check_count("outputs", outputs)
-    check_count("context_dim", context_dim, least=0)
-    for width in hidden:
+    check_count("context_dim", net.context_dim, least=0)
+    for width in net.hidden:
         check_count("hidden", width)
+    lookup("activation", net.activation, ACTIVATIONS)

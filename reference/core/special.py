@@ -18,13 +18,20 @@ def bounded(raw: Array, limit: float = 5.0) -> Array:
     """limit * tanh(raw / limit): the identity near 0, never beyond +-limit. For every log scale that is learned.
 
     exp of a raw number overflows, or collapses the density onto a point, after one bad step; exp of this cannot.
+
+    >>> bounded(np.array([0.1, 100.0])).round(2)
+    array([0.1, 5. ])
     """
     return limit * tanh(raw / limit)
 
 
 @replaceable
 def logsumexp(a: Array, axis: int) -> Array:
-    """log sum exp(a) along an axis, without overflow."""
+    """log sum exp(a) along an axis, without overflow.
+
+    >>> logsumexp(np.array([[1000.0, 1000.0]]), axis=1).round(3)
+    array([1000.693])
+    """
     top = np.max(value(a), axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))  # where all are -inf, so is the answer
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(a - top), axis=axis))
@@ -32,7 +39,11 @@ def logsumexp(a: Array, axis: int) -> Array:
 
 @replaceable
 def normal_quantile(alpha: Array) -> Array:
-    """Phi^-1 of plain numbers in (0, 1), any shape. Not differentiable: it only ever meets noise."""
+    """Phi^-1 of plain numbers in (0, 1), any shape. Not differentiable: it only ever meets noise.
+
+    >>> normal_quantile([0.5, 0.975]).round(2)
+    array([0.  , 1.96])
+    """
     alpha = onp.asarray(alpha)
     if not ((alpha > 0) & (alpha < 1)).all():
         raise ValueError(f"alpha must lie strictly between 0 and 1, got values from {alpha.min()} to {alpha.max()}")

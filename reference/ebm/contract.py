@@ -21,7 +21,11 @@ Info: TypeAlias = dict[str, float]  # "contrast": mean E(data) - mean E(samples)
 
 
 class Rates(NamedTuple):
-    """The learning rates of one step."""
+    """The learning rates of one step.
+
+    >>> Rates(0.01).flow
+    0.0
+    """
     energy: float
     flow: float = 0.0
 

@@ -38,7 +38,14 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class FCE:
-    """tilt: of the energy, None as in the paper."""
+    """tilt: of the energy, None as in the paper.
+
+    >>> from evenflow import MLPEnergy, realnvp
+    >>> model, rng = FCE(MLPEnergy(2), realnvp(2, layers=2)), onp.random.default_rng(0)
+    >>> state, info = model.step(model.init(rng), onp.ones((8, 2)), model.noise(rng), Rates(0.01, 0.01))
+    >>> sorted(info)
+    ['classifier_loss', 'contrast', 'flow_loss', 'gradient_norm', 'log_z']
+    """
     energy: Energy
     flow: Flow
     batch: int = 64  # samples of the flow
@@ -47,7 +54,7 @@ class FCE:
 
     def __post_init__(self) -> None:
         check_count("batch", self.batch)
-        check_dimensions(energy=self.energy, flow=self.flow)
+        check_dimensions(energy=self.ebm, flow=self.flow)
 
     @property
     def ebm(self) -> EBM:
@@ -80,9 +87,9 @@ class FCE:
         after, memory, norm = descend(self.optimiser, model, gradient, state.energy_optimiser, rates.energy)
         flow_value, gradient = finite_value_and_gradient("the flow's loss", flow_loss, state.flow)  # 3
         flow, flow_memory, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
-        mean_log_p = [float(np.sum(self.log_p(model, x))) / len(x) for x in (positives, negatives)]
+        mean_E = [float(np.sum(self.energy(state.energy, x))) / len(x) for x in (positives, negatives)]
         info = {
-            "contrast": mean_log_p[1] - mean_log_p[0], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,
+            "contrast": mean_E[0] - mean_E[1], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,
             "log_z": float(after["c"]),
         }
         return State(after["energy"], as_arrays(after["c"]), flow, memory, flow_memory), info

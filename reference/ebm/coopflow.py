@@ -37,7 +37,15 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class CoopFlow:
-    """steps: K; step_size: eta; tilt: of the energy, None as in the paper."""
+    """steps: K; step_size: eta; tilt: of the energy, None as in the paper.
+
+    >>> from evenflow import MLPEnergy, realnvp
+    >>> model, rng = CoopFlow(MLPEnergy(2), realnvp(2, layers=2), steps=2), np.random.default_rng(0)
+    >>> state = model.init(rng, model.flow.init(rng))
+    >>> state, info = model.step(state, np.ones((8, 2)), model.noise(rng), Rates(0.01, 0.01))
+    >>> sorted(info)
+    ['contrast', 'flow_loss', 'gradient_norm', 'revision']
+    """
     energy: Energy
     flow: Flow
     steps: int = 30
@@ -50,7 +58,7 @@ class CoopFlow:
         check_count("steps", self.steps)
         check_positive("step_size", self.step_size)
         check_count("batch", self.batch)
-        check_dimensions(energy=self.energy, flow=self.flow)
+        check_dimensions(energy=self.ebm, flow=self.flow)
 
     @property
     def ebm(self) -> EBM:

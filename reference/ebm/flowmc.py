@@ -23,7 +23,7 @@ from evenflow.reference.ebm.contract import Info, Rates, check_buffer, check_dim
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import energy_step, flow_step, started, written
 from evenflow.reference.flows import Flow
-from evenflow.reference.mcmc import ISIR, MALA, FlowMC, Kernel
+from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, Kernel
 from evenflow.reference.mcmc.adaptation import Adaptable, adapted
 
 Global: TypeAlias = Callable[[Flow, Tree], Kernel]  # a kernel that waits for the flow and its parameters
@@ -42,7 +42,15 @@ class State(NamedTuple):
 class FlowMCEBM:
     """moves: blocks (kernel, how many), in order; a local kernel (MALA, HMC, RandomWalk), or a global one that waits for its
     flow, `partial(ISIR, N=32)` or `IndependentMH`. used: every how many-th state of a chain is a negative, None for the last
-    alone (1: all of them); adapt: let the local kernels' step sizes follow their acceptance."""
+    alone (1: all of them); adapt: let the local kernels' step sizes follow their acceptance.
+
+    >>> from evenflow import MLPEnergy, realnvp
+    >>> moves, rng = ((MALA(0.1), 1), (partial(ISIR, N=4), 1)), np.random.default_rng(0)
+    >>> model = FlowMCEBM(MLPEnergy(2), realnvp(2, layers=2), moves)
+    >>> state, info = model.step(model.init(rng), np.ones((8, 2)), model.noise(rng), Rates(0.01, 0.01))
+    >>> sorted(info)
+    ['acceptance_global', 'acceptance_local', 'contrast', 'flow_loss', 'gradient_norm', 'step_size']
+    """
     energy: Energy
     flow: Flow
     moves: tuple[tuple[Adaptable | Global, int], ...] = ((MALA(0.01), 4), (partial(ISIR, N=32), 2), (MALA(0.01), 4))
@@ -60,8 +68,8 @@ class FlowMCEBM:
             check_count("used", self.used)
             if self.used > (moves := sum(steps for _, steps in self.moves)):
                 raise ValueError(f"used must be at most the number of moves, {moves}, got {self.used}")
-        if self.adapt and not self.local:
-            raise ValueError(f"moves must have local ones for a step size to adapt, got {self.moves}")
+        if self.adapt and (not self.local or any(isinstance(kernel, ULA) for kernel in self.local)):
+            raise ValueError(f"moves must have local ones that may be refused for a step size to adapt, got {self.moves}")
 
     @cached_property
     def local(self) -> list[Any]:

@@ -51,7 +51,14 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Jarzynski:
-    """base: rho; step_size: h; threshold: resample where less than this share of the walkers is effective, 0 for never."""
+    """base: rho; step_size: h; threshold: resample where less than this share of the walkers is effective, 0 for never.
+
+    >>> from evenflow import MLPEnergy, Normal
+    >>> model, rng = Jarzynski(MLPEnergy(2), Normal(2), walkers=16), np.random.default_rng(0)
+    >>> state, info = model.step(model.init(rng), np.ones((8, 2)), model.noise(rng), Rates(0.01))
+    >>> sorted(info)
+    ['contrast', 'ess', 'gradient_norm', 'log_z']
+    """
     energy: Energy
     base: Density
     step_size: float = 0.01

@@ -39,7 +39,15 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class NTEBM:
-    """kernel: MALA, HMC or RandomWalk, with the step size to begin with; steps: L; adapt: let it follow the acceptance."""
+    """kernel: MALA, HMC or RandomWalk, with the step size to begin with; steps: L; adapt: let it follow the acceptance.
+
+    >>> from evenflow import MLPEnergy, realnvp
+    >>> model, rng = NTEBM(MLPEnergy(2), realnvp(2, layers=2), steps=2), np.random.default_rng(0)
+    >>> state = model.init(rng, model.flow.init(rng))
+    >>> state, info = model.step(state, np.ones((8, 2)), model.noise(rng), Rates(0.01))
+    >>> sorted(info)
+    ['acceptance_local', 'contrast', 'gradient_norm', 'step_size']
+    """
     energy: Energy
     flow: Flow
     kernel: Adaptable = MALA(0.1)

@@ -33,7 +33,14 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class PCD:
-    """start: where the chains come from; steps: L; tilt: of the energy, None as in the paper."""
+    """start: where the chains come from; steps: L; tilt: of the energy, None as in the paper.
+
+    >>> from evenflow import MLPEnergy, Normal
+    >>> model, rng = PCD(MLPEnergy(2), Normal(2), steps=2), np.random.default_rng(0)
+    >>> state, info = model.step(model.init(rng), np.ones((8, 2)), model.noise(rng), Rates(0.01))
+    >>> sorted(info)
+    ['contrast', 'gradient_norm']
+    """
     energy: Energy
     start: Density
     steps: int = 10
@@ -46,7 +53,7 @@ class PCD:
     def __post_init__(self) -> None:
         check_buffer(self.batch, self.buffer)
         check_count("steps", self.steps)
-        check_dimensions(energy=self.energy, start=self.start)
+        check_dimensions(energy=self.ebm, start=self.start)
         ULA(self.step_size)  # says what a step size may be
 
     @property

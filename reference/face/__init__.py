@@ -12,7 +12,6 @@ What one types most, in one place; the rest is in evenflow.reference, evenflow.a
 Each name is imported when it is first used (PEP 562), so that `import evenflow` costs nothing.
 """
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
         sliced_energy_distance,
         sliced_energy_score,
     )
-    from evenflow.reference.work import load, train
     from evenflow.reference.work.estimators import FlowEstimator
+    from evenflow.reference.work.runs import load_run as load
+    from evenflow.reference.work.training import train
 
     __version__: str
 
@@ -48,20 +48,30 @@ PLACES = {  # module below evenflow -> the names that come from it
         "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",
         "sliced_energy_score",
     ),
-    "reference.work": ("load", "train"),
     "reference.work.estimators": ("FlowEstimator",),
+    "reference.work.runs": ("load",),
+    "reference.work.training": ("train",),
 }
+THERE = {"load": "load_run"}  # what is called otherwise in its module
 MODULE_OF = {name: f"evenflow.{module}" for module, names in PLACES.items() for name in names}
 
-__all__ = [*sorted(MODULE_OF), "__version__"]
+__all__ = [
+    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow", "Flow",
+    "FlowEstimator", "FlowMC", "FlowMCEBM", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal", "RandomWalk",
+    "Uniform", "__version__", "aqf", "crps", "dense_flow", "energy_distance", "energy_score", "ess", "kernel_score",
+    "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sliced_energy_distance", "sliced_energy_score",
+    "spline_flow", "to_device", "to_host", "train", "use",
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return version("evenflow")
-    if name not in MODULE_OF:
-        raise AttributeError(f"module 'evenflow' has no attribute {name!r}")
-    return getattr(import_module(MODULE_OF[name]), name)
+if not TYPE_CHECKING:  # or any name at all would pass a type checker
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version  # takes longer than all the rest of this file
+            return version("evenflow")
+        if name not in MODULE_OF:
+            raise AttributeError(f"module 'evenflow' has no attribute {name!r}")
+        return getattr(import_module(MODULE_OF[name]), THERE.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,9 @@ r"""Invertible activations: what makes a stack of dense layers more than one den
 Leaky    $x = z$ for $z \ge 0$, $x = a z$ below
 Smooth   $x = p z + q (\sqrt{z^2 + 1} - 1)$ with $p = (1 + a)/2$, $q = (1 - a)/2$: a hyperbola, slopes $a$ and $1$ at its ends
 
-both for one fixed slope $0 < a < 1$, increasing and unbounded both ways, so that every x has a z. The smooth one has a
-closed-form inverse: squaring $q \sqrt{z^2 + 1} = x + q - p z$ and using $p^2 - q^2 = a$,
+for one fixed slope $0 < a < 1$: every x has a z. Squaring $q \sqrt{z^2 + 1} = x + q - p z$ gives the smooth one's inverse,
 
-$$z = \frac{p (x + q) - q \sqrt{(x + q)^2 + a}}{a}$$
+$$z = \frac{p (x + q) - q \sqrt{(x + q)^2 + a}}{a} \qquad \text{as } p^2 - q^2 = a.$$
 
 Not the activations of networks.py, which need no inverse.
 """
@@ -49,10 +48,17 @@ def hypotenuse(a: Array, b: float) -> Array:
 
 @dataclass(frozen=True)
 class LeakyReLU:
-    """Slope 1 above zero, `slope` below. The log_det is discontinuous at zero."""
+    """Slope 1 above zero, `slope` below. The log_det is discontinuous at zero.
+
+    >>> LeakyReLU(2, slope=0.5).forward({}, np.array([[1.0, -1.0]]))[0]
+    array([[ 1. , -0.5]])
+    """
     d: int
     slope: float = 0.3
     context_dim: int = 0  # accepted and ignored
+
+    curve = staticmethod(leaky)
+    curve_back = staticmethod(lambda x, slope: leaky(x, 1 / slope))
 
     def __post_init__(self) -> None:
         check_count("d", self.d)
@@ -64,28 +70,22 @@ class LeakyReLU:
 
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        return summed(*self.curve(z))
+        return summed(*self.curve(z, self.slope))
 
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        return summed(*self.curve_back(x))
-
-    def curve(self, z: Array) -> tuple[Array, Array]:
-        return leaky(z, self.slope)
-
-    def curve_back(self, x: Array) -> tuple[Array, Array]:
-        return leaky(x, 1 / self.slope)
+        return summed(*self.curve_back(x, self.slope))
 
 
 @dataclass(frozen=True)
 class SmoothLeakyReLU(LeakyReLU):
-    """The hyperbola with slopes `slope` and 1."""
+    """The hyperbola with slopes `slope` and 1.
 
-    def curve(self, z: Array) -> tuple[Array, Array]:
-        return smooth_leaky(z, self.slope)
-
-    def curve_back(self, x: Array) -> tuple[Array, Array]:
-        return smooth_leaky_inverse(x, self.slope)
+    >>> SmoothLeakyReLU(1, slope=0.5).forward({}, np.zeros((1, 1)))[0]
+    array([[0.]])
+    """
+    curve = staticmethod(smooth_leaky)
+    curve_back = staticmethod(smooth_leaky_inverse)
 
 
 def summed(out: Array, log_slope: Array) -> tuple[Array, Array]:

@@ -14,28 +14,37 @@ from evenflow.reference.flows.contract import check_same_shape
 
 
 def affine(z: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
-    """z, log_scale, shift, all of one shape -> x, log derivative of that shape."""
+    """z, log_scale, shift, all of one shape -> x, log derivative of that shape.
+
+    >>> affine(np.array([2.0]), np.array([0.0]), np.array([1.0]))
+    (array([3.]), array([0.]))
+    """
     check_same_shape(z=z, log_scale=log_scale, shift=shift)
     return z * np.exp(log_scale) + shift, log_scale
 
 
 def affine_inverse(x: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
-    """The way back: z, log dz/dx."""
+    """The way back: z, log dz/dx.
+
+    >>> affine_inverse(np.array([3.0]), np.array([0.0]), np.array([1.0]))[0]
+    array([2.])
+    """
     check_same_shape(x=x, log_scale=log_scale, shift=shift)
     return (x - shift) * np.exp(-log_scale), -log_scale
 
 
 @dataclass(frozen=True)
 class AffineTransformer:
-    """raw (..., 2) = raw log scale, shift. The scale stays within e^-limit and e^limit."""
+    """raw (..., 2) = raw log scale, shift. The scale stays within e^-limit and e^limit.
+
+    >>> AffineTransformer().forward(np.array([[0.0, 1.0]]), np.array([2.0]))[0]
+    array([3.])
+    """
     limit: float = 3.0
+    width = 2
 
     def __post_init__(self) -> None:
         check_positive("limit", self.limit)
-
-    @property
-    def width(self) -> int:
-        return 2
 
     def shape(self, raw: Array) -> tuple[Array, Array]:
         """Log scale and shift."""

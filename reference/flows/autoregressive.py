@@ -18,7 +18,12 @@ from evenflow.reference.flows.permutation import check_order
 
 @dataclass(frozen=True)
 class MaskedAutoregressive:
-    """order[0] is the coordinate that comes first."""
+    """order[0] is the coordinate that comes first.
+
+    >>> layer = MaskedAutoregressive((1, 0))
+    >>> layer.inverse(layer.init(onp.random.default_rng(0)), np.ones((5, 2)))[0].shape
+    (5, 2)
+    """
     order: tuple[int, ...]
     transformer: Transformer = AffineTransformer()
     hidden: tuple[int, ...] = (64, 64)
@@ -43,8 +48,8 @@ class MaskedAutoregressive:
 
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        x, log_slope = self.transformer.forward(self.raw(params, z, context), z)  # right in the first coordinate
-        for _ in range(self.d - 1):                                               # each pass makes one more right
+        x = z
+        for _ in range(self.d):  # each pass makes one more coordinate right
             x, log_slope = self.transformer.forward(self.raw(params, x, context), z)
         return x, np.sum(log_slope, axis=1)
 

@@ -14,16 +14,21 @@ from evenflow.reference.flows.contract import Bijection, check_input
 
 @dataclass(frozen=True)
 class Chain:
-    """The layers in the order in which noise passes them. Those with context_dim 0 get no context."""
+    """The layers in the order in which noise passes them. Those with context_dim 0 get no context.
+
+    >>> from evenflow.reference.flows import reversal
+    >>> Chain((reversal(2), reversal(2))).forward([{}, {}], np.array([[1.0, 2.0]]))[0]
+    array([[1., 2.]])
+    """
     layers: tuple[Bijection, ...]
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise ValueError("layers must hold at least one bijection, got none")
         for what in ("d", "context_dim"):
-            seen = {getattr(layer, what) for layer in self.layers}
-            if len(seen - {0}) > 1:
-                raise ValueError(f"layers must agree in {what}, got {[getattr(layer, what) for layer in self.layers]}")
+            found = [getattr(layer, what) for layer in self.layers]
+            if len(set(found) - {0}) > 1:
+                raise ValueError(f"layers must agree in {what}, got {found}")
 
     @property
     def d(self) -> int:
@@ -57,7 +62,12 @@ class Chain:
 
 @dataclass(frozen=True)
 class Invert:
-    """A bijection the other way round."""
+    """A bijection the other way round.
+
+    >>> from evenflow.reference.flows import LeakyReLU
+    >>> Invert(LeakyReLU(1, slope=0.5)).forward({}, np.array([[-1.0]]))[0]
+    array([[-2.]])
+    """
     bijection: Bijection
 
     @property

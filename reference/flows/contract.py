@@ -1,10 +1,9 @@
-"""What a bijection is.
+"""What a bijection is: a frozen dataclass of static choices. Its parameters are a separate tree.
 
-A frozen dataclass of static choices. Its parameters are a separate tree that `init` makes and the other two take.
 **Forward is noise -> data, always.** Each direction returns its own log_det: of forward, log |det dx/dz| (n,); of inverse,
 log |det dz/dx| (n,), so that the two add up to zero at corresponding points.
 """
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,10 +33,9 @@ class Forecaster(Protocol):
 
 
 class Transformer(Protocol):
-    """An increasing map of one number, applied elementwise; its shape is given by `width` unconstrained raw numbers.
+    """An increasing map of one number, applied elementwise, its shape given by unconstrained raw numbers; the identity at 0.
 
-    raw (..., width), z (...) <-> x (...), log derivative (...). At raw = 0 it is the identity.
-    Couplings and autoregressive flows differ in where `raw` comes from; the transformer is the same.
+    raw (..., width), z (...) <-> x (...), log derivative (...). Couplings and autoregressive flows differ in the source of raw.
     """
 
     @property
@@ -46,16 +44,7 @@ class Transformer(Protocol):
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]: ...
 
 
-class Shaped(Protocol):
-    """What a check needs to know."""
-
-    @property
-    def d(self) -> int: ...
-    @property
-    def context_dim(self) -> int: ...
-
-
-def check_input(bijection: Shaped, name: str, array: Array, context: Array | None) -> None:
+def check_input(bijection: Any, name: str, array: Array, context: Array | None) -> None:
     """Raise ValueError unless array is (n, d) and context is (n, context_dim), or None where context_dim is 0."""
     check_shape(name, array, "n", bijection.d)
     check_context(context, array.shape[0], bijection.context_dim)

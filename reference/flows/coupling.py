@@ -4,9 +4,8 @@ A mask says which coordinates A pass unchanged. They condition the map of the ot
 
 $$x_A = z_A, \qquad x_B = \tau(z_B;\, \mathrm{net}(z_A, c)), \qquad \log |\det dx/dz| = \sum_{i \in B} \log \tau'(z_i)$$
 
-with an elementwise transformer $\tau$ (affine or spline). With an empty A nothing conditions but the context: that is the
-elementwise layer. In the code A and B are 0/1 matrices: `z @ B` picks the coordinates B of each row, and `x_B @ B.T` puts them
-back in their places.
+with a transformer $\tau$ (affine or spline). With an empty A nothing conditions but the context: the elementwise layer. In the
+code A and B are 0/1 matrices: `z @ B` picks the coordinates B of each row, and `x_B @ B.T` puts them back in their places.
 """
 from dataclasses import dataclass
 
@@ -20,7 +19,13 @@ from evenflow.reference.flows.contract import Transformer, check_input
 
 @dataclass(frozen=True)
 class Coupling:
-    """mask[i] is True where coordinate i passes unchanged; any mask that leaves something to transform."""
+    """mask[i] is True where coordinate i passes unchanged; any mask that leaves something to transform.
+
+    >>> layer = Coupling((True, False))
+    >>> x, log_det = layer.forward(layer.init(onp.random.default_rng(0)), np.ones((1, 2)))
+    >>> x[:, 0], log_det.shape
+    (array([1.]), (1,))
+    """
     mask: tuple[bool, ...]
     transformer: Transformer = AffineTransformer()
     hidden: tuple[int, ...] = (64, 64)
@@ -73,5 +78,9 @@ def elementwise(
     d: int, transformer: Transformer = AffineTransformer(), context_dim: int = 0, hidden: tuple[int, ...] = (),
     final_scale: float = 0.01,
 ) -> Coupling:
-    """Each coordinate on its own: learned transformers, functions of the context where there is one."""
+    """Each coordinate on its own: learned transformers, functions of the context where there is one.
+
+    >>> elementwise(2).mask
+    (False, False)
+    """
     return Coupling((False,) * d, transformer, hidden, context_dim=context_dim, final_scale=final_scale)

@@ -14,18 +14,26 @@ import numpy as onp
 
 from evenflow.reference.core import Array, Tree, beside, bounded, check_count, check_shape
 from evenflow.reference.flows.contract import check_input
-from evenflow.reference.flows.permutation import check_order
+from evenflow.reference.flows.permutation import Permutation
 
 
 def dense(z: Array, W: Array, shift: Array) -> tuple[Array, Array]:
-    """z (n, d), W (d, d), shift (n, d) -> x (n, d), log_det (n,)."""
+    """z (n, d), W (d, d), shift (n, d) -> x (n, d), log_det (n,).
+
+    >>> dense(np.ones((1, 2)), np.array([[0.0, 1.0], [-1.0, 0.0]]), np.zeros((1, 2)))
+    (array([[ 1., -1.]]), array([0.]))
+    """
     check_shape("W", W, z.shape[1], z.shape[1])
     check_shape("shift", shift, *z.shape)
     return z @ W.T + shift, np.linalg.slogdet(W)[1] + np.zeros_like(z[:, 0])
 
 
 def dense_inverse(x: Array, W: Array, shift: Array) -> tuple[Array, Array]:
-    """The way back. Raises numpy.linalg.LinAlgError where W is singular."""
+    """The way back. Raises numpy.linalg.LinAlgError where W is singular.
+
+    >>> dense_inverse(np.ones((1, 2)), 2 * np.eye(2), np.zeros((1, 2)))[0]
+    array([[0.5, 0.5]])
+    """
     check_shape("W", W, x.shape[1], x.shape[1])
     check_shape("shift", shift, *x.shape)
     z = np.linalg.solve(W, (x - shift).T).T
@@ -34,7 +42,12 @@ def dense_inverse(x: Array, W: Array, shift: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Dense:
-    """A dense layer with a free matrix; starts as a random rotation."""
+    """A dense layer with a free matrix; starts as a random rotation.
+
+    >>> params = Dense(2).init(onp.random.default_rng(0))
+    >>> bool(np.allclose(params["W"] @ params["W"].T, np.eye(2)))
+    True
+    """
     d: int
     context_dim: int = 0
 
@@ -56,23 +69,17 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class PLU:
-    """A dense layer W = P L U. `order` is P: row i of W is row order[i] of L U. Starts at L = U = identity."""
-    order: tuple[int, ...]
-    context_dim: int = 0
+class PLU(Permutation):
+    """A dense layer W = P L U. `order` is P: row i of W is row order[i] of L U. Starts at L = U = identity.
 
-    def __post_init__(self) -> None:
-        check_order("order", self.order)
-        check_count("context_dim", self.context_dim, least=0)
-
-    @property
-    def d(self) -> int:
-        return len(self.order)
+    >>> layer = PLU((1, 0))
+    >>> layer.forward(layer.init(onp.random.default_rng(0)), np.array([[1.0, 2.0]]))[0]
+    array([[2., 1.]])
+    """
 
     def init(self, rng: onp.random.Generator) -> Tree:
-        d = self.d
-        matrix = {"lower": onp.zeros((d, d)), "upper": onp.zeros((d, d)), "log_diagonal": onp.zeros(d)}
-        return {**matrix, **init_shift(rng, d, self.context_dim)}
+        triangles = {name: onp.zeros((self.d, self.d)) for name in ("lower", "upper")}
+        return {**triangles, "log_diagonal": onp.zeros(self.d), **init_shift(rng, self.d, self.context_dim)}
 
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)

@@ -3,8 +3,8 @@ r"""Base densities $\rho(z)$: where a flow starts. Each can be sampled from nois
     Normal     $\log \rho(z) = -\tfrac12 \sum_i (z_i^2 / s^2 + \log 2\pi s^2)$
     Uniform    $\log \rho(z) = -d \log(b - a)$ on the cube $[a, b)^d$, $-\infty$ outside
 
-A density has `d`, `noise(rng, n)` (what n points consume), `sample(noise)` and `log_prob(x)`, and no parameters. The targets of
-targets/ are densities, too. Only `noise` touches a generator; the rest are functions of their arguments.
+A density has no parameters. Only `noise(rng, n)`, what n points consume, touches a generator; the rest are functions of their
+arguments. The targets of targets/ are densities, too.
 """
 import math
 from dataclasses import dataclass

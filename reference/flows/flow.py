@@ -105,9 +105,14 @@ def realnvp(
     """Affine couplings with alternating checkerboard masks, then a learned scale and shift (Dinh et al. 2017).
 
     final_scale: of the networks' last weights at the start; 0 makes the flow begin as exactly its base.
+
+    >>> flow = realnvp(2, final_scale=0.0)
+    >>> flow.log_prob(flow.init(onp.random.default_rng(0)), np.zeros((1, 2))).round(3)
+    array([-1.838])
     """
+    stack = couplings(d, layers, hidden, context_dim, transformer, final_scale)
     last = elementwise(d, context_dim=context_dim, final_scale=final_scale)
-    return Flow(base or Normal(d), Chain((*couplings(d, layers, hidden, context_dim, transformer, final_scale), last)))
+    return Flow(base or Normal(d), Chain((*stack, last)))
 
 
 def spline_flow(
@@ -117,6 +122,10 @@ def spline_flow(
     """The same with rational-quadratic splines (Durkan et al. 2019, coupling).
 
     Splines map the cube [-bound, bound]^d onto itself. A uniform base there is kept: no scale and shift at the end.
+
+    >>> flow = spline_flow(2, base=Uniform(2, -5.0, 5.0))
+    >>> flow.log_prob(flow.init(onp.random.default_rng(0)), np.full((1, 2), 9.0))
+    array([-inf])
     """
     transformer = SplineTransformer(bins, bound)
     if not isinstance(base, Uniform):
@@ -140,14 +149,16 @@ def maf(
     d: int, layers: int = 5, hidden: tuple[int, ...] = (64, 64), context_dim: int = 0,
     transformer: Transformer = AffineTransformer(), base: Density | None = None,
 ) -> Flow:
-    """Masked autoregressive layers, the order reversed after each (Papamakarios et al. 2017)."""
-    check_count("d", d)
+    """Masked autoregressive layers, the order reversed between them (Papamakarios et al. 2017).
+
+    >>> flow = maf(3, layers=2)
+    >>> flow.sample(flow.init(onp.random.default_rng(0)), np.zeros((5, 3))).shape
+    (5, 3)
+    """
     check_count("layers", layers)
-    order = tuple(range(d))
-    stack: list[Bijection] = []
-    for _ in range(layers):
-        stack += [MaskedAutoregressive(order, transformer, hidden, context_dim=context_dim), reversal(d)]
-    return Flow(base or Normal(d), Chain(tuple(stack[:-1])))
+    turn = reversal(d)
+    layer = MaskedAutoregressive(tuple(range(d)), transformer, hidden, context_dim=context_dim)
+    return Flow(base or Normal(d), Chain((layer, *(layers - 1) * (turn, layer))))
 
 
 def dense_flow(
@@ -156,11 +167,12 @@ def dense_flow(
     """Square dense layers and smooth leaky activations in turn: a multilayer perceptron that can be inverted.
 
     The plainest energy flow: training needs samples alone, so nobody waits for a determinant. matrix: free, or plu, in factors.
+
+    >>> flow = dense_flow(2, layers=1, matrix="plu")
+    >>> flow.sample(flow.init(onp.random.default_rng(0)), np.array([[0.0, 0.0]]))
+    array([[0., 0.]])
     """
     check_count("layers", layers)
-    kinds: dict[str, Callable[[], Bijection]] = {
-        "free": lambda: Dense(d, context_dim), "plu": lambda: PLU(tuple(reversed(range(d))), context_dim),
-    }
+    kinds: dict[str, Bijection] = {"free": Dense(d, context_dim), "plu": PLU(reversal(d).order, context_dim)}
     dense = lookup("matrix", matrix, kinds)
-    stack = [layer for _ in range(layers) for layer in (dense(), SmoothLeakyReLU(d, slope))]
-    return Flow(base or Normal(d), Chain((*stack, dense())))
+    return Flow(base or Normal(d), Chain((*layers * (dense, SmoothLeakyReLU(d, slope)), dense)))

@@ -10,12 +10,17 @@ from evenflow.reference.flows.contract import check_input
 
 @dataclass(frozen=True)
 class Permutation:
-    """x[:, i] = z[:, order[i]]."""
+    """x[:, i] = z[:, order[i]].
+
+    >>> Permutation((1, 2, 0)).forward({}, np.array([[0.0, 1.0, 2.0]]))[0]
+    array([[1., 2., 0.]])
+    """
     order: tuple[int, ...]
-    context_dim: int = 0  # accepted, so that it stacks with layers that use one, and ignored
+    context_dim: int = 0  # accepted and ignored
 
     def __post_init__(self) -> None:
         check_order("order", self.order)
+        check_count("context_dim", self.context_dim, least=0)
 
     @property
     def d(self) -> int:
@@ -34,7 +39,11 @@ class Permutation:
 
 
 def reversal(d: int) -> Permutation:
-    """The last coordinate first."""
+    """The last coordinate first.
+
+    >>> reversal(3).order
+    (2, 1, 0)
+    """
     check_count("d", d)
     return Permutation(tuple(reversed(range(d))))
 

@@ -23,7 +23,12 @@ SLOPE_LIMIT = 5.0   # slopes stay within e^-5 and e^5
 
 @replaceable
 def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
-    """z (...), increasing knots (..., K + 1), positive slopes (..., K + 1) -> x (...), log dx/dz (...)."""
+    """z (...), increasing knots (..., K + 1), positive slopes (..., K + 1) -> x (...), log dx/dz (...).
+
+    >>> ends, slopes = np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]])
+    >>> rational_quadratic_spline(np.array([0.5]), ends, 2 * ends, slopes)[0]
+    array([1.])
+    """
     check_knots("z", z, x_knots, y_knots, slopes)
     inside, z_in = clamp(z, x_knots)
     x_k, w, y_k, h, d_k, d_next = segment(z_in, x_knots, x_knots, y_knots, slopes)
@@ -36,10 +41,13 @@ def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: 
 
 
 @replaceable
-def rational_quadratic_spline_inverse(
-    x: Array, x_knots: Array, y_knots: Array, slopes: Array
-) -> tuple[Array, Array]:
-    """The way back: z (...), log dz/dx (...). With v = x - y_k the equation above is quadratic in xi (Durkan eq. 29-32)."""
+def rational_quadratic_spline_inverse(x: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
+    """The way back: z (...), log dz/dx (...). With v = x - y_k the equation above is quadratic in xi (Durkan eq. 29-32).
+
+    >>> ends, slopes = np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]])
+    >>> rational_quadratic_spline_inverse(np.array([1.0]), ends, 2 * ends, slopes)[0]
+    array([0.5])
+    """
     check_knots("x", x, x_knots, y_knots, slopes)
     inside, x_in = clamp(x, y_knots)
     x_k, w, y_k, h, d_k, d_next = segment(x_in, y_knots, x_knots, y_knots, slopes)
@@ -80,10 +88,9 @@ def line(v: Array, from_knots: Array, to_knots: Array, slopes: Array) -> tuple[A
 
 def segment(v: Array, knots: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, ...]:
     """x_k, width, y_k, height, d_k, d_k+1 of the bin of `knots` in which each v lies."""
-    passed = value(v)[..., None] >= value(knots)[..., :-1]     # (..., K) T..TF..F
+    passed = value(v)[..., None] >= value(knots)[..., :-1]                 # (..., K) T..TF..F
     never = np.zeros_like(passed[..., :1])
-    last = np.concatenate([passed[..., 1:], never], axis=-1)
-    here = passed & ~last                                      # one True in each row, at k
+    here = passed & ~np.concatenate([passed[..., 1:], never], axis=-1)     # one True in each row, at k
     k, k_next = np.concatenate([here, never], axis=-1), np.concatenate([never, here], axis=-1)
     x_k, y_k = pick(x_knots, k), pick(y_knots, k)
     return x_k, pick(x_knots, k_next) - x_k, y_k, pick(y_knots, k_next) - y_k, pick(slopes, k), pick(slopes, k_next)
@@ -112,7 +119,11 @@ def knots(raw: Array, low: float, high: float) -> Array:
 
 @dataclass(frozen=True)
 class SplineTransformer:
-    """A spline on [-bound, bound], the identity outside. raw (..., 3K - 1): K widths, K heights, K - 1 inner slopes."""
+    """A spline on [-bound, bound], the identity outside. raw (..., 3K - 1): K widths, K heights, K - 1 inner slopes.
+
+    >>> SplineTransformer(bins=4).forward(np.zeros((1, 11)), np.array([0.5]))[0].round(6)
+    array([0.5])
+    """
     bins: int = 8
     bound: float = 5.0
 

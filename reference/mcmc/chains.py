@@ -1,8 +1,7 @@
 """Running a kernel: the outermost loop, which alone holds the generator.
 
-Time comes first, then the chains: x[t, i] is chain i at time t, as the diagnostics expect it (published R-hats have had the two
-swapped). Noise is drawn in float64 and takes the dtype of the positions, so that float32 chains stay float32. A uniform number
-in [0, 1) may thereby round to 1: the kernels allow for it.
+TIME FIRST: x[t, i] is chain i at time t, as the diagnostics expect it (published R-hats have had the two swapped). Noise is
+drawn in float64 and takes the dtype of the positions. A uniform number in [0, 1) may so round to 1: the kernels allow for it.
 """
 from typing import NamedTuple
 
@@ -13,18 +12,24 @@ from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like, wal
 
 
 class Chains(NamedTuple):
-    """What a run leaves."""
+    """What a run leaves.
+
+    >>> Chains(np.zeros((10, 4, 2)), np.ones((10, 4), dtype=bool)).x[-1].shape
+    (4, 2)
+    """
     x: Array         # (kept, chains, d); the start is not among them, the last state is
     accepted: Array  # (steps, chains) bool, of every step, kept or not
 
 
-def run(
-    kernel: Kernel, x: Array, log_density: LogDensity, steps: int, rng: np.random.Generator, every: int = 1
-) -> Chains:
+def run(kernel: Kernel, x: Array, log_density: LogDensity, steps: int, rng: np.random.Generator, every: int = 1) -> Chains:
     """`steps` steps from x (chains, d); kept are the states after every, 2 every, ..., steps of them.
 
-    Of a kernel that is made of several moves, such as FlowMC, one state a step is kept: that after the last move.
     Raises ValueError where a chain starts outside the support, and unless `steps` is a multiple of `every`.
+
+    >>> from evenflow.reference.mcmc import MALA
+    >>> log_p = lambda x: -np.sum(x**2, axis=1) / 2
+    >>> run(MALA(0.1), np.zeros((4, 2)), log_p, 10, np.random.default_rng(0), every=5).x.shape
+    (2, 4, 2)
     """
     check_count("steps", steps)
     check_count("every", every)

@@ -7,12 +7,11 @@ of choices with
     init(x, log_density) -> state                              evaluates what the kernel keeps about the points x
     step(state, noise, log_density) -> (state, info)           a pure function of its arguments
 
-`state.x` are the positions; `info.accepted (chains,)` says which chains took what was proposed. A state is good for the kernel
-and the log density that made it: whenever another kernel has moved the chains, or p has changed, `init` anew. (Published
-samplers have kept the old point's log density or gradient after such a move, and then sample something else.)
+`state.x` are the positions; `info.accepted (chains,)` says which chains took what was proposed. Whenever another kernel has
+moved the chains, or p has changed, `init` anew. (Published samplers have kept what was known of the old point, and then sample
+something else.)
 
-`log_density(x)` is log p(x) up to a constant, (chains, d) -> (chains,). It is -inf outside the support, where no chain may
-start; NaN and +inf are errors wherever they appear.
+`log_density(x)` is log p(x) up to a constant; -inf outside the support, where no chain may start. NaN and +inf are errors.
 """
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -73,9 +72,7 @@ def check_positions(x: Array) -> None:
 
 
 @replaceable
-def walk(
-    kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDensity
-) -> tuple[Any, Array, Array]:
+def walk(kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Any, Array, Array]:
     """One step for each noise: the last state, all positions on the way (steps, chains, d), the acceptances (steps, chains)."""
     path, accepted = [], []
     for noise in noises:

@@ -25,6 +25,9 @@ def autocorrelation(draws: Array) -> Array:
 
     draws (steps, chains) or (steps, chains, d) -> the same shape; rho_0 = 1.
     Raises ValueError for fewer than 4 steps, for NaN, and where a chain stands still: then there is none.
+
+    >>> autocorrelation(np.array([[1.0], [0.0], [1.0], [0.0]]))[:, 0]
+    array([ 1.  , -0.75,  0.5 , -0.25])
     """
     covariance = autocovariance(check_draws(draws))
     if (still := covariance[0] <= 0).any():
@@ -45,10 +48,14 @@ def autocovariance(x: Array) -> Array:
 def integrated_time(draws: Array, window: float = 5.0, trust: float = 50.0) -> Array:
     """tau in steps: the mean over a chain is worth steps / tau independent draws.
 
-    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). Each chain is compared with its own mean: chains that
-    sit in different modes for good look fast here, not in `ess`. Short chains make tau too small on average, at most
-    steps / window: hence ValueError unless steps >= trust * tau (trust=1 takes any). ValueError too where the window
-    closes at once, as for strongly antithetic chains (`ess` knows them), and as for `autocorrelation`.
+    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). Each chain is compared with its own mean: chains that sit in
+    different modes for good look fast here, not in `ess`. Short chains make tau too small, at most steps / window: hence
+    ValueError unless steps >= trust * tau (trust=1 takes any). ValueError too where the window closes at once, as for strongly
+    antithetic chains (`ess` knows them), and as for `autocorrelation`.
+
+    >>> draws = np.repeat(np.random.default_rng(0).standard_normal((500, 4)), 4, axis=0)
+    >>> bool(3 < integrated_time(draws) < 5)
+    True
     """
     check_positive("window", window)
     check_positive("trust", trust)
@@ -72,11 +79,13 @@ def windowed_time(x: Array, window: float, trust: float) -> float:
 def ess(draws: Array) -> Array:
     """Effective sample size of the bulk: how many independent draws say as much about the middle of the distribution.
 
-    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). Split chains, rank-normalised. At most S log10 S, for
-    antithetic chains. Chains that all stand still in different places are worth about one draw each.
-    Raises ValueError for NaN, for draws that are all equal, and for fewer than 10 steps: half chains of less than 5
-    draws hold no second pair of Geyer's sequence, and the answer would be S log10 S whatever the draws.
-    Vehtari et al. 2021, sections 3.2 and 4.
+    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). Split chains, rank-normalised; at most S log10 S. Chains that
+    all stand still in different places are worth about one draw each. Raises ValueError for NaN, for draws that are all equal,
+    and for fewer than 10 steps: half chains of less than 5 draws hold no second pair of Geyer's sequence, and the answer would
+    be S log10 S whatever the draws.
+
+    >>> bool(1800 < ess(np.random.default_rng(0).standard_normal((500, 4))) < 2200)
+    True
     """
     return each_coordinate(lambda x: geyer_ess(normal_scores(split(x))), check_draws(draws, least=10))
 

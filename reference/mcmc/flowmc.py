@@ -3,8 +3,8 @@ r"""flowMC: local and global moves in turn (Gabrie et al. 2022; Samsonov et al. 
 $$x \to K_1^{k_1} \to K_2^{k_2} \to \cdots \qquad \text{such as 4 MALA, 2 i-SIR, 4 MALA}$$
 
 Local moves (MALA, HMC) see the shape of a mode, global ones (i-SIR, independent MH with a flow) carry weight between modes. A
-composition of kernels that each leave p invariant leaves p invariant. Each block of moves begins with a fresh evaluation of
-all that its kernel keeps: the block before has moved the chains.
+composition of kernels that each leave p invariant leaves p invariant. Each block begins with a fresh evaluation of all that its
+kernel keeps: the block before has moved the chains.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,7 +29,13 @@ class Sweep(NamedTuple):
 
 @dataclass(frozen=True)
 class FlowMC:
-    """Blocks (kernel, how many steps of it), in order; a step of this kernel is one pass over all of them."""
+    """Blocks (kernel, how many steps of it), in order; a step of this kernel is one pass over all of them.
+
+    >>> from evenflow.reference.mcmc import MALA, RandomWalk
+    >>> kernel = FlowMC(((MALA(0.1), 2), (RandomWalk(1.0), 1)))
+    >>> [len(block) for block in kernel.noise(np.random.default_rng(0), 5, 2)]
+    [2, 1]
+    """
     blocks: tuple[tuple[Kernel, int], ...]
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ reversing the momentum and keeps volume, so no proposal density appears in the r
 $\eta = \epsilon^2/2$.
 
 Outside the support the gradient counts as zero: the trajectory goes straight on, still reversible, and only where it ends
-decides. One that runs off to infinity is refused. L steps need L evaluations: the state keeps its gradient.
+decides. One that runs off to infinity is refused.
 """
 from dataclasses import dataclass
 
@@ -49,7 +49,13 @@ def kinetic(momentum: Array) -> Array:
 
 @dataclass(frozen=True)
 class HMC(Local):
-    """The kernel."""
+    """The kernel.
+
+    >>> from evenflow.reference.mcmc import run
+    >>> kernel, log_p = HMC(0.1, leapfrog_steps=5), lambda x: -np.sum(x**2, axis=1) / 2
+    >>> run(kernel, np.zeros((3, 2)), log_p, 10, np.random.default_rng(0)).x.shape
+    (10, 3, 2)
+    """
     leapfrog_steps: int
 
     def __post_init__(self) -> None:

@@ -66,9 +66,7 @@ def independent_mh(
 
 
 @replaceable
-def isir(
-    state: State, noise: Tree, uniform: Array, log_density: LogDensity, flow: Flow, params: Tree
-) -> tuple[State, Choice]:
+def isir(state: State, noise: Tree, uniform: Array, log_density: LogDensity, flow: Flow, params: Tree) -> tuple[State, Choice]:
     """One step.  noise: the flow's, for (N - 1) points a chain, chain by chain; uniform (chains,) in [0, 1)."""
     chains = len(state.x)
     check_shape("uniform", uniform, chains)
@@ -101,7 +99,13 @@ def resample(log_w: Array, uniform: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class IndependentMH:
-    """The kernel, with a flow and its parameters held fixed; noise {"flow": for `chains` points, "uniform": (chains,)}."""
+    """The kernel, with a flow and its parameters held fixed; noise {"flow": for `chains` points, "uniform": (chains,)}.
+
+    >>> from evenflow.reference.flows import realnvp
+    >>> flow, rng = realnvp(2), np.random.default_rng(0)
+    >>> IndependentMH(flow, flow.init(rng)).noise(rng, 5, 2)["flow"].shape
+    (5, 2)
+    """
     flow: Flow
     params: Tree
 
@@ -117,7 +121,13 @@ class IndependentMH:
 
 @dataclass(frozen=True, eq=False)
 class ISIR(IndependentMH):
-    """Likewise; N >= 2 slots, the current state's among them; noise for (N - 1) points a chain."""
+    """Likewise; N >= 2 slots, the current state's among them; noise for (N - 1) points a chain.
+
+    >>> from evenflow.reference.flows import realnvp
+    >>> flow, rng = realnvp(2), np.random.default_rng(0)
+    >>> ISIR(flow, flow.init(rng), N=4).noise(rng, 5, 2)["flow"].shape
+    (15, 2)
+    """
     N: int
 
     def __post_init__(self) -> None:

@@ -87,7 +87,12 @@ class Local:
 
 @dataclass(frozen=True)
 class ULA(Local):
-    """The kernel: every chain moves; noise {"normal": (chains, d)}."""
+    """The kernel: every chain moves; noise {"normal": (chains, d)}.
+
+    >>> kernel, log_p = ULA(0.5), lambda x: -np.sum(x**2, axis=1) / 2
+    >>> kernel.step(kernel.init(np.ones((1, 2)), log_p), {"normal": np.ones((1, 2))}, log_p)[0].x
+    array([[1.5, 1.5]])
+    """
 
     def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
         return {"normal": rng.standard_normal((chains, d))}

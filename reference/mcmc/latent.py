@@ -9,7 +9,7 @@ the flow's own density $\lambda$ (NT-EBM, Nijkamp et al. 2022) the determinants 
 
 $$\log p_z(z) = f(T(z)) + \log\rho(z).$$
 
-The target comes as a function and is used as it comes: a temperature that belongs to it must not be applied a second time here.
+The target is used as it comes: a temperature that belongs to it must not be applied a second time here.
 """
 import autograd.numpy as np
 import numpy as onp
@@ -23,6 +23,11 @@ def pullback(target: LogDensity, flow: Flow, params: Tree, tilted: bool = False)
     """log p_z as a function of z (chains, d) -> (chains,); -inf where T(z) overflows.
 
     target: log p, or with tilted=True f = log p - log lambda.
+
+    >>> from evenflow.reference.flows import LeakyReLU, Normal
+    >>> log_p_z = pullback(lambda x: -np.sum(x, axis=1), Flow(Normal(2), LeakyReLU(2)), {})
+    >>> log_p_z(np.ones((1, 2)))
+    array([-2.])
     """
     def log_p_z(z: Array) -> Array:
         x, log_det = flow.bijection.forward(params, z)

@@ -37,7 +37,13 @@ def random_walk(state: State, noise: Array, uniform: Array, step_size: float, lo
 
 @dataclass(frozen=True)
 class RandomWalk(Local):
-    """The kernel."""
+    """The kernel.
+
+    >>> import numpy as np
+    >>> from evenflow.reference.mcmc import run
+    >>> run(RandomWalk(1.0), np.zeros((3, 2)), lambda x: -np.abs(x[:, 0]), 10, np.random.default_rng(0)).x.shape
+    (10, 3, 2)
+    """
 
     def init(self, x: Array, log_density: LogDensity) -> State:  # type: ignore[override]
         return start(x, log_density)

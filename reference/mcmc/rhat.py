@@ -27,9 +27,11 @@ from evenflow.reference.core import Array, check_finite, check_shape, normal_qua
 def rhat(draws: Array) -> Array:
     """Rank-normalised split R-hat, the larger of bulk and folded: near 1 where chains agree, asked to be below 1.01.
 
-    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). One chain will do: its halves are compared.
-    1.0 where all draws are equal, math.inf where no half chain moves but they differ (see `split_rhat`).
-    Raises ValueError for fewer than 4 steps and for NaN. Vehtari et al. 2021, section 4.
+    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). One chain will do: its halves are compared. Special cases and
+    errors as for `split_rhat`.
+
+    >>> bool(rhat(np.random.default_rng(0).standard_normal((1000, 4))) < 1.01)
+    True
     """
     return each_coordinate(ranked_rhat, check_draws(draws))
 
@@ -42,9 +44,12 @@ def ranked_rhat(x: Array) -> float:
 def split_rhat(draws: Array) -> Array:
     """Split R-hat of the draws as they are; for tables that quote it, and for draws of 0 and 1.
 
-    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). Where all draws are equal B = W = 0 and the answer is
-    1.0: the chains agree; whether they have seen everything R-hat cannot say. Where no half chain moves but they differ
-    W = 0 < B and it is math.inf. Raises ValueError for fewer than 4 steps and for NaN.
+    draws (steps, chains) -> a float, (steps, chains, d) -> (d,). 1.0 where all draws are equal, B = W = 0: the chains agree;
+    whether they have seen everything R-hat cannot say. math.inf where no half chain moves but they differ, W = 0 < B. Raises
+    ValueError for fewer than 4 steps and for NaN.
+
+    >>> split_rhat(np.array([[0.0, 1.0]] * 4))
+    inf
     """
     return each_coordinate(lambda x: plain_rhat(split(x)), check_draws(draws))
 

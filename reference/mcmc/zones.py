@@ -21,13 +21,20 @@ def zone_weights(zones: Array, count: int) -> Array:
     """How often each zone was seen: whole numbers 0 .. count - 1 of any shape -> (count,), which sum to 1.
 
     Raises ValueError for a zone outside, for numbers that are not integers, for no numbers at all.
+
+    >>> zone_weights(np.array([[0, 1], [0, 0]]), count=3)
+    array([0.75, 0.25, 0.  ])
     """
     zones = check_zones(zones, count)
     return np.bincount(zones.ravel().astype(np.intp), minlength=count) / zones.size
 
 
 def switch_rate(zones: Array) -> float:
-    """How often a chain's zone differs from the one a step before: integers (steps >= 2, chains) -> between 0 and 1."""
+    """How often a chain's zone differs from the one a step before: integers (steps >= 2, chains) -> between 0 and 1.
+
+    >>> switch_rate(np.array([[0, 1], [0, 0]]))
+    0.5
+    """
     zones = check_zones(zones)
     check_steps("zones", zones, 2)
     return float(np.mean(zones[1:] != zones[:-1]))
@@ -36,9 +43,11 @@ def switch_rate(zones: Array) -> float:
 def mode_rhat(zones: Array, count: int) -> float:
     """The largest split R-hat of the indicators 1[zone == k], k = 0 .. count - 1: do the chains agree on the weights?
 
-    zones: whole numbers (steps >= 4, chains). math.inf where some zone holds some half chains always and the others
-    never. 1.0 where all sit in one and the same zone, as for `split_rhat`: a zone that no chain has seen does not show
-    here but in `zone_weights`. Raises ValueError as that does.
+    zones: whole numbers (steps >= 4, chains). math.inf where some zone holds some half chains always and the others never; 1.0
+    where all sit in one and the same: a zone that no chain has seen shows in `zone_weights`. Raises ValueError as that does.
+
+    >>> mode_rhat(np.array([[0, 1]] * 4), count=2)
+    inf
     """
     zones = check_zones(zones, count)
     check_steps("zones", zones, 4)

@@ -23,7 +23,13 @@ from evenflow.reference.scores import quantile_score
 
 @dataclass(frozen=True)
 class AQF(Flow):
-    """A flow with one masked autoregressive layer, which can say its conditional quantiles."""
+    """A flow with one masked autoregressive layer, which can say its conditional quantiles.
+
+    >>> model = aqf(2, hidden=(8,))
+    >>> params, x = model.init(onp.random.default_rng(0)), onp.zeros((3, 2))
+    >>> model.quantiles(params, onp.full((1, 3, 2), 0.5), x).shape
+    (1, 3, 2)
+    """
     base: Normal
     bijection: MaskedAutoregressive
 
@@ -49,6 +55,10 @@ def aqf(
     d: int, order: tuple[int, ...] | None = None, hidden: tuple[int, ...] = (64, 64), context_dim: int = 0,
     transformer: Transformer = AffineTransformer(5.0),
 ) -> AQF:
-    """Build one: affine or spline quantile functions, any order of the coordinates."""
+    """Build one: affine or spline quantile functions, any order of the coordinates.
+
+    >>> aqf(3, order=(2, 0, 1)).bijection.order
+    (2, 0, 1)
+    """
     order = tuple(range(d)) if order is None else order
     return AQF(Normal(d), MaskedAutoregressive(order, transformer, hidden, context_dim=context_dim))

@@ -29,12 +29,11 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, MaskedMLP, Tree, check_count, check_finite, replaceable
+from evenflow.reference.core import Array, MaskedMLP, Tree, check_count, check_finite, check_shape, replaceable
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow, Score
@@ -113,6 +112,7 @@ class SemiAutoregressive:
     @replaceable
     def forecasts(self, params: Tree, x: Array, z: Array, context: Array | None = None) -> list[tuple[Array, Array]]:
         """Teacher forcing: x (n, d), noise z (m n, d) -> for each block its m draws (m, n, k) and the true block (n, k)."""
+        check_shape("noise", z, "m n", self.d)
         z = np.reshape(z, (draws_each(z, x), *x.shape))
         h = self.contexts(params, x, context)                      # from the true x_<b, the same for all draws
         return [
@@ -143,7 +143,6 @@ class SAEF(SemiAutoregressive):
     >>> flow.log_prob(params, onp.zeros((3, 4))).shape
     (3,)
     """
-    maps: tuple[Bijection, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,7 +168,11 @@ class SAEF(SemiAutoregressive):
 
 @dataclass(frozen=True)
 class FreeForm(SemiAutoregressive):
-    """The model with free-form heads: it can be sampled and trained; it has no `inverse` and no `log_prob`."""
+    """The model with free-form heads: it can be sampled and trained; it has no `inverse` and no `log_prob`.
+
+    >>> type(saef(4, blocks=2, block_map="free_form")).__name__
+    'FreeForm'
+    """
 
     def noise(self, rng: onp.random.Generator, n: int) -> Array:
         """What n samples consume: (n, d) standard normal."""
@@ -204,7 +207,7 @@ def saef(
     """
     parts = split(d, blocks, order)
     of_size = {k: block_map_of(block_map, k, context_width, map_hidden, map_layers) for k in dict.fromkeys(map(len, parts))}
-    choices: Any = parts, tuple(of_size[len(part)] for part in parts), context_width, hidden, context_dim
+    choices = parts, tuple(of_size[len(part)] for part in parts), context_width, hidden, context_dim
     return FreeForm(*choices) if block_map == "free_form" else Flow(base or Normal(d), SAEF(*choices))
 
 

@@ -24,6 +24,9 @@ def crps(draws: Array, y: Array, estimator: str = "U") -> Array:
     """CRPS from m draws for each of n observations, by sorting; "U" is unbiased (fair), "V" divides by m^2.
 
     draws (m, n), y (n,) -> (n,). Raises ValueError unless m >= 2.
+
+    >>> crps(np.array([[0.0], [2.0]]), np.array([3.0]))
+    array([1.])
     """
     check_shape("y", y, "n")
     check_finite("y", y)
@@ -36,9 +39,10 @@ def crps(draws: Array, y: Array, estimator: str = "U") -> Array:
 
 
 def crps_normal(mean: Array, sd: Array, y: Array) -> Array:
-    """CRPS of N(mean, sd^2) at y in closed form: three arrays of one shape -> the same shape.
+    """CRPS of N(mean, sd^2) at y in closed form: three arrays of one shape -> the same. Raises ValueError where sd <= 0.
 
-    Raises ValueError where sd <= 0.
+    >>> crps_normal(np.zeros(1), np.ones(1), np.zeros(1)).round(4)
+    array([0.2337])
     """
     check_shape("mean", mean, *onp.shape(value(y)))
     check_shape("sd", sd, *onp.shape(value(y)))

@@ -31,6 +31,9 @@ def energy_score(draws: Array, y: Array, beta: float = 1.0, estimator: str = "U"
 
     draws (m, n, d), m for each observation, or (m, d), one forecast shared by all; y (n, d) -> (n,).
     Si et al. 2023, the training objective of energy flows. Raises ValueError unless 0 < beta < 2 and m >= 2.
+
+    >>> energy_score(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 4.0]])).round(6)
+    array([1.])
     """
     beta = check_beta(beta)
     check_draws(draws, y)
@@ -42,6 +45,10 @@ def energy_distance(x: Array, y: Array, beta: float = 1.0, estimator: str = "U")
 
     "U" is unbiased and may be negative; "V" is at least 0, and 0 for equal samples.
     Raises ValueError unless 0 < beta < 2 and n, m >= 2.
+
+    >>> x = np.array([[0.0], [2.0]])
+    >>> float(energy_distance(x, x + 1.0, estimator="V").round(6))
+    1.0
     """
     beta = check_beta(beta)
     check_samples(x, y)

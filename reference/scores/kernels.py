@@ -23,6 +23,9 @@ def rbf_kernel(bandwidths: Sequence[float] = (2, 5, 10, 20, 40, 80)) -> PairFunc
 
     The default bandwidths are those of the code of Si et al. 2023; note that some codes write exp(-|x - y|^2 / s) or
     exp(-s |x - y|^2).
+
+    >>> float(rbf_kernel((1.0, 2.0))(np.zeros(3), np.zeros(3)))
+    2.0
     """
     for s in bandwidths:
         check_positive("bandwidths", s)
@@ -41,7 +44,11 @@ class RBF:
 
 
 def linear_kernel() -> PairFunction:
-    """k(x, y) = x . y. It sees nothing but the mean: MMD^2 = |E X - E Y|^2; the score is proper, but not strictly."""
+    """k(x, y) = x . y. It sees nothing but the mean: MMD^2 = |E X - E Y|^2; the score is proper, but not strictly.
+
+    >>> float(linear_kernel()(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
+    11.0
+    """
     return Linear()
 
 
@@ -52,7 +59,11 @@ class Linear:
 
 
 def distance_kernel(beta: float = 1.0) -> PairFunction:
-    """k(x, y) = |x|^beta + |y|^beta - |x - y|^beta, with the smoothed distance of energy.py."""
+    """k(x, y) = |x|^beta + |y|^beta - |x - y|^beta, with the smoothed distance of energy.py.
+
+    >>> round(float(distance_kernel()(np.array([3.0, 0.0]), np.array([0.0, 4.0]))), 6)
+    2.0
+    """
     return DistanceKernel(check_beta(beta))
 
 
@@ -65,10 +76,12 @@ class DistanceKernel:
 
 
 def kernel_score(draws: Array, y: Array, kernel: PairFunction, estimator: str = "U") -> Array:
-    """Estimate of KS from m draws, for each of n observations; "U" is unbiased, "V" divides by m^2.
+    """Estimate of KS: draws (m, n, d) or (m, d), y (n, d) -> (n,), as in `energy_score`.
 
-    draws (m, n, d), m for each observation, or (m, d), one forecast shared by all; y (n, d) -> (n,).
     kernel is symmetric and works over the last axis: (..., d), (..., d) -> (...). Raises ValueError unless m >= 2.
+
+    >>> kernel_score(np.array([[0.0], [2.0]]), np.array([[1.0]]), linear_kernel())
+    array([-0.5])
     """
     check_draws(draws, y)
     score = kernel(y, y) / 2 - pair_score(kernel, draws, y, estimator)
@@ -76,9 +89,11 @@ def kernel_score(draws: Array, y: Array, kernel: PairFunction, estimator: str = 
 
 
 def mmd(x: Array, y: Array, kernel: PairFunction, estimator: str = "U") -> Array:
-    """Estimate of the *squared* MMD of two samples: x (n, d), y (m, d) -> a scalar. Raises ValueError unless n, m >= 2.
+    """Estimate of the *squared* MMD of two samples: x (n, d), y (m, d) -> a scalar, as in `energy_distance`.
 
-    "U" is unbiased and may be negative; "V" is at least 0, and 0 for equal samples.
+    >>> x = np.array([[0.0], [2.0]])
+    >>> float(mmd(x, x + 1.0, linear_kernel(), estimator="V"))
+    1.0
     """
     check_samples(x, y)
     within = diagonal(kernel, x, estimator) + diagonal(kernel, y, estimator)

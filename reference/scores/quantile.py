@@ -14,6 +14,9 @@ def quantile_score(quantile: Array, y: Array, alpha: Array) -> Array:
     """rho_alpha(y - quantile): quantile and y of one shape, alpha one number or of that shape too -> the same shape.
 
     Raises ValueError unless 0 < alpha < 1.
+
+    >>> quantile_score(onp.array([1.0, 3.0]), onp.array([2.0, 2.0]), 0.9).round(6)
+    array([0.9, 0.1])
     """
     check_shape("quantile", quantile, *onp.shape(value(y)))
     check_finite("y", y)

@@ -23,7 +23,11 @@ from evenflow.reference.scores.sorting import sorted_sums, sorted_within
 
 
 def random_directions(noise: Array) -> Array:
-    """Standard normal noise (L, d) -> unit vectors (L, d), uniform on the sphere. ValueError for a row of zeros."""
+    """Standard normal noise (L, d) -> unit vectors (L, d), uniform on the sphere. ValueError for a row of zeros.
+
+    >>> random_directions(np.array([[3.0, 4.0]]))
+    array([[0.6, 0.8]])
+    """
     check_shape("noise", noise, "L", "d")
     check_finite("noise", noise)
     norms = np.sqrt(np.sum(noise**2, axis=-1, keepdims=True))
@@ -33,19 +37,24 @@ def random_directions(noise: Array) -> Array:
 
 
 def slicing_constant(d: int, beta: float = 1.0) -> float:
-    """c(d, beta) = E|v . u|^beta / |u|^beta for v uniform on the unit sphere of R^d; c(1, beta) = 1."""
+    """c(d, beta) = E|v . u|^beta / |u|^beta for v uniform on the unit sphere of R^d; c(1, beta) = 1.
+
+    >>> round(slicing_constant(3), 6)
+    0.5
+    """
     check_count("d", d)
     beta = check_beta(beta)
     log_c = math.lgamma(d / 2) + math.lgamma((beta + 1) / 2) - math.lgamma((d + beta) / 2)
     return math.exp(log_c) / math.sqrt(math.pi)
 
 
-def sliced_energy_score(
-    draws: Array, y: Array, directions: Array, beta: float = 1.0, estimator: str = "U"
-) -> Array:
+def sliced_energy_score(draws: Array, y: Array, directions: Array, beta: float = 1.0, estimator: str = "U") -> Array:
     """SES_beta for each of n observations: about slicing_constant(d, beta) times `energy_score`, which see.
 
     draws (m, n, d) or (m, d), y (n, d), directions (L, d) unit vectors -> (n,).
+
+    >>> sliced_energy_score(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[5.0, 4.0]]), np.eye(2))
+    array([1.])
     """
     beta = check_beta(beta)
     check_draws(draws, y)
@@ -61,12 +70,14 @@ def sliced_energy_score(
     return mean_over_directions(cross / m - within * weight(m))
 
 
-def sliced_energy_distance(
-    x: Array, y: Array, directions: Array, beta: float = 1.0, estimator: str = "U"
-) -> Array:
+def sliced_energy_distance(x: Array, y: Array, directions: Array, beta: float = 1.0, estimator: str = "U") -> Array:
     """The energy distance on the line, averaged: about slicing_constant(d, beta) times `energy_distance`, which see.
 
     x (n, d), y (m, d), directions (L, d) unit vectors -> a scalar.
+
+    >>> x = np.array([[0.0, 0.0], [2.0, 2.0]])
+    >>> float(sliced_energy_distance(x, x + 1.0, np.eye(2), estimator="V"))
+    1.0
     """
     beta = check_beta(beta)
     check_samples(x, y)

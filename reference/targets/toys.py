@@ -8,9 +8,9 @@ The sum is Gauss-Legendre quadrature with nodes about $s/2$ apart along the curv
 data lie and to 1e-7 where it has fallen to -1,000 (tested against four times as many nodes). With finitely many
 centres, as for the Gaussians (mixtures.py) and the rings, the sum is exact.
 
-`noise(rng, n)` draws what `sample(noise)` turns into points, so that all randomness is an argument. Shapes and defaults
-follow scikit-learn (moons), Grathwohl et al. 2019 (checkerboard, spirals, and the pinwheel of Johnson et al. 2016) and
-Grenioux et al. 2023, section 4 (eight Gaussians, rings, the mixtures).
+`noise(rng, n)` draws what `sample(noise)` turns into points x (n, 2), so that all randomness is an argument; `log_prob(x)`
+is log p, (n,). Shapes and defaults follow scikit-learn (moons), Grathwohl et al. 2019 (checkerboard, spirals, and the
+pinwheel of Johnson et al. 2016) and Grenioux et al. 2023, section 4 (eight Gaussians, rings, the mixtures).
 """
 import math
 from collections.abc import Callable
@@ -22,16 +22,8 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.core import Array, beside, check_count, check_finite, check_positive, check_shape, value
-from evenflow.reference.targets.mixtures import (
-        Noise,
-    components,
-    eight_gaussians,
-    four_modes,
-    high_dimensional,
-    interval_weights,
-    mixture_log_prob,
-    two_modes,
-)
+from evenflow.reference.targets import mixtures
+from evenflow.reference.targets.mixtures import Noise, checked, interval_weights, mixture_log_prob
 
 
 class Target:
@@ -50,25 +42,24 @@ class Rings(Target):
 
     A negative r lies on the other side: $p(x) = (p_r(|x|) + p_r(-|x|)) / (2\pi|x|)$, whose second term the paper leaves
     out. It is infinite at the origin; its value at a distance of 1e-18 is given there.
+
+    >>> target = Rings()
+    >>> target.zones(target.sample(target.noise(onp.random.default_rng(0), 5))).shape, target.zone_weights().round(3)
+    ((5,), array([0.25, 0.25, 0.25, 0.25]))
     """
     rings: int = 4
     sd: float = 0.15
 
     def noise(self, rng: onp.random.Generator, n: int) -> Noise:
-        component = rng.integers(self.rings, size=n)
-        return {"component": component, "normals": rng.standard_normal(n), "uniforms": rng.random(n)}
+        return {"component": rng.integers(self.rings, size=n), "normals": rng.standard_normal(n), "uniforms": rng.random(n)}
 
     def sample(self, noise: Noise) -> Array:
-        """component (n,) in 0 ... rings - 1, normals (n,), uniforms (n,) -> x (n, 2)."""
-        component, normals, uniforms = components(noise, self.rings), noise["normals"], noise["uniforms"]
-        check_shape("normals", normals, len(component))
-        check_shape("uniforms", uniforms, len(component))
+        component, normals, uniforms = checked(noise, self.rings, normals=(), uniforms=())
         r = (component + 1).astype(normals.dtype) + self.sd * normals
         angle = 2 * math.pi * uniforms
         return np.stack([r * np.cos(angle), r * np.sin(angle)], axis=1)
 
     def log_prob(self, x: Array) -> Array:
-        """x (n, 2) -> (n,)."""
         check_shape("x", x, "n", 2)
         distance = np.sqrt(np.sum(x**2, axis=1) + 1e-36)
         radii = onp.arange(1.0, self.rings + 1)
@@ -98,32 +89,31 @@ class Rings(Target):
 class Curve(Target):
     """Two arms of one curve, each with probability 1/2, drawn with Gaussian noise of standard deviation sd."""
     sd: float
-    curve: Callable[..., Array]
+    curve: Callable[..., Array]  # component (n,) 0 or 1, u (n,) in [0, 1] -> (n, 2)
 
     def noise(self, rng: onp.random.Generator, n: int) -> Noise:
         return {"component": rng.integers(2, size=n), "uniforms": rng.random(n), "normals": rng.standard_normal((n, 2))}
 
     def sample(self, noise: Noise) -> Array:
-        """component (n,) 0 or 1, uniforms (n,), normals (n, 2) -> x (n, 2)."""
-        component, uniforms, normals = components(noise, 2), noise["uniforms"], noise["normals"]
-        check_shape("uniforms", uniforms, len(component))
-        check_shape("normals", normals, len(component), 2)
+        component, uniforms, normals = checked(noise, 2, uniforms=(), normals=(2,))
         return self.curve(component, uniforms).astype(normals.dtype) + self.sd * normals
 
 
 @dataclass(frozen=True)
 class TwoMoons(Curve):
-    """Two interlocking half circles of radius 1, drawn with Gaussian noise."""
+    """Two interlocking half circles of radius 1, drawn with Gaussian noise.
+
+    >>> TwoMoons().log_prob(onp.array([[0.0, 1.0], [1.0, -0.5]])).round(3)
+    array([-0.453, -0.453])
+    """
     sd: float = 0.1
 
     def curve(self, component: Array, u: Array) -> Array:
-        """component (n,) 0 or 1, u (n,) in [0, 1] -> (n, 2)."""
         upper = onp.stack([onp.cos(math.pi * u), onp.sin(math.pi * u)], axis=1)
         return onp.where(component[:, None] == 0, upper, onp.array([1.0, 0.5]) - upper)
 
     def log_prob(self, x: Array) -> Array:
-        """x (n, 2) -> (n,), by quadrature over u."""
-        check_shape("x", x, "n", 2)
+        """By quadrature over u."""
         u, weights = gauss_legendre(math.pi / self.sd)
         return mixture_log_prob(x, *two_arms(self.curve, u, weights), self.sd)
 
@@ -133,19 +123,20 @@ class Spirals(Curve):
     r"""Two arms $\pm\frac{a}{3}(-\cos a, \sin a)$, $a = 2\pi\sqrt{u}\cdot$ turns, with u uniform and Gaussian noise.
 
     Grathwohl et al. add uniform noise, too; with it the density is no longer a single integral.
+
+    >>> Spirals().log_prob(onp.array([[math.pi, 0.0], [-math.pi, 0.0]])).round(3)
+    array([-2.703, -2.703])
     """
     turns: float = 1.5
     sd: float = 0.1
 
     def curve(self, component: Array, u: Array) -> Array:
-        """component (n,) 0 or 1, u (n,) in [0, 1] -> (n, 2)."""
         a = 2 * math.pi * self.turns * onp.sqrt(u)
         arm = onp.stack([-a * onp.cos(a), a * onp.sin(a)], axis=1) / 3
         return onp.where(component[:, None] == 0, arm, -arm)
 
     def log_prob(self, x: Array) -> Array:
-        """x (n, 2) -> (n,), by quadrature over t = sqrt(u), in which the curve is smooth: du = 2t dt."""
-        check_shape("x", x, "n", 2)
+        """By quadrature over t = sqrt(u), in which the curve is smooth: du = 2t dt."""
         a = 2 * math.pi * self.turns
         # Fastest at t = 1, where the nodes are dense; they lie farthest apart at t = 3/4: 0.65 of that speed counts
         t, weights = gauss_legendre(0.65 * a * math.hypot(1.0, a) / 3 / self.sd)
@@ -157,6 +148,9 @@ class Checkerboard(Target):
     """Uniform on every other square of a board centred at the origin; square (i, j) is in where i + j is even.
 
     The log density is -inf on the other squares and off the board, and its gradient 0 wherever one stands.
+
+    >>> Checkerboard().log_prob(onp.array([[1.0, 1.0], [1.0, -1.0]])).round(3)
+    array([-3.466,   -inf])
     """
     squares: int = 4   # along each edge
     side: float = 2.0  # of one square
@@ -170,13 +164,10 @@ class Checkerboard(Target):
         return {"component": rng.integers(len(self.corners()), size=n), "uniforms": rng.random((n, 2))}
 
     def sample(self, noise: Noise) -> Array:
-        """component (n,) numbers the squares in use, uniforms (n, 2) -> x (n, 2)."""
-        component, uniforms = components(noise, len(self.corners())), noise["uniforms"]
-        check_shape("uniforms", uniforms, len(component), 2)
+        component, uniforms = checked(noise, len(self.corners()), uniforms=(2,))
         return (self.corners()[component].astype(uniforms.dtype) + uniforms - self.squares / 2) * self.side
 
     def log_prob(self, x: Array) -> Array:
-        """x (n, 2) -> (n,)."""
         check_shape("x", x, "n", 2)
         square = np.floor(x / self.side + self.squares / 2)
         on_board = np.all((square >= 0) & (square < self.squares), axis=1)
@@ -191,6 +182,9 @@ class Pinwheel(Target):
 
     No log_prob: to undo the turn one must solve b = r sin(angle - rate e^a), a = r cos(angle - rate e^a) for a. The
     equation is transcendental and may have several roots, so the density has no closed form.
+
+    >>> Pinwheel().sample({"component": onp.array([0]), "normals": onp.zeros((1, 2))}).round(3)
+    array([[ 1.556, -1.257]])
     """
     arms: int = 5
     radial_sd: float = 0.3
@@ -202,9 +196,7 @@ class Pinwheel(Target):
         return {"component": rng.integers(self.arms, size=n), "normals": rng.standard_normal((n, 2))}
 
     def sample(self, noise: Noise) -> Array:
-        """component (n,) in 0 ... arms - 1, normals (n, 2) -> x (n, 2)."""
-        component, normals = components(noise, self.arms), noise["normals"]
-        check_shape("normals", normals, len(component), 2)
+        component, normals = checked(noise, self.arms, normals=(2,))
         a, b = 1 + self.radial_sd * normals[:, 0], self.tangential_sd * normals[:, 1]
         turn = (2 * math.pi / self.arms * component).astype(normals.dtype) + self.rate * np.exp(a)
         cos, sin = np.cos(turn), np.sin(turn)
@@ -212,10 +204,9 @@ class Pinwheel(Target):
 
 
 TARGETS: dict[str, Callable[..., Any]] = {
-    "two-moons": TwoMoons, "rings": Rings, "eight-gaussians": eight_gaussians, "pinwheel": Pinwheel,
-    "checkerboard": Checkerboard, "spirals": Spirals, "two-modes": two_modes, "four-modes": four_modes,
-    "mixture-16": partial(high_dimensional, 16), "mixture-32": partial(high_dimensional, 32),
-    "mixture-64": partial(high_dimensional, 64),
+    "two-moons": TwoMoons, "rings": Rings, "eight-gaussians": mixtures.eight_gaussians, "pinwheel": Pinwheel,
+    "checkerboard": Checkerboard, "spirals": Spirals, "two-modes": mixtures.two_modes, "four-modes": mixtures.four_modes,
+    **{f"mixture-{d}": partial(mixtures.high_dimensional, d) for d in (16, 32, 64)},
 }
 
 

@@ -1,5 +1,14 @@
-"""From data to a trained model: the workshop above the specification. Nothing below imports it."""
-from evenflow.reference.work.runs import load_run as load
-from evenflow.reference.work.training import train
+"""From data to a trained model: the workshop above the specification. Nothing below imports it.
 
-__all__ = ["load", "train"]
+    files, checkpoints    trees on the disk; a whole training run in one file
+    training              one loop for every model
+    ebm_training          the same around the algorithms for energy-based models
+    data                  data sets, and the units in which a model sees them
+    options               every option of a run, written once; Config
+    flow_model, energy_model     a model as a run sees it
+    sampling              drawing from a trained energy-based model
+    folders, runs         a run's folder; Trained, train_on, load_run
+    metrics, evaluation, energy_evaluation     how good is it
+    estimators            the scikit-learn face
+    threads               one BLAS thread
+"""

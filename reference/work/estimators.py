@@ -31,6 +31,10 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
     levels: None for real numbers; L for whole numbers 0 ... L - 1, which are dequantised. held_out: the share of the rows that
     judges the training instead of being trained on. folder: where to keep the run (runs.py), a new one for each fit; None for
     nowhere.
+
+    >>> X = np.random.default_rng(0).standard_normal((50, 3))
+    >>> FlowEstimator("maf", layers=1, steps=2).fit(X).sample(4).shape
+    (4, 3)
     """
 
     def __init__(self, family: str = "saef", **choices: Any) -> None:

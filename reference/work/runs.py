@@ -165,7 +165,15 @@ def load_description(folder: PathLike) -> Trained:
 
 
 def load_run(folder: PathLike) -> Trained:
-    """The model of a run, as its last checkpoint has it. Raises FileNotFoundError, CorruptFileError or ValueError."""
+    """The model of a run, as its last checkpoint has it. Raises FileNotFoundError, CorruptFileError or ValueError.
+
+    >>> import tempfile
+    >>> from evenflow.reference.work.data import load
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = train_on(Config("maf", layers=1, steps=1, batch=8), load("rings"), folder)
+    ...     load_run(folder).sample(3, np.random.default_rng(0)).shape
+    (3, 2)
+    """
     described = read_description(folder, assemble)
     trained, checkpoint = assemble(described), find_checkpoint(folder)
     return replace(trained, params=trained.model.read(load_checkpoint(checkpoint, described, trained.model.like())))

@@ -104,6 +104,11 @@ def train(
 ) -> State:
     """Minimise loss(params, *draw(rng)) and return the last State.
 
+    >>> loss, start = lambda theta, x: (theta - x) ** 2, np.array(0.0)
+    >>> state = train(loss, lambda rng: (1.0,), start, Settings(50, schedule=optim.constant(0.1)), np.random.default_rng(0))
+    >>> state.step, bool(abs(state.params - 1) < 0.3)
+    (50, True)
+
     evaluate gets the averaged parameters where there are any. rng is left as it is; on resuming it is not used. The rest, and
     what is raised, as in `loop`.
     """

@@ -19,12 +19,11 @@ from evenflow.reference.mcmc.contract import noise_like
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import ISIR
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.work import ebm_evaluation, ebm_runs
-from evenflow.reference.work import sampling as ebm_sampling
+from evenflow.reference.work import energy_evaluation, energy_model, sampling
 from evenflow.reference.work.data import Dataset, Units
-from evenflow.reference.work.ebm_models import USUAL, EBMConfig
-from evenflow.reference.work.ebm_runs import TrainedEBM, train_ebm_on
-from evenflow.reference.work.runs import load_run
+from evenflow.reference.work.options import ALGORITHMS as NAMES
+from evenflow.reference.work.options import OPTIONS, Config
+from evenflow.reference.work.runs import Trained, load_run, train_on
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.strategies import generator, randomise
 
@@ -79,16 +78,17 @@ FEW: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few of what only makes samples and estimates better."""
-    monkeypatch.setattr(ebm_sampling, "WARM_UP", 5)
+    monkeypatch.setattr(sampling, "WARM_UP", 5)
     for name, few in (("CHAINS", (4, 1000)), ("BURN_IN", 2), ("DRAWS", 50)):
-        monkeypatch.setattr(ebm_runs, name, few)
+        monkeypatch.setattr(energy_model, name, few)
     for name, number in (("DRAWS", 60), ("CHAINS", 8), ("SWEEPS", 4), ("POINTS", 20)):
-        monkeypatch.setattr(ebm_evaluation, name, number)
+        monkeypatch.setattr(energy_evaluation, name, number)
 
 
-def quick(algorithm: str, **more: Any) -> EBMConfig:
-    few = {name: choice for name, choice in FEW.items() if name in USUAL[algorithm]}
-    return EBMConfig(algorithm=algorithm, **{"steps": 5, "batch": 16, "dtype": "float64", **few, **more})
+def quick(algorithm: str, **more: Any) -> Config:
+    known = {option.name for option in OPTIONS if algorithm in option.defaults}
+    few = {name: choice for name, choice in FEW.items() if name in known}
+    return Config("ebm", algorithm=algorithm, **{"steps": 5, "batch": 16, "dtype": "float64", **few, **more})
 
 
 def table() -> Dataset:
@@ -96,25 +96,25 @@ def table() -> Dataset:
     return Dataset("table", x[:60], x[60:], None, None, Units.standardised(x[:60]), None)
 
 
-def used(run: TrainedEBM) -> list[Any]:
+def used(run: Trained) -> list[Any]:
     """All that a user asks of a trained model."""
-    row = ebm_evaluation.evaluate_ebm(run, table())
+    row = energy_evaluation.evaluate_energy(run, table(), generator(0))
     return [run.sample(6, generator(1)), run.log_density(table().held_out), *run.log_z(40, generator(2)),
             *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "rhat"))]
 
 
 @pytest.mark.parametrize("where", BACKENDS)
-@pytest.mark.parametrize("algorithm", list(USUAL))
+@pytest.mark.parametrize("algorithm", NAMES)
 def test_runs(where: str, algorithm: str, tmp_path: Path) -> None:
     """Trained in a folder under one backend, read and resumed under the reference: the same numbers in the user's units."""
     config = quick(algorithm)
-    expected = used(train_ebm_on(config, table()))
+    expected = used(train_on(config, table()))
     with backend(where):
-        found = used(train_ebm_on(config, table(), tmp_path))
+        found = used(train_on(config, table(), tmp_path))
         again = load_run(tmp_path)
-        assert isinstance(again, TrainedEBM)
+        assert again.can("log_z")
         found_again = [again.sample(6, generator(1))]
-    resumed = train_ebm_on(config, table(), tmp_path, resume=True)
+    resumed = train_on(config, table(), tmp_path, resume=True)
     for result in (found, found_again):
         for a, e in zip(result, expected, strict=False):
             np.testing.assert_allclose(a, e, rtol=1e-6, atol=1e-7)
@@ -122,14 +122,14 @@ def test_runs(where: str, algorithm: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", BACKENDS)
-@pytest.mark.parametrize(("algorithm", "noise"), [*((name, "device") for name in USUAL), ("flowmc", "host")])
+@pytest.mark.parametrize(("algorithm", "noise"), [*((name, "device") for name in NAMES), ("flowmc", "host")])
 def test_runs_in_float32_stay_there(where: str, algorithm: str, noise: str) -> None:
     with backend(where, noise):
-        run = train_ebm_on(quick(algorithm, dtype="float32"), table())
-        assert {leaf.dtype for leaf in leaves(run.state.energy)} == {np.dtype("float32")}
+        run = train_on(quick(algorithm, dtype="float32"), table())
+        assert {leaf.dtype for leaf in leaves(run.params.energy)} == {np.dtype("float32")}
         assert np.isfinite(run.sample(6, generator(1))).all()
         assert run.log_density(table().held_out).dtype == np.float32
-        assert on_its_device(where, run.state.energy)
+        assert on_its_device(where, run.params.energy)
 
 
 # --------------------------------------------------------------------------------------------- sampling and weighing

@@ -11,7 +11,7 @@ from evenflow.conformance.export import exported
 from evenflow.conformance.suites import FOLDER, Suite
 from evenflow.conformance.worker import Worker
 from evenflow.reference.app import errors
-from evenflow.reference.core.checks import lookup
+from evenflow.reference.core import lookup
 
 vectors = typer.Typer(help="The test vectors.", no_args_is_help=True)
 

@@ -15,7 +15,7 @@ from evenflow.conformance.arrays import Arrays, decode, of_dtype
 from evenflow.conformance.compare import FAIL, PASS, UNSUPPORTED, VALUES, Row
 from evenflow.conformance.suites import Case, MalformedError, Suite, load_json, read, validate
 from evenflow.conformance.worker import NoAnswer, Worker
-from evenflow.reference.core.checks import lookup
+from evenflow.reference.core import lookup
 
 if TYPE_CHECKING:
     from evenflow.conformance.properties import Property

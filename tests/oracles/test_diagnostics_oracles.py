@@ -10,6 +10,8 @@ from evenflow.reference.mcmc.ess import autocorrelation, ess, integrated_time
 from evenflow.reference.mcmc.rhat import normal_scores, rhat, split_rhat
 from tests.strategies import generator
 
+pytestmark = pytest.mark.peers
+
 SAME = 1e-10  # relative, the same sums in another order: 2e-13 at most in 3000 trials
 TRIALS = 60
 

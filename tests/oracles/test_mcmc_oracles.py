@@ -24,7 +24,7 @@ jax: Any = pytest.importorskip("jax")
 jnp: Any = pytest.importorskip("jax.numpy")
 blackjax: Any = pytest.importorskip("blackjax", reason="the oracle for kernels")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.peers
 STEPS = 60
 TARGET: Any = TARGETS["three modes"]
 ROUNDING = 100 * tolerances.value(np.float64, 1.0)  # grows along a trajectory of STEPS steps, all of them contracting

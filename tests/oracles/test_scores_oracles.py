@@ -7,6 +7,8 @@ import pytest
 from evenflow.reference.scores import crps, crps_normal, energy_distance, energy_score, quantile_score
 from evenflow.reference.scores.energy import distance
 
+pytestmark = pytest.mark.peers
+
 SMOOTHING = 1e-9  # EPS^2 / |u|^(2 - beta) for the closest pair of these samples
 
 

@@ -11,6 +11,8 @@ from evenflow.reference.flows import rational_quadratic_spline, rational_quadrat
 from tests import tolerances
 from tests.strategies import generator, seeds
 
+pytestmark = pytest.mark.peers
+
 tfb: Any = pytest.importorskip("tensorflow_probability.substrates.numpy.bijectors", reason="the oracle for splines")
 
 BOUND = 3.0

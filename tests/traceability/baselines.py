@@ -42,7 +42,7 @@ BASELINES = Section("Baselines", "Each is one training step, a pure function of 
     Entry(
         "Its flow is pre-trained on the data, and frozen for the first 5 % of the training.",
         source="Xie et al. 2022; Grenioux et al. 2023",
-        at="work.pretraining.pretrained work.ebm_runs.rates",
+        at="work.ebm_training.pretrained work.energy_model.EnergyModel.rates",
         tests="""
             reference/ebm/test_ebm.py::test_pretraining
             reference/work/test_ebm_runs.py::test_coopflows_flow_waits
@@ -103,7 +103,7 @@ NORMALIZER = Section("log Z", "", (
     Entry(
         "`log Z = log mean exp(-E + log rho - log lambda)` over x ~ lambda, with the effective size of those weights.",
         source="standard",
-        at="ebm.normalizer.importance ebm.normalizer.of_weights work.sampling.flow_log_z",
+        at="ebm.normalizer.importance ebm.normalizer.of_weights work.energy_model.EnergyModel.log_z",
         tests="""
             reference/ebm/test_normalizer.py::test_importance_is_the_mean_weight_with_its_error
             reference/ebm/test_normalizer.py::test_importance_is_exact_where_p_is_c_times_q

@@ -48,7 +48,7 @@ MODEL = Section("The model", "", (
     Entry(
         "Gradient of the likelihood: `-E_data[grad E] + E_p[grad E]`; rho and Z drop out.",
         source="Grenioux et al. 2023, appendix B",
-        at="ebm.energies.contrast ebm.energies.energy_and_gradient",
+        at="ebm.energies.contrast ebm.energies.energy_and_gradient ebm.updates.energy_step",
         tests="""
             reference/ebm/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
             reference/ebm/test_energies.py::test_a_step_down_the_contrast_lowers_energy_at_the_data
@@ -104,7 +104,7 @@ TRAINING = Section("One training step", "", (
     Entry(
         "A fixed number of steps, two learning rates; the optimiser is not stated: Adam.",
         source="Grenioux et al. 2023; Kingma & Ba 2015, Algorithm 1",
-        at="core.optim.Adam ebm.updates.descend work.ebm_loop.train_ebm",
+        at="core.optim.Adam ebm.updates.descend work.ebm_training.train_ebm",
         tests="""
             reference/core/test_optim.py::test_adam_by_hand
             reference/core/test_optim.py::test_adam_against_its_sums_written_out

@@ -42,7 +42,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
     Entry(
         "What Table 1 measures needs Z by a grid in two dimensions. The experiment itself is not run here.",
         source="Grenioux et al. 2023, Table 1",
-        at="ebm.normalizer.grid ebm.normalizer.lattice work.ebm_evaluation.on_grid",
+        at="ebm.normalizer.grid ebm.normalizer.lattice work.energy_evaluation.on_grid",
         tests="""
             reference/ebm/test_normalizer.py::test_grid_on_a_gaussian_is_exact_to_rounding
             reference/work/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
@@ -66,7 +66,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         at="""
             targets.mixtures.GaussianMixture.zones targets.mixtures.GaussianMixture.zone_weights
             targets.mixtures.interval_weights
-            mcmc.zones.zone_weights work.ebm_evaluation.in_zones
+            mcmc.zones.zone_weights work.energy_evaluation.in_zones
         """,
         tests="""
             reference/targets/test_mixtures.py::test_zones_by_brute_force
@@ -104,7 +104,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
         "The largest R-hat over the dimensions, of 128 chains; base N(0, s^2 I) with the largest marginal variance. The "
         "experiment itself is not run here.",
         source="Grenioux et al. 2023, Table 2",
-        at="mcmc.rhat.rhat mcmc.rhat.split_rhat flows.densities.Normal work.ebm_evaluation.evaluate_ebm",
+        at="mcmc.rhat.rhat mcmc.rhat.split_rhat flows.densities.Normal work.energy_evaluation.evaluate_energy",
         tests="""
             reference/mcmc/test_diagnostics.py::test_rhat_of_independent_chains
             reference/mcmc/test_diagnostics.py::test_positions_are_their_coordinates

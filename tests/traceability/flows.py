@@ -128,7 +128,10 @@ STACKS = Section("Flows and base densities", "A flow is a base density pushed th
         "The usual stacks: alternating couplings, masked autoregressive layers with the order reversed after each, "
         "splines, dense layers and activations in turn; log_dets add up.",
         source="Dinh et al. 2017; Papamakarios et al. 2017; Durkan et al. 2019; Si et al. 2023",
-        at="flows.flow.Flow flows.flow.realnvp flows.flow.maf flows.flow.spline_flow flows.flow.dense_flow flows.compose.Chain",
+        at="""
+            flows.flow.Flow flows.flow.realnvp flows.flow.couplings flows.flow.maf flows.flow.spline_flow flows.flow.dense_flow
+            flows.compose.Chain
+        """,
         tests="""
             reference/flows/test_flows.py::test_sample_log_prob_and_both_at_once_agree
             reference/flows/test_flows.py::test_constructors

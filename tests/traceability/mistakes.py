@@ -6,7 +6,7 @@ PUBLISHED = Section("What the published code of SAEF does otherwise", "What it d
         "Image models end in batch norm, sigmoid or tanh: not invertible, generators rather than flows. Here T_b is a "
         "bijection; a free-form head is offered as a type without `inverse` and `log_prob`.",
         source="Si et al. 2023, published code",
-        at="saef.semiautoregressive.SemiAutoregressive saef.semiautoregressive.SAEF saef.maps.FreeFormHead",
+        at="saef.semiautoregressive.FreeForm saef.semiautoregressive.SAEF saef.maps.FreeFormHead",
         tests="""
             reference/saef/test_saef.py::test_the_free_form_type_promises_no_inverse
             reference/work/test_runs.py::test_a_free_form_head_has_samples_only
@@ -18,7 +18,7 @@ PUBLISHED = Section("What the published code of SAEF does otherwise", "What it d
         "The noise passes through a masked 3 x 3 convolution, so that block b sees z_<b too and training disagrees with "
         "sampling. Here T_b sees z_b alone.",
         source="Si et al. 2023, published code (MNIST)",
-        at="saef.semiautoregressive.SemiAutoregressive.loss saef.semiautoregressive.SemiAutoregressive.generate",
+        at="saef.semiautoregressive.SemiAutoregressive.forecasts saef.semiautoregressive.SemiAutoregressive.generate",
         tests="""
             reference/saef/test_saef.py::test_in_training_a_block_sees_earlier_data_and_its_own_noise
             reference/saef/test_saef.py::test_in_sampling_a_block_sees_no_later_noise
@@ -28,7 +28,7 @@ PUBLISHED = Section("What the published code of SAEF does otherwise", "What it d
     Entry(
         "The fidelity term uses one of the two draws. Here all m count.",
         source="Si et al. 2023, published code",
-        at="scores.energy.energy_score saef.semiautoregressive.SemiAutoregressive.loss",
+        at="scores.energy.energy_score saef.semiautoregressive.SemiAutoregressive.forecasts",
         tests="""
             reference/saef/test_saef.py::test_loss_is_a_plain_loop_over_blocks_data_and_draws
             reference/scores/test_scores.py::test_scores_are_their_definitions

@@ -74,7 +74,10 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     Entry(
         "Teacher forcing: all h_b in one pass from the true x_<b, m draws, `loss = sum_b ES_beta(T_b(.; h_b), x_b)`.",
         source="Si et al. 2023, published code",
-        at="saef.semiautoregressive.SemiAutoregressive.loss saef.semiautoregressive.draws_of",
+        at="""
+            saef.semiautoregressive.SemiAutoregressive.forecasts saef.semiautoregressive.draws_of
+            saef.semiautoregressive.FreeForm.loss flows.flow.Flow.loss
+        """,
         tests="""
             reference/saef/test_saef.py::test_loss_is_a_plain_loop_over_blocks_data_and_draws
             reference/saef/test_saef.py::test_rows_are_independent
@@ -85,7 +88,7 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     Entry(
         "A sum of strictly proper conditional scores is strictly proper for the joint law.",
         source="chain rule; Gneiting & Raftery 2007",
-        at="saef.semiautoregressive.SemiAutoregressive.loss",
+        at="saef.semiautoregressive.SemiAutoregressive.forecasts flows.flow.Flow.loss",
         tests="""
             statistics/test_saef.py::test_the_true_conditionals_have_the_least_loss
             statistics/test_saef.py::test_training_recovers_a_gaussian
@@ -95,7 +98,10 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     Entry(
         "Sampling: B steps, each of which waits for the blocks before it.",
         source="Si et al. 2023",
-        at="saef.semiautoregressive.SemiAutoregressive.sample saef.semiautoregressive.SemiAutoregressive.generate",
+        at="""
+            saef.semiautoregressive.SemiAutoregressive.generate saef.semiautoregressive.SAEF.forward
+            saef.semiautoregressive.FreeForm.sample
+        """,
         tests="""
             reference/saef/test_saef.py::test_in_sampling_a_block_sees_no_later_noise
             reference/saef/test_saef.py::test_inverse_gives_the_noise_back
@@ -105,7 +111,7 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     Entry(
         "Inversion: one pass, `z_b = T_b^-1(x_b; h_b)`; `log p` is that of z plus the sum of the blocks' log_dets.",
         source="Si et al. 2023; standard",
-        at="saef.semiautoregressive.SAEF.inverse saef.semiautoregressive.SAEF.log_prob",
+        at="saef.semiautoregressive.SAEF.inverse flows.flow.Flow.log_prob",
         tests="""
             reference/saef/test_saef.py::test_inverse_gives_the_noise_back
             reference/saef/test_saef.py::test_log_prob_integrates_to_one

@@ -31,7 +31,7 @@ MISTAKES = (
     Mistake("uniform_log_prob", UNIFORM, "self.d * math.log", "math.log"),
     Mistake("uniform_log_prob", UNIFORM, "np.all(", "np.any("),
     Mistake("realnvp_sample", SAMPLE, *PLUS),
-    Mistake("realnvp_sample", f"{FLOWS}:realnvp", "% 2 == 1", "% 2 == 0"),
+    Mistake("realnvp_sample", f"{FLOWS}:couplings", "% 2 == 1", "% 2 == 0"),
     Mistake("realnvp_sample", f"{CHAIN}.forward", *LAST_ALONE),
     Mistake("realnvp_log_prob", LOG_PROB, *MINUS),
     Mistake("realnvp_log_prob", f"{CHAIN}.inverse", *LAST_ALONE),

@@ -1,14 +1,16 @@
 """dispatch.py: a replacement is used where it was asked for, and nowhere else."""
 import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Any
 
 import pytest
 
 from evenflow.reference.core import dispatch
-from evenflow.reference.core.dispatch import definitions, replaceable, replacing
+from evenflow.reference.core.dispatch import definitions, replace, replaceable, restore
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +19,15 @@ def definitions_as_they_were() -> Iterator[None]:
     yield
     definitions.clear()
     definitions.update(before)
+
+
+@contextmanager
+def replacing(table: Mapping[str, Any]) -> Iterator[None]:
+    token = replace(table)
+    try:
+        yield
+    finally:
+        restore(token)
 
 
 def name_of(function: object) -> str:

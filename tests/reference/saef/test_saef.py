@@ -438,9 +438,10 @@ def test_parameters_of_other_maps_are_refused(count: int) -> None:
     assert isinstance(model, Flow)
     params, x = model.init(generator(0)), np.zeros((5, 3))
     other = {**params, "maps": [*params["maps"], *params["maps"]][:count]}
-    for act in (
-        model.log_prob, lambda p, x: model.loss(p, x, np.zeros((10, 3)), energy_score), lambda p, x: model.sample(p, x)
-    ):
+    acts: list[Callable[[Tree, Array], Array]] = [
+        model.log_prob, lambda p, x: model.loss(p, x, np.zeros((10, 3)), energy_score), lambda p, x: model.sample(p, x),
+    ]
+    for act in acts:
         act(params, x)
         with pytest.raises(ValueError, match="argument 2 is"):
             act(other, x)

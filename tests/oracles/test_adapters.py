@@ -23,7 +23,7 @@ ASKED = {  # where JAX compiles for minutes: the operations with known failures,
 PACKAGES = {"tfp": "tensorflow_probability", "flowmc": "flowMC"}
 RECORDED = json.loads(RESULTS.read_text(encoding="utf-8"))
 SCRIPTS = sorted(path for path in (DOCS / "conformance").glob("*.py"))
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.peers
 
 
 def installed(library: str) -> None:
