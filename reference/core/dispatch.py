@@ -34,9 +34,9 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
 def replaceable(definition: Callable[P, R]) -> Callable[P, R]:
     """Mark a function that a backend may do faster: same name, same arguments, same meaning.
 
-    >>> from evenflow.reference.core import fetched
-    >>> token = replace({"core.placement.fetched": lambda tree: "replaced"})
-    >>> fetched(1.0), restore(token), fetched(1.0)
+    >>> from evenflow.reference.core import dispatch, fetched
+    >>> token = dispatch.replace({"core.placement.fetched": lambda tree: "replaced"})
+    >>> fetched(1.0), dispatch.restore(token), fetched(1.0)
     ('replaced', None, 1.0)
     """
     name = f"{definition.__module__.removeprefix('evenflow.reference.')}.{definition.__qualname__}"
