@@ -54,7 +54,7 @@ numpy in float32.
 
 A failure is the library's, not the adapter's: a script in [conformance/](conformance/) shows it with that library alone.
 
-    pip install -e '.[test]'
+    pip install -e '.[test-all]'
     python -m evenflow.experiments.conformance run
     python -m evenflow.experiments.conformance page
 """

@@ -16,10 +16,10 @@ from evenflow.reference.core.networks import MLP, MaskedMLP
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, check_fraction, global_norm
 from evenflow.reference.core.placement import beside, fetched, placed, streams
 from evenflow.reference.core.special import bounded, logsumexp, normal_quantile, tanh
-from evenflow.reference.core.trees import Array, Tree, as_arrays, cast, leaves, named_leaves, size, tree_map
+from evenflow.reference.core.trees import Array, Tree, as_arrays, leaves, named_leaves, size, tree_map
 
 __all__ = [
-    "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "as_arrays", "beside", "bounded", "cast", "check_all_finite",
+    "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "as_arrays", "beside", "bounded", "check_all_finite",
     "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape", "fetched", "global_norm",
     "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile", "placed", "replaceable", "size", "streams", "tanh",
     "tree_map", "unknown", "value", "value_and_gradient",

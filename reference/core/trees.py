@@ -59,15 +59,6 @@ def size(tree: Tree) -> int:
     return sum(int(np.size(leaf)) for leaf in leaves(tree))
 
 
-def cast(tree: Tree, dtype: Any) -> Tree:
-    """The same tree with leaves of another dtype.
-
-    >>> cast([np.ones(2)], np.float32)
-    [array([1., 1.], dtype=float32)]
-    """
-    return tree_map(lambda leaf: np.asarray(leaf, dtype=dtype), tree)
-
-
 def describe(tree: Tree) -> str:
     if isinstance(tree, dict):
         return f"keys {sorted(tree, key=str)}"

@@ -20,17 +20,9 @@ import autograd.numpy as np
 import numpy as onp
 from autograd import make_vjp
 
-from evenflow.reference.core import (
-    MLP,
-    Array,
-    Tree,
-    beside,
-    check_count,
-    check_finite,
-    check_shape,
-    replaceable,
-    value_and_gradient,
-)
+from evenflow.reference.core import Array, Tree, beside, replaceable, value_and_gradient
+from evenflow.reference.core.checks import check_count, check_finite, check_shape
+from evenflow.reference.core.networks import MLP
 from evenflow.reference.flows.densities import Density
 
 

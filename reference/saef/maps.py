@@ -15,17 +15,11 @@ from dataclasses import dataclass
 import numpy as onp
 
 from evenflow.reference.core import MLP, Array, Tree, check_count, unknown
-from evenflow.reference.flows import (
-    AffineTransformer,
-    Bijection,
-    Chain,
-    Coupling,
-    Dense,
-    SmoothLeakyReLU,
-    SplineTransformer,
-    elementwise,
-)
+from evenflow.reference.flows import Bijection, Chain, SmoothLeakyReLU, SplineTransformer
+from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import check_input
+from evenflow.reference.flows.coupling import Coupling, elementwise
+from evenflow.reference.flows.dense import Dense
 
 BLOCK_MAPS = ("affine", "dense", "coupling", "spline", "free_form")
 LAST_LIMIT = 5.0  # of the last log scale: dequantised empty pixels need scales far below e^-3

@@ -9,19 +9,8 @@ import numpy as np
 
 from evenflow.reference.core import Array, Tree, fetched, placed, streams
 from evenflow.reference.core.optim import SCHEDULES
-from evenflow.reference.flows import (
-    AffineTransformer,
-    Density,
-    Flow,
-    Normal,
-    SplineTransformer,
-    Transformer,
-    Uniform,
-    dense_flow,
-    maf,
-    realnvp,
-    spline_flow,
-)
+from evenflow.reference.flows import AffineTransformer, Density, Flow, Normal, SplineTransformer, Transformer, Uniform
+from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef import FreeForm, aqf, saef
 from evenflow.reference.saef.objectives import Objective, objective_for
 from evenflow.reference.work.checkpoints import State

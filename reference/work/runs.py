@@ -12,22 +12,11 @@ import numpy as np
 
 from evenflow.reference.core import Array, check_count, check_finite, check_shape, fetched, placed
 from evenflow.reference.ebm.normalizer import LogZ
+from evenflow.reference.work import folders
 from evenflow.reference.work.checkpoints import load_checkpoint
 from evenflow.reference.work.data import Dataset, Units, one_hot
 from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
-from evenflow.reference.work.folders import (
-    CHECKPOINT,
-    LOG,
-    Log,
-    PathLike,
-    describe_run,
-    find_checkpoint,
-    never_began,
-    open_run,
-    read_description,
-    units_of,
-)
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
 from evenflow.reference.work.training import Progress
@@ -124,7 +113,7 @@ class Trained:
 
 
 def train_on(
-    config: Config, dataset: Dataset, folder: PathLike | None = None, resume: bool = False,
+    config: Config, dataset: Dataset, folder: folders.PathLike | None = None, resume: bool = False,
     callback: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Train on a data set; with a folder, keep the run there, and with resume go on with the run that it holds.
@@ -133,9 +122,9 @@ def train_on(
     ValueError for choices that do not fit the data, FileExistsError for a folder that holds a run already, and what
     `training.loop` raises.
     """
-    described = describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False))
+    described = folders.describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False))
     trained = assemble(described)
-    log = None if folder is None else Log(open_run(folder, described, resume) / LOG)
+    log = None if folder is None else folders.Log(folders.open_run(folder, described, resume) / folders.LOG)
 
     def report(progress: Progress) -> None:
         for tell in (log, callback):
@@ -144,27 +133,27 @@ def train_on(
 
     params = trained.model.fit(
         trained.units, dataset, len(trained.class_shares), callback=report, identity=described,
-        resume=resume and not (folder is not None and never_began(folder)),
-        checkpoint=None if folder is None else Path(folder) / CHECKPOINT,
+        resume=resume and not (folder is not None and folders.never_began(folder)),
+        checkpoint=None if folder is None else Path(folder) / folders.CHECKPOINT,
     )
     return replace(trained, params=params)
 
 
 def assemble(described: dict[str, Any]) -> Trained:
     """The model that a run's description describes, without parameters."""
-    config, units, shares = Config(**described["config"]), units_of(described), tuple(described["class_shares"])
+    config, units, shares = Config(**described["config"]), folders.units_of(described), tuple(described["class_shares"])
     kind = EnergyModel if config.family == "ebm" else FlowModel
     model = kind.of(config, len(units.shift), len(shares), described["data"])
     columns = None if described["columns"] is None else tuple(described["columns"])
     return Trained(config, described["data"], units, shares, columns, model, None)
 
 
-def load_description(folder: PathLike) -> Trained:
+def load_description(folder: folders.PathLike) -> Trained:
     """The model of a run without its parameters. Raises FileNotFoundError or CorruptFileError."""
-    return assemble(read_description(folder, assemble))
+    return assemble(folders.read_description(folder, assemble))
 
 
-def load_run(folder: PathLike) -> Trained:
+def load_run(folder: folders.PathLike) -> Trained:
     """The model of a run, as its last checkpoint has it. Raises FileNotFoundError, CorruptFileError or ValueError.
 
     >>> import tempfile
@@ -174,6 +163,6 @@ def load_run(folder: PathLike) -> Trained:
     ...     load_run(folder).sample(3, np.random.default_rng(0)).shape
     (3, 2)
     """
-    described = read_description(folder, assemble)
-    trained, checkpoint = assemble(described), find_checkpoint(folder)
+    described = folders.read_description(folder, assemble)
+    trained, checkpoint = assemble(described), folders.find_checkpoint(folder)
     return replace(trained, params=trained.model.read(load_checkpoint(checkpoint, described, trained.model.like())))

@@ -27,18 +27,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core import (
-    Array,
-    Tree,
-    as_arrays,
-    check_count,
-    check_positive,
-    named_leaves,
-    optim,
-    placed,
-    tree_map,
-    value_and_gradient,
-)
+from evenflow.reference.core import Array, Tree, as_arrays, named_leaves, optim, placed, tree_map, value_and_gradient
+from evenflow.reference.core.checks import check_count, check_positive
 from evenflow.reference.work.checkpoints import PathLike, State, keep, resumed
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evenflow.accel import backends, kernels
 from evenflow.accel.kernels import walk
 from evenflow.reference.core.networks import MLP
-from evenflow.reference.core.trees import cast
+from evenflow.reference.core.placement import placed
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.mcmc import langevin
 from tests.standin import xp
@@ -25,7 +25,7 @@ def energy_walk(
     """A network with random weights, its log density, where chains start, and the noise of K steps."""
     rng = generator(seed)
     net = MLP(d, 1, hidden, activation)
-    params = cast(randomise(net.init(rng), rng, 0.1), dtype)
+    params = placed(randomise(net.init(rng), rng, 0.1), dtype)
     base = None if sd is None else Normal(d, sd)
     log_density = lambda x: -net(params, x)[:, 0] + (0.0 if base is None else base.log_prob(x))
     start = langevin.start(rng.standard_normal((chains, d)).astype(dtype), log_density)

@@ -61,7 +61,8 @@ class Process:
         """Raises Unavailable where the interpreter cannot be started."""
         self.python = peer.python
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
         try:
             self.child = subprocess.Popen(
                 [peer.python, *peer.args], cwd=ROOT, env=environment, text=True, bufsize=1,

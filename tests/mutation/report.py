@@ -12,9 +12,10 @@ HEAD = """# Mutation testing
 
 Small mistakes are planted in the mathematics of the reference, one at a time, and the tests have to notice.
 They are those of [cosmic-ray](https://cosmic-ray.readthedocs.io)'s operators (another arithmetic operator, another comparison,
-a number one more or less, a `not`, a decorator removed, ...) in `reference/bijections`, `scores`, `mcmc` and `saef.py`.
+a number one more or less, a `not`, a decorator removed, ...) in `reference/flows`, `scores`, `mcmc` and
+`saef/semiautoregressive.py`.
 
-    pip install -e '.[test,mutation]'
+    pip install -e '.[test-all,mutation]'
     python -m tests.mutation run --sample {sample} --seed {seed}{patience} --out docs/results/mutation.json
     python -m tests.mutation report docs/results/mutation.json > docs/mutation.md
 """
@@ -28,8 +29,7 @@ METHOD = """
   import (a constant, a default, a decorator) meets every test that runs a line of its module. {met}
 - Killed also means: the tests cannot be imported any more, or one of them takes more than ten times its processor time, and a
   minute.
-- Killed mutants are kept from run to run while their file stays as it is: these were collected in several passes over the
-  one sample, and survivors met the tests that were added for them.
+- Killed mutants are kept from run to run while their file stays as it is; survivors then meet the tests as they are.
 - Hypothesis tries the examples that it always tries here, and does not shrink those that fail.
 - A test that fails without any mutant proves nothing and is not asked{failing}. The tests that killed were run once more
   without a mutant: they pass.

@@ -25,8 +25,9 @@ LEFT_OUT = {  # tests that are not asked, and why
     "tests/mutation/*": "this tool",
     "tests/agreement/test_kernel_walks.py": "compiles CUDA for minutes",
     "tests/agreement/test_kernel_sources.py": "compiles CUDA for minutes",
-    "tests/reference/test_house.py": "reads the sources or takes the time, and computes nothing",
-    "tests/reference/test_t[rw]*.py": "trees; trainings in processes of their own, which are broken off",
+    "tests/reference/test_[fhr]*.py": "face, house and rooms: read the sources or take the time, and compute nothing",
+    "tests/reference/*/test_tr*.py": "trees; trainings in processes of their own, which are broken off",
+    "tests/experiments/*": "the same",
     "tests/statistics/test_[mnt]*.py": "long runs of the metrics, log Z and the targets",
 }
 PACKAGES = ("cosmic-ray", "coverage", "pytest", "hypothesis", "numpy", "autograd")

@@ -5,9 +5,6 @@ UNSEEN = "not seen"
 REASONS: dict[tuple[str, str], tuple[str, str]] = {
     ("reference/flows/autoregressive.py", "degrees = tuple(int(i) ** 1 for i in onp.argsort(self.order))"): (
         SAME_PROGRAM, "All degrees of the network are one less; its masks compare degrees with each other only."),
-    ("reference/flows/autoregressive.py",
-     "for _ in range(self.d - 0):                                               # each pass makes one more right"): (
-        SAME_PROGRAM, "One more pass over coordinates that are all right already changes nothing but the time."),
     ("reference/flows/spline.py", "square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 3"): (
         UNSEEN, "A smaller floor under a discriminant that is lost to rounding; xi moves by less than a rounding, and what is "
         "left of its gradient there has no true value to be compared with."),

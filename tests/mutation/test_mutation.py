@@ -25,8 +25,8 @@ def scaled(x: float | None, by: int = 2) -> float | None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    (tmp_path / "reference").mkdir()
-    (tmp_path / "reference" / "saef.py").write_text(SOURCE)
+    (tmp_path / "reference" / "saef").mkdir(parents=True)
+    (tmp_path / "reference" / "saef" / "semiautoregressive.py").write_text(SOURCE)
     return tmp_path
 
 

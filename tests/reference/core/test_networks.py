@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenflow.reference.core.networks import ACTIVATIONS, MLP, MaskedMLP, made_masks
-from evenflow.reference.core.trees import Array, Tree, cast, leaves
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree, leaves
 from tests import tolerances
 from tests.strategies import generator, randomise, seeds
 
@@ -128,7 +129,7 @@ def test_start() -> None:
 def test_float32_is_kept_in_values_and_gradients(name: str) -> None:
     rng = generator(2)
     for net in (MLP(3, 2, (4, 4), name, 2), MaskedMLP((1, 2, 3), (1, 3), (4, 4), name, 2)):
-        params = cast(net.init(rng), np.float32)
+        params = placed(net.init(rng), np.float32)
         x, context = (rng.standard_normal((5, k)).astype(np.float32) for k in (3, 2))
         for array in (*leaves(params), x, context):
             array.flags.writeable = False

@@ -80,14 +80,6 @@ def test_paths_of_leaves() -> None:
     assert [path for path, _ in trees.named_leaves({"": [np.zeros(3)]})] == ["0"]
 
 
-def test_cast_changes_dtypes_alone() -> None:
-    tree = example()
-    cast = trees.cast(tree, np.float32)
-    assert {leaf.dtype for leaf in trees.leaves(cast)} == {np.dtype(np.float32)}
-    assert same(trees.cast(cast, np.float64)["layers"][0]["W"], tree["layers"][0]["W"])
-    assert trees.size(cast) == trees.size(tree) == 602
-
-
 def test_tree_map_is_differentiable() -> None:
     def f(tree: Any) -> Any:
         return sum(anp.sum(leaf**2) for leaf in trees.leaves(trees.tree_map(lambda leaf: 3 * leaf, tree)))

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evenflow.reference.core.placement import placed
 from evenflow.reference.core.special import logsumexp
-from evenflow.reference.core.trees import Array, Tree, cast, leaves, size, tree_map
+from evenflow.reference.core.trees import Array, Tree, leaves, size, tree_map
 from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast, energy_and_gradient
 from evenflow.reference.ebm.normalizer import grid, lattice
 from evenflow.reference.flows.densities import Normal, Uniform
@@ -146,7 +147,7 @@ def test_weights_weigh_the_negatives() -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_dtypes_are_kept_and_inputs_untouched(dtype: Any) -> None:
     energy = MLPEnergy(2)
-    params = cast(randomise(energy.init(generator(0)), generator(1)), dtype)
+    params = placed(randomise(energy.init(generator(0)), generator(1)), dtype)
     positives, negatives = (generator(s).standard_normal((5, 2)).astype(dtype) for s in (2, 3))
     kept = [leaf.copy() for leaf in (*leaves(params), positives, negatives)]
     for weights in (None, np.full(5, 0.2, dtype)):

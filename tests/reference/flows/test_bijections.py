@@ -12,7 +12,8 @@ from autograd import elementwise_grad, grad, jacobian
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from evenflow.reference.core.trees import Array, Tree, cast, leaves, tree_map
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows import (
     PLU,
     AffineTransformer,
@@ -102,7 +103,7 @@ class Case:
         rng = generator(seed)
         self.bijection = ALL[name](d, c, rng)
         c = self.bijection.context_dim
-        self.params: Tree = cast(randomise(self.bijection.init(rng), rng, 0.2), dtype)
+        self.params: Tree = placed(randomise(self.bijection.init(rng), rng, 0.2), dtype)
         self.context: Array = rng.standard_normal((n, c)).astype(dtype) if c else None
         self.z: Array = (2 * rng.standard_normal((n, d))).astype(dtype)
 

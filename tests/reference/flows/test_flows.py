@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evenflow.reference.core.networks import ACTIVATIONS
 from evenflow.reference.core.placement import placed
-from evenflow.reference.core.trees import Array, Tree, cast, leaves, size, tree_map
+from evenflow.reference.core.trees import Array, Tree, leaves, size, tree_map
 from evenflow.reference.flows import Chain, Coupling, MaskedAutoregressive, SplineTransformer, elementwise
 from evenflow.reference.flows.densities import Density, Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
@@ -63,7 +63,7 @@ class Case:
     def __init__(self, name: str, seed: int, d: int, c: int, n: int = 4, dtype: type = np.float64) -> None:
         rng = generator(seed)
         self.flow = FLOWS[name](d, c)
-        self.params: Tree = cast(randomise(self.flow.init(rng), rng, 0.2), dtype)
+        self.params: Tree = placed(randomise(self.flow.init(rng), rng, 0.2), dtype)
         self.noise: Tree = placed(self.flow.noise(rng, n), dtype)
         self.context: Array | None = rng.standard_normal((n, c)).astype(dtype) if c else None
 

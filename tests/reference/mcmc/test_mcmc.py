@@ -17,7 +17,8 @@ import scipy.stats
 from autograd import elementwise_grad, jacobian
 
 from evenflow.reference.core.checks import value
-from evenflow.reference.core.trees import Array, Tree, cast, leaves, tree_map
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows.densities import Normal, Uniform
 from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.mcmc.adaptation import adapted, warm_up
@@ -419,10 +420,10 @@ def test_float32_is_kept_and_inputs_untouched(name: str) -> None:
     kernel, x, _ = begin(name)
     x = x.astype(np.float32)
     if hasattr(kernel, "params"):
-        kernel = type(kernel)(**{**vars(kernel), "params": cast(kernel.params, np.float32)})
+        kernel = type(kernel)(**{**vars(kernel), "params": placed(kernel.params, np.float32)})
     if isinstance(kernel, FlowMC):
         lam, params = flow(2)
-        kernel = FlowMC(((MALA(0.1), 1), (ISIR(lam, cast(params, np.float32), 3), 1)))
+        kernel = FlowMC(((MALA(0.1), 1), (ISIR(lam, placed(params, np.float32), 3), 1)))
     state, rng = kernel.init(x, BENT.log_prob), generator(0)
     noise = noise_like(x, kernel, rng)
     for array in (x, *parts(state), *leaves(noise)):

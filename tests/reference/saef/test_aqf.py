@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenflow.reference.core.networks import ACTIVATIONS
+from evenflow.reference.core.placement import placed
 from evenflow.reference.core.special import normal_quantile
-from evenflow.reference.core.trees import Array, Tree, cast, leaves
+from evenflow.reference.core.trees import Array, Tree, leaves
 from evenflow.reference.flows import SplineTransformer, Transformer
 from evenflow.reference.saef.aqf import AQF, aqf
 from evenflow.reference.saef.objectives import Quantile
@@ -178,7 +179,7 @@ def test_float32_is_kept(kind: str) -> None:
 
 def cast_case(kind: str) -> tuple[AQF, Tree, Array, Array]:
     model, params, x, context = case(kind, 0, 2, 2)
-    return model, cast(params, np.float32), x.astype(np.float32), np.asarray(context, np.float32)
+    return model, placed(params, np.float32), x.astype(np.float32), np.asarray(context, np.float32)
 
 
 @pytest.mark.parametrize("transformer", [SplineTransformer(3), None])

@@ -12,7 +12,8 @@ from autograd import grad, jacobian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.reference.core.trees import Array, Tree, cast, leaves, tree_map
+from evenflow.reference.core.placement import placed
+from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows import AffineTransformer, Dense, MaskedAutoregressive
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import Flow, Score
@@ -47,7 +48,7 @@ class Case:
     ) -> None:
         rng, d = generator(seed), len(order)
         self.model = saef(d, blocks, order, name, (16, 12), 3, (5,), 2, c)
-        self.params: Tree = cast(randomise(self.model.init(rng), rng, 0.2), dtype)
+        self.params: Tree = placed(randomise(self.model.init(rng), rng, 0.2), dtype)
         self.x: Array = rng.standard_normal((n, d)).astype(dtype)
         self.z: Array = rng.standard_normal((n, d)).astype(dtype)
         self.noise: Array = rng.standard_normal((m, n, d)).astype(dtype)
