@@ -158,8 +158,8 @@ def write_samples(trained: Trained, x: Array, out: Path | None) -> None:
 def evaluate(run: o.Run, data: o.OtherData = None, seed: o.Seed = 0, as_json: o.JSON = False) -> None:
     """Judge a trained model on held-out data.
 
-    All: energy score, D-loss, Frechet distance. Flows: likelihood, speed. Energy-based models: log Z with its effective sample
-    size, likelihood, the weights of the modes, acceptances, R-hat.
+    All: energy score, D-loss, Frechet distance. Flows: likelihood, speed.
+    Energy-based models: log Z, likelihood, weights of the modes, acceptances, R-hat.
     """
     with reporting(as_json):
         from evenflow.reference.work.energy_evaluation import warnings
