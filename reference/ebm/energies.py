@@ -18,7 +18,6 @@ from typing import Protocol
 
 import autograd.numpy as np
 import numpy as onp
-from autograd import make_vjp
 
 from evenflow.reference.core import Array, Tree, beside, replaceable, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_finite, check_shape
@@ -86,12 +85,6 @@ class EBM:
     def log_density(self, params: Tree, x: Array) -> Array:
         r"""$-E(x) + \log\rho(x)$: log p(x) + log Z.  x (n, d) -> (n,)."""
         return -self.energy(params, x) + (0.0 if self.tilt is None else self.tilt.log_prob(x))
-
-
-def energy_and_gradient(energy: Energy, params: Tree, x: Array) -> tuple[Array, Array]:
-    """E(x) (n,) and its gradient in x (n, d)."""
-    vjp, E = make_vjp(lambda x: energy(params, x))(x)
-    return E, vjp(np.ones_like(E))
 
 
 def contrast(

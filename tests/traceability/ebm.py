@@ -48,11 +48,11 @@ MODEL = Section("The model", "", (
     Entry(
         "Gradient of the likelihood: `-E_data[grad E] + E_p[grad E]`; rho and Z drop out.",
         source="Grenioux et al. 2023, appendix B",
-        at="ebm.energies.contrast ebm.energies.energy_and_gradient ebm.updates.energy_step",
+        at="ebm.energies.contrast mcmc.contract.density_and_gradient ebm.updates.energy_step",
         tests="""
             reference/ebm/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
             reference/ebm/test_energies.py::test_a_step_down_the_contrast_lowers_energy_at_the_data
-            reference/ebm/test_energies.py::test_energy_and_gradient
+            reference/ebm/test_energies.py::test_what_samplers_see_of_an_energy
         """,
         vectors="ebm_gradient",
     ),

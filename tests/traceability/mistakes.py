@@ -68,7 +68,7 @@ MISPRINTS = Section("Misprints of the third version of Grenioux et al. 2023", "C
         at="ebm.energies.contrast mcmc.contract.density_and_gradient",
         tests="""
             reference/ebm/test_energies.py::test_the_contrast_is_the_gradient_of_the_exact_likelihood
-            reference/ebm/test_energies.py::test_energy_and_gradient
+            reference/ebm/test_energies.py::test_what_samplers_see_of_an_energy
             reference/ebm/test_ebm.py::test_pcd_line_by_line
         """,
         vectors="ebm_gradient ula",

@@ -1,5 +1,6 @@
 """Energies: the gradient of the likelihood against the exact one, its sign above all; energies whose constant is known."""
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.special import logsumexp
 from evenflow.reference.core.trees import Array, Tree, leaves, size, tree_map
-from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast, energy_and_gradient
+from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast
 from evenflow.reference.ebm.normalizer import grid, lattice
 from evenflow.reference.flows.densities import Normal, Uniform
+from evenflow.reference.mcmc.contract import density_and_gradient
 from evenflow.reference.targets.mixtures import GaussianMixture
 from tests import tolerances
 from tests.energies import MixtureEnergy, NormalEnergy
@@ -75,20 +77,21 @@ def test_the_mixture_energy_has_the_mass_it_says(log_z: float, d: int) -> None:
 
 
 @pytest.mark.parametrize("d", [1, 3])
-def test_energy_and_gradient(d: int) -> None:
-    """One normal, E = |(x - m) / s|^2 / 2 + constant, and the network along random directions."""
+def test_what_samplers_see_of_an_energy(d: int) -> None:
+    """-E and its gradient. One normal, E = |(x - m) / s|^2 / 2 + constant, and the network along random directions."""
     one = NormalEnergy(d, 0.4)
     mean, log_sd = generator(0).standard_normal(d), 0.3 * generator(1).standard_normal(d)
     x = generator(2).standard_normal((30, d))
     params, sd = {"mean": mean, "log_sd": log_sd}, np.exp(log_sd)
-    E, gradient = energy_and_gradient(one, params, x)
+    log_p, score = density_and_gradient(x, partial(EBM(one).log_density, params))
     constant = np.sum(np.log(sd)) + d * math.log(2 * math.pi) / 2 - 0.4
-    np.testing.assert_allclose(E, np.sum(((x - mean) / sd) ** 2, axis=1) / 2 + constant, rtol=1e-12)
-    np.testing.assert_allclose(gradient, (x - mean) / sd**2, rtol=1e-10)
+    np.testing.assert_allclose(-log_p, np.sum(((x - mean) / sd) ** 2, axis=1) / 2 + constant, rtol=1e-12)
+    np.testing.assert_allclose(-score, (x - mean) / sd**2, rtol=1e-10)
 
     bent, weights = case(d)
+    log_density = partial(EBM(bent).log_density, weights)
     numeric, analytic = directional_check(
-        lambda x: np.sum(bent(weights, x)), lambda x: energy_and_gradient(bent, weights, x)[1], x, generator(3)
+        lambda x: np.sum(log_density(x)), lambda x: density_and_gradient(x, log_density)[1], x, generator(3)
     )
     np.testing.assert_allclose(analytic, numeric, rtol=tolerances.GRADIENT_RTOL, atol=tolerances.GRADIENT_ATOL)
 
@@ -154,7 +157,7 @@ def test_dtypes_are_kept_and_inputs_untouched(dtype: Any) -> None:
         value, gradient = contrast(energy, params, positives, negatives, weights)
         assert isinstance(value, float)
         assert all(leaf.dtype == dtype for leaf in leaves(gradient))
-    assert all(part.dtype == dtype for part in energy_and_gradient(energy, params, positives))
+    assert all(part.dtype == dtype for part in density_and_gradient(positives, partial(EBM(energy).log_density, params)))
     assert EBM(energy, Normal(2)).log_density(params, positives).dtype == dtype
     assert all(np.array_equal(a, b) for a, b in zip(kept, (*leaves(params), positives, negatives), strict=True))
 
