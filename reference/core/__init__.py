@@ -9,11 +9,20 @@
     networks      perceptrons, plain and masked
     optim         SGD, Adam, schedules, clipping, the average of the weights
 """
-from evenflow.reference.core.checks import check_context, check_count, check_finite, check_positive, check_shape, unknown, value
+from evenflow.reference.core.checks import (
+    check_context,
+    check_count,
+    check_finite,
+    check_fraction,
+    check_positive,
+    check_shape,
+    unknown,
+    value,
+)
 from evenflow.reference.core.dispatch import lookup, replaceable
 from evenflow.reference.core.gradients import value_and_gradient
 from evenflow.reference.core.networks import MLP, MaskedMLP
-from evenflow.reference.core.optim import SGD, Adam, check_all_finite, check_fraction, global_norm
+from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm
 from evenflow.reference.core.placement import beside, fetched, placed, streams
 from evenflow.reference.core.special import bounded, logsumexp, normal_quantile, tanh
 from evenflow.reference.core.trees import Array, Tree, as_arrays, leaves, named_leaves, size, tree_map

@@ -58,6 +58,12 @@ def check_positive(name: str, number: float) -> None:
     raise ValueError(f"{name} must be positive and finite, got {number!r}")
 
 
+def check_fraction(name: str, number: float) -> None:
+    """Raise ValueError unless 0 <= number < 1."""
+    if not 0 <= number < 1:
+        raise ValueError(f"{name} must be at least 0 and less than 1, got {number!r}")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not among the known ones.
 

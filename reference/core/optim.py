@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core.checks import check_count, check_positive, check_shape
+from evenflow.reference.core.checks import check_count, check_fraction, check_positive, check_shape
 from evenflow.reference.core.dispatch import replaceable
 from evenflow.reference.core.trees import Array, Tree, leaves, named_leaves, tree_map
 
@@ -151,9 +151,3 @@ def check_all_finite(what: str, tree: Tree) -> None:
     for path, leaf in named_leaves(tree):
         if not np.all(np.isfinite(leaf)):
             raise FloatingPointError(f"{what} {path or 'params'} is not finite")
-
-
-def check_fraction(name: str, number: float) -> None:
-    """Raise ValueError unless 0 <= number < 1."""
-    if not 0 <= number < 1:
-        raise ValueError(f"{name} must be at least 0 and less than 1, got {number!r}")

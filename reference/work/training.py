@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from evenflow.reference.core import Array, Tree, as_arrays, named_leaves, optim, placed, tree_map, value_and_gradient
-from evenflow.reference.core.checks import check_count, check_positive
+from evenflow.reference.core.checks import check_count, check_fraction, check_positive
 from evenflow.reference.work.checkpoints import PathLike, State, keep, resumed
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
@@ -52,7 +52,7 @@ class Settings:
         if self.clip is not None:
             check_positive("clip", self.clip)
         if self.average_decay is not None:
-            optim.check_fraction("average_decay", self.average_decay)
+            check_fraction("average_decay", self.average_decay)
 
 
 class Report(NamedTuple):
