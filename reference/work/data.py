@@ -24,10 +24,10 @@ DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """How a user's numbers become a model's. levels = 0: real numbers; levels = L: whole numbers 0 ... L - 1."""
+    """How a user's numbers become a model's. levels: None for real numbers; L for whole numbers 0 ... L - 1."""
     shift: Array  # (d,)
     scale: Array  # (d,), positive
-    levels: int = 0
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         check_shape("shift", self.shift, "d")
@@ -35,7 +35,8 @@ class Units:
         check_finite("shift", self.shift)
         if not (np.isfinite(self.scale) & (self.scale > 0)).all():
             raise ValueError(f"scale must be positive and finite, got {self.scale}")
-        check_count("levels", self.levels, least=0)
+        if self.levels is not None:
+            check_count("levels", self.levels, least=2)
 
     @classmethod
     def standardised(cls, x: Array, columns: tuple[str, ...] | None = None) -> "Units":
@@ -64,9 +65,9 @@ class Units:
         """x (n, d) in the user's units -> (n, d); uniforms (n, d) in [0, 1) for whole numbers, and only for them."""
         check_shape("x", x, "n", len(self.shift))
         check_finite("x", x)
-        if (uniforms is None) == (self.levels > 0):
+        if (uniforms is None) == bool(self.levels):
             raise ValueError(f"uniforms must be {'an array' if self.levels else 'None'} where levels is {self.levels}")
-        if uniforms is not None:
+        if uniforms is not None and self.levels:
             check_shape("uniforms", uniforms, *x.shape)
             check_whole("x", x, self.levels)
             if not ((uniforms >= 0) & (uniforms < 1)).all():

@@ -125,7 +125,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
         trained = load_run(folder)
         if trained.config.family not in FLOWS:
             raise ValueError(f"{folder} holds the run of an energy-based model, not of a flow: evenflow.load gives it")
-        choices = {**vars(trained.config), "levels": trained.units.levels or None, "folder": str(Path(folder))}
+        choices = {**vars(trained.config), "levels": trained.units.levels, "folder": str(Path(folder))}
         estimator = cls(**choices)
         estimator.trained_, estimator.n_features_in_ = trained, trained.d
         return estimator

@@ -229,7 +229,7 @@ def test_unknown_sources(source: str, error: type[Exception], message: str) -> N
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: WHOLE.to_model(np.zeros((2, 3))), "uniforms must be an array where levels is 17"),
-    (lambda: REAL.to_model(np.zeros((2, 2)), np.zeros((2, 2))), "uniforms must be None where levels is 0"),
+    (lambda: REAL.to_model(np.zeros((2, 2)), np.zeros((2, 2))), "uniforms must be None where levels is None"),
     (lambda: WHOLE.to_model(np.zeros((2, 3)), np.zeros((2, 1))), r"uniforms must have shape \(2, 3\)"),
     (lambda: WHOLE.to_model(np.zeros((1, 3)), np.ones((1, 3))), r"uniforms must lie in \[0, 1\)"),
     (lambda: WHOLE.to_model(np.full((1, 3), 2.5), np.zeros((1, 3))), "whole numbers from 0 to 16, got 2.5"),
