@@ -17,6 +17,7 @@ from evenflow.reference.mcmc.contract import LogDensity, noise_like
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.independence import ISIR, propose
 from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.mcmc.zones import acceptance
 
 WARM_UP, LOCAL, GLOBAL = 100, 4, 2
 CHUNK = 4096  # draws of the flow at a time: a network's activations then stay small
@@ -41,10 +42,10 @@ def walk(
     state, trace, local, jumps = kernel.init(x, log_density), [], [], []
     for _ in range(sweeps):
         state, sweep = kernel.step(state, noise_like(x, kernel, rng), log_density)
-        before, jumped, after = sweep.blocks
+        before, jumped, after = (acceptance(fetched(block)) for block in sweep.blocks)
         trace.append(state.x)
-        local.append(float(np.mean(before) + np.mean(after)) / 2)
-        jumps.append(float(np.mean(jumped)))
+        local.append((before + after) / 2)
+        jumps.append(jumped)
     return Walk(fetched(np.stack(trace)), float(np.mean(local)), float(np.mean(jumps)), mala.step_size)
 
 
