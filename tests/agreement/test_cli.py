@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from evenflow import accel
-from evenflow.accel import cli, devices
+from evenflow.accel import devices
 from evenflow.accel.devices import INSTALL, Unavailable
+from evenflow.conformance import cli
 from evenflow.reference.app import commands
 from tests import standin
 from tests.agreement.backends import BACKENDS
@@ -31,8 +32,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def app() -> Any:
     """The commands as the entry point has them; those of evenflow.reference stay as they are."""
-    extended = copy.copy(commands.app)
-    extended.registered_commands = [copy.copy(command) for command in commands.app.registered_commands]
+    extended = copy.deepcopy(commands.app)
     cli.extend(extended)
     return extended
 

@@ -3,29 +3,23 @@ SAME_PROGRAM = "equivalent"
 UNSEEN = "not seen"
 
 REASONS: dict[tuple[str, str], tuple[str, str]] = {
-    ("reference/flows/autoregressive.py", "degrees = tuple(int(i) ** 1 for i in onp.argsort(self.order))"): (
-        SAME_PROGRAM, "All degrees of the network are one less; its masks compare degrees with each other only."),
-    ("reference/flows/spline.py", "square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 3"): (
-        UNSEEN, "A smaller floor under a discriminant that is lost to rounding; xi moves by less than a rounding, and what is "
-        "left of its gradient there has no true value to be compared with."),
-    ("reference/mcmc/adaptation.py", ""): (
-        SAME_PROGRAM, "The property of a Protocol: for the type checker alone, nothing runs it."),
+    ("reference/flows/dense.py", "return z, np.zeros_like(x[:, -1]) - np.sum(log_diagonal)"): (
+        SAME_PROGRAM, "Of the column only length and dtype count."),
+    ("reference/flows/flow.py",
+     "masks = [tuple((i - k) % 2 == 1 for i in range(d)) if d > 1 else (False,) for k in range(layers)]"): (
+        SAME_PROGRAM, "A sum and a difference of whole numbers are both even or both odd."),
     ("reference/mcmc/ess.py",
-     "size = 1 << (2 * steps * 1).bit_length()  # zeros behind the draws, or the end would be correlated with the start"): (
+     "size = 1 << ( 3 * steps - 1).bit_length()  # zeros behind the draws, or the end would be correlated with the start"): (
         SAME_PROGRAM, "More zeros behind the draws than are needed."),
-    ("reference/mcmc/rhat.py",
-     "x = x - x[0, -1]  # equal draws become exact zeros; their mean would be off by a rounding"): (
-        SAME_PROGRAM, "Another draw is subtracted from all; equal draws become exact zeros all the same."),
+    ("reference/mcmc/ess.py", "last = pairs[end, 0] if sums[end] >= 0 else max(pairs[end, 0], 0.0)"): (
+        UNSEEN, "Another number only where two neighbouring autocorrelations, the first negative, add up to zero exactly; they "
+        "come out of a Fourier transform, rounded."),
     ("reference/mcmc/independence.py",
-     "return np.sum((uniform[:, None] * total >= reached) * (reached < total), axis=1)"
+     "return np.sum((uniform[:, None] * total >= reached) & (reached != total), axis=1)"
      "  # the second: a last slot without weight"): (
-        SAME_PROGRAM, "The product of booleans is their conjunction."),
-    ("reference/mcmc/independence.py", "if np.any(np.isnan(log_lambda) | (log_lambda >= np.inf)):"): (
-        SAME_PROGRAM, "Nothing is greater than infinity."),
-    ("reference/saef/semiautoregressive.py", "if any(T.context_dim is not self.context_width for T in self.maps):"): (
-        UNSEEN, "Python keeps one object for each integer up to 256; a width above would have to be made twice."),
-    ("reference/scores/kernels.py", "if len(bandwidths) <= 0:"): (
-        SAME_PROGRAM, "A length is never negative."),
+        SAME_PROGRAM, "Running sums of positive numbers never exceed the last one."),
+    ("reference/mcmc/independence.py", "if np.any(np.isnan(log_lambda) ^ (log_lambda == np.inf)):"): (
+        SAME_PROGRAM, "No number is both NaN and infinite."),
 }
 ADDED = {
     "test_diagnostics.py::test_ess_is_the_sum_it_stands_for": "Geyer's sequence pair by pair, to the last of a short chain",
@@ -42,6 +36,9 @@ ADDED = {
     "test_bijections.py::test_a_bijection_is_its_choices": "equal, of one hash, frozen",
     "test_bijections.py::test_what_is_chosen_where_nothing_is_said": "the defaults, which no test had asked for",
     "test_bijections.py::test_bad_choices_are_refused": "slopes at and below zero",
+    "test_densities.py::test_a_density_is_its_choices": "equal, of one hash, frozen",
+    "test_densities.py::test_bad_choices": "a cube whose low is above its high",
+    "test_flows.py::test_what_is_chosen_where_nothing_is_said": "the defaults of the four flows",
     "test_saef.py::test_what_is_chosen_where_nothing_is_said": "the defaults",
     "test_saef.py::test_parameters_of_other_maps_are_refused": "fewer or more maps than the flow has",
     "test_saef.py::test_bad_choices": "an order that is too long",

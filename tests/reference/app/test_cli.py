@@ -1,4 +1,5 @@
 """The command line as a user meets it: what it prints, where, with which exit status; no traceback for a bad input."""
+import copy
 import json
 import os
 import re
@@ -27,7 +28,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-app = commands.app
+app = copy.deepcopy(commands.app)
 experiments.extend(app)
 
 

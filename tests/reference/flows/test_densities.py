@@ -1,6 +1,7 @@
 """Base densities and the special functions under them: mass 1, samples that follow the density, gradients, edges."""
 import math
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -147,10 +148,20 @@ def test_a_deviation_of_any_kind_keeps_float32(dtype: type) -> None:
     assert base.sample(z).dtype == base.log_prob(z).dtype == dtype
 
 
+@pytest.mark.parametrize("base", [Normal(2, 3.0), Uniform(2, -1.0, 2.0)])
+def test_a_density_is_its_choices(base: Normal | Uniform) -> None:
+    """Equal, of one hash, frozen."""
+    assert replace(base) == base
+    assert hash(replace(base)) == hash(base)
+    with pytest.raises(FrozenInstanceError):
+        base.d = 3  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(("act", "message"), [
     (lambda: Normal(0), "d must be an integer >= 1, got 0"),
     (lambda: Uniform(1.5), "d must be an integer >= 1, got 1.5"),  # type: ignore[arg-type]
     (lambda: Uniform(1, 2.0, 2.0), "low must be smaller than high and both finite, got low 2.0 and high 2.0"),
+    (lambda: Uniform(1, 2.0, 1.0), "low must be smaller than high and both finite, got low 2.0 and high 1.0"),
     (lambda: Uniform(1, math.nan, 2.0), "low must be smaller than high and both finite, got low nan"),
     (lambda: Uniform(1, -math.inf, 2.0), "low must be smaller than high and both finite, got low -inf"),
     (lambda: Normal(0, 1.0), "d must be an integer >= 1, got 0"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from evenflow.reference.core.networks import ACTIVATIONS
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree, leaves, size, tree_map
-from evenflow.reference.flows import Chain, Coupling, MaskedAutoregressive, SplineTransformer, elementwise
+from evenflow.reference.flows import AffineTransformer, Chain, Coupling, MaskedAutoregressive, SplineTransformer, elementwise
 from evenflow.reference.flows.densities import Density, Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef.aqf import AQF, aqf
@@ -175,6 +175,14 @@ def test_a_flow_on_angles_has_a_uniform_base() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- the constructors
+
+def test_what_is_chosen_where_nothing_is_said() -> None:
+    affine, base = AffineTransformer(3.0), Normal(2)
+    assert realnvp(2) == realnvp(2, 8, (64, 64), 0, affine, 0.01, base)
+    assert spline_flow(2) == spline_flow(2, 4, (64, 64), 0, 8, 5.0, 0.01, base)
+    assert maf(2) == maf(2, 5, (64, 64), 0, affine, base)
+    assert dense_flow(2) == dense_flow(2, 4, 0, 0.3, base, "free")
+
 
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_constructors(d: int) -> None:
