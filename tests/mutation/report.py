@@ -29,7 +29,8 @@ METHOD = """
   import (a constant, a default, a decorator) meets every test that runs a line of its module. {met}
 - Killed also means: the tests cannot be imported any more, or one of them takes more than ten times its processor time, and a
   minute.
-- Killed mutants are kept from run to run while their file stays as it is; survivors then meet the tests as they are.
+- Killed mutants are kept from run to run while their file stays as it is; survivors then meet the tests as they are, with
+  those that were added for them (at the end).
 - Hypothesis tries the examples that it always tries here, and does not shrink those that fail.
 - A test that fails without any mutant proves nothing and is not asked{failing}. The tests that killed were run once more
   without a mutant: they pass.
@@ -54,7 +55,7 @@ def page(file: Path) -> str:
         METHOD.format(**facts) + "\n".join(f"  - `{tests}`: {reason}." for tests, reason in run["left_out"].items()),
         "\n## By file and by operator\n", *table("file", mutants, lambda row: row["file"]), "",
         *table("operator", mutants, lambda row: family(row["operator"])),
-        "\n## Survivors\n", *survivors(mutants), "\n## Tests that were added for survivors of the first run\n",
+        "\n## Survivors\n", *survivors(mutants), "\n## Tests that were added for survivors\n",
         *(f"- `{test}`: {what}." for test, what in ADDED.items()), "",
     ])
 

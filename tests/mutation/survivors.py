@@ -1,4 +1,4 @@
-"""Why each survivor of the sample lives, and the tests that were added for others of the first run."""
+"""Why each survivor of the sample lives, and the tests that were added for others, of this and of earlier samples."""
 SAME_PROGRAM = "equivalent"
 UNSEEN = "not seen"
 
