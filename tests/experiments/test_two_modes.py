@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import Typer
 from typer.testing import CliRunner
 
-from evenflow.experiments import digits, pool, two_modes
+from evenflow.experiments import commands, digits, pool, two_modes
 from evenflow.experiments.two_modes import Preset, weight
-from evenflow.reference.app.commands import app
 from evenflow.reference.work.training import Progress, TrainingStopped
 
 FIELDS = {  # what the table of the demo promises, in its order
     "algorithm", "true_weight", "final_weight", "weight_min_late", "weight_max_late", "acceptance_global", "rhat_mode", "log_z",
     "log_z_grid",
 }
+
+app = Typer()
+commands.extend(app)
 
 
 def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
