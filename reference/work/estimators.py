@@ -22,7 +22,7 @@ from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.threads import single_blas_thread
 
 CHOICES = tuple(option.name for option in OPTIONS if set(FLOWS) & set(option.defaults))
-DEFAULTS = {"family": "saef", **dict.fromkeys(CHOICES), "levels": None, "held_out": 0.1, "folder": None}
+DEFAULTS = {"family": "saef", **dict.fromkeys(CHOICES), "levels": None, "held_out": 0.2, "folder": None}
 
 
 class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
