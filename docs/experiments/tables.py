@@ -1,8 +1,8 @@
 """Densities of small tables: every family with its defaults beside what a practitioner would else use.
 
 Wine (178 rows, 13 columns), iris (150, 4) and breast cancer (569, 30) of scikit-learn, a fifth of the rows held out by each
-seed. What counts is the mean log density of the held-out rows, in nats a row and the units of the data: larger is better. None is
-tuned: ours are `FlowEstimator(family)`, for ebm `EBMEstimator()`, with all their defaults. The others:
+seed. What counts is the mean log density of the held-out rows, in nats a row and the units of the data: larger is better.
+None is tuned: ours are `FlowEstimator(family)`, for ebm `EBMEstimator()`, with all their defaults. The others:
 
     gaussian   one normal distribution, full covariance
     mixture    scikit-learn's mixture of 1 to 6 of them, the number by BIC, the best of three starts
@@ -92,7 +92,7 @@ def mixture(train: Array, test: Array, seed: int) -> Array:
 
     def score(a: Array, b: Array) -> Array:
         fitted = [GaussianMixture(k, n_init=3, random_state=seed).fit(a) for k in range(1, 7)]
-        return min(fitted, key=lambda one: float(one.bic(a))).score_samples(b)  # type: ignore[no-any-return]
+        return min(fitted, key=lambda one: float(one.bic(a))).score_samples(b)
 
     return standardised(score, train, test)
 
@@ -137,7 +137,7 @@ def early_stopped(kind: str, train: Array, test: Array, seed: int) -> Array:
             break
     flow.load_state_dict(kept)
     with torch.no_grad():
-        return flow().log_prob(y).numpy().astype(np.float64)  # type: ignore[no-any-return]
+        return flow().log_prob(y).numpy().astype(np.float64)
 
 
 PEERS: dict[str, Callable[[Array, Array, int], Array]] = {

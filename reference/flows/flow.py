@@ -138,7 +138,8 @@ def spline_flow(
 
 
 def couplings(
-    d: int, layers: int, hidden: tuple[int, ...], context_dim: int, transformer: Transformer, final_scale: float, activation: str
+    d: int, layers: int, hidden: tuple[int, ...], context_dim: int, transformer: Transformer, final_scale: float,
+    activation: str,
 ) -> tuple[Bijection, ...]:
     """With alternating checkerboard masks."""
     check_count("d", d)
