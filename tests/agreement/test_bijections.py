@@ -130,12 +130,11 @@ def bisected(x: Array, shape: tuple[Array, ...]) -> tuple[Array, Array]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("spread", [2.0, 10.0, 30.0])
 def test_splines_keep_their_digits_both_ways(where: str, dtype: Any, spread: float) -> None:
-    """Bins far flatter and far steeper than their ends, anywhere in them and close to the knot."""
+    """Bins far flatter and far steeper than their ends, anywhere in them; close to a knot bisection has too few digits, there is a vector."""
     rng, T, n = generator(0), SplineTransformer(), 3000
     shape = T.shape((spread * rng.standard_normal((n, T.width))).astype(dtype))
     y, rows, k = shape[1], np.arange(n), rng.integers(T.bins, size=n)
-    part = np.where(rows % 3 == 0, 1 - 1e-4 * rng.random(n), rng.random(n))
-    x = np.minimum(y[rows, k] + (y[rows, k + 1] - y[rows, k]) * part, y[:, -1]).astype(dtype)
+    x = (y[rows, k] + (y[rows, k + 1] - y[rows, k]) * rng.random(n)).astype(dtype)
     z, log_slope = bisected(x, shape)
     v = rng.uniform(-5, 5, n).astype(dtype)
     there, steep = rational_quadratic_spline(*(a.astype(np.longdouble) for a in (v, *shape)))
