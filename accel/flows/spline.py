@@ -10,14 +10,14 @@ $$\ell_\xi = 2\,\frac{d_{k+1}\xi - d_k\eta + s(\eta - \xi)}{M} - 2\,\frac{(d_k +
   \ell_s = \frac{2u}{M} + \frac{2u (d_k + d_{k+1})}{sD}$$
 $$\ell_{d_k} = \frac{\eta^2}{M} - \frac{2u}{D}, \qquad \ell_{d_{k+1}} = \frac{\xi^2}{M} - \frac{2u}{D}$$
 
-Adjoints, forth: $a = h\bar x$ is that of q, $\bar\theta = a q_\theta + \bar\ell\,\ell_\theta$ for each $\theta = \xi, s, d_k, d_{k+1}$,
-and with $\bar z = \bar\xi / w$ and $b = -\bar z$
+Adjoints, forth: $a = h\bar x$ is that of q, $\bar\theta = a q_\theta + \bar\ell\,\ell_\theta$ for each
+$\theta = \xi, s, d_k, d_{k+1}$, and with $\bar z = \bar\xi / w$ and $b = -\bar z$
 
 $$\bar x_k = \eta b + s\bar s / w, \quad \bar x_{k+1} = \xi b - s\bar s / w, \quad
   \bar y_k = p a / h - \bar s / w, \quad \bar y_{k+1} = q a / h + \bar s / w.$$
 
-Back, z and $-\ell$ from x: q is given and $\xi$ follows, so that $a = (\bar\ell\,\ell_\xi - w\bar z) / q_\xi$, $\bar x = -a / h$, and the
-rest as above with $b = \bar z$ and the sign of $\bar\ell$ turned.
+Back, z and $-\ell$ from x: q is given and $\xi$ follows, so that $a = (\bar\ell\,\ell_\xi - w\bar z) / q_\xi$,
+$\bar x = -a / h$, and the rest as above with $b = \bar z$ and the sign of $\bar\ell$ turned.
 """
 from typing import Any, NamedTuple
 
@@ -118,7 +118,9 @@ def bin_back(b: Bin, a: Array, gz: Array, gl: Array) -> tuple[Array, ...]:
     return b.eta * gz + by_w, b.xi * gz - by_w, b.p * gy - by_h, b.q * gy + by_h, gd, ge
 
 
-def placed(xp: Any, rows: Array, b: Bin, ends: tuple[Array, ...], tails: tuple[Array, ...], shape: tuple[int, ...]) -> list[Array]:
+def placed(
+    xp: Any, rows: Array, b: Bin, ends: tuple[Array, ...], tails: tuple[Array, ...], shape: tuple[int, ...]
+) -> list[Array]:
     """Adjoints of knots and slopes (N, K + 1) from those at both ends of each bin, and where the tails begin."""
     grads = []
     for low, high, tail in zip(ends[::2], ends[1::2], tails, strict=True):

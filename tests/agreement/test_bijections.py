@@ -130,7 +130,7 @@ def bisected(x: Array, shape: tuple[Array, ...]) -> tuple[Array, Array]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("spread", [2.0, 10.0, 30.0])
 def test_splines_keep_their_digits_both_ways(where: str, dtype: Any, spread: float) -> None:
-    """Bins far flatter and far steeper than their ends, anywhere in them; close to a knot bisection has too few digits, there is a vector."""
+    """Bins far flatter and far steeper than their ends, anywhere in them (at the knot there is a vector)."""
     rng, T, n = generator(0), SplineTransformer(), 3000
     shape = T.shape((spread * rng.standard_normal((n, T.width))).astype(dtype))
     y, rows, k = shape[1], np.arange(n), rng.integers(T.bins, size=n)

@@ -20,10 +20,10 @@ NOTES = {
     "discriminant": "bins far steeper than their ends: the discriminant of eq. 29-32 nearly vanishes (nflows #87)",
     "double_root": "on the last knot of a bin 1e8 times steeper than its end: the quadratic's roots coincide to "
     "rounding, and log_det moves by 2 with the last bit of x; but no discriminant below 0 may make it NaN (nflows #87)",
-    "root": "in the far half of bins far flatter than their ends: there the root -b - sqrt(b^2 - 4ac) of eq. 29-32 cancels, and "
-    "as many digits are lost as s / d has; written as a sum of squares nothing cancels",
-    "last_digits": "just below a knot at 0, where x has all its digits, of bins far steeper than that end: those of 1 - xi are to be "
-    "kept, too; the discriminant of eq. 29-32 loses (s / d)^2",
+    "root": "in the far half of bins far flatter than their ends: there the root -b - sqrt(b^2 - 4ac) of eq. 29-32 cancels, "
+    "and as many digits are lost as s / d has; written as a sum of squares nothing cancels",
+    "last_digits": "just below a knot at 0, where x has all its digits, of bins far steeper than that end: those of 1 - xi are "
+    "to be kept, too; the discriminant of eq. 29-32 loses (s / d)^2",
     "one": "n = 1 and a single bin",
     "identity": "raw = 0: exactly the identity, slope 1 at the ends (in nflows enable_identity_init with linear tails is not)",
     "floor": "logits from -12 to 12: the floor of the bins, 1e-3 of the whole, and the bounds of the slopes count",
@@ -96,8 +96,9 @@ def core_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]:
         level["y_knots"] /= 50
         far = np.array([0.6, 0.7, 0.8, 0.9, 0.75, 0.85])
         top = shape(6, 1)
-        top["y_knots"][:, 1], top["slopes"][:] = 0, np.exp(-rng.uniform(1, 5, (6, 2)))
-        below = {into: -np.exp(-rng.uniform(1, 15, 6)), **top}
+        top["y_knots"] = np.stack([rng.uniform(-60, -40, 6), np.zeros(6)], axis=1)
+        top["slopes"][:] = np.exp(-rng.uniform(3, 5, (6, 2)))
+        below = {into: -np.exp(-rng.uniform(8, 14, 6)), **top}
         return [*found, Given("flat_ends", inside(flat, near), ("discriminant",)), last,
                 Given("flat_bins", inside(level, far), ("root",)), Given("below_0", below, ("last_digits",))]
 
