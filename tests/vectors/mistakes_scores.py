@@ -30,7 +30,7 @@ MISTAKES = (
     Mistake("sliced_energy_score", f"{SLICED}:sliced_energy_score", "cross / m - within", "cross / m - 2 * within"),
     Mistake("sliced_energy_score", f"{SLICED}:sliced_energy_score", "if x.ndim == 3:", "if x.ndim == 3 or x.shape == y.shape:"),
     Mistake("sliced_energy_score", f"{SLICED}:project", "directions.T", "directions.reshape(points.shape[-1], -1)"),
-    Mistake("sliced_energy_score", f"{SLICED}:sliced_distance", "(a - b) ** 2, beta", "(a - b) ** 2, 2 * beta"),
+    Mistake("sliced_energy_score", f"{SLICED}:sliced_distance", "** 2, beta", "** 2, 2 * beta"),
     Mistake("sliced_energy_score", f"{SORTING}:sorted_cross", "- 2 * sums[below, columns]", "- sums[below, columns]"),
     Mistake("sliced_energy_distance", f"{SLICED}:sliced_energy_distance", "2 * (cross", "(cross"),
     Mistake("sliced_energy_distance", f"{SLICED}:sliced_energy_distance", "weight(m)", "weight(n)"),
