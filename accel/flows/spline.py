@@ -63,7 +63,8 @@ def locate(v: Array, knots: Array, x_knots: Array, y_knots: Array, slopes: Array
     (x_k, x_next), (y_k, y_next), (d, e) = ((a[rows, k], a[rows, k + 1]) for a in (x_knots, y_knots, slopes))
     w, h, zero = x_next - x_k, y_next - y_k, xp.zeros_like(v)
     end = xp.where(v < first, 0, K)
-    return v_in, rows, inside, Bin(inside, k, end, *3 * [zero], h / w, w, h, d, e, x_k, y_k, x_next, y_next, *4 * [zero])
+    found = Bin(inside, k, end, zero, zero, zero, h / w, w, h, d, e, x_k, y_k, x_next, y_next, zero, zero, zero, zero)
+    return v_in, rows, inside, found
 
 
 def completed(b: Bin, xi: Array, eta: Array) -> Bin:

@@ -25,6 +25,7 @@ from evenflow.accel.scores import each as scores_each
 from evenflow.accel.scores import sorting
 from evenflow.accel.scores import sweep as scores_pairs
 from evenflow.reference.core.special import logsumexp
+from evenflow.reference.core.trees import Array
 from evenflow.reference.scores import (
     crps,
     distance_kernel,
@@ -377,6 +378,13 @@ def test_memory_is_far_below_one_array_of_all_pairs(score: Callable[..., Any]) -
     assert peak < 30e6
 
 
+SCORES_OF_COPIES: list[Callable[..., Array]] = [  # of draws, y, beta, directions and estimator
+    lambda x, y, beta, v, estimator: energy_score(x, y, beta, estimator),
+    lambda x, y, beta, v, estimator: sliced_energy_score(x, y, v, beta, estimator),
+    lambda x, y, beta, v, estimator: crps(x[..., 0], y[:, 0], estimator),
+]
+
+
 @pytest.mark.parametrize("where", ["reference", *BACKENDS])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("d", [1, 2, 64])
@@ -388,12 +396,9 @@ def test_copies_of_an_observation_score_exactly_zero(where: str, d: int, dtype: 
             v = here(random_directions(noise))
             for copies, seen in ((np.stack([y] * 7), y), (np.stack([y[0]] * 7), y[:1])):
                 x, seen = here(copies), here(seen)
-                scores = [
-                    lambda x: energy_score(x, seen, beta, estimator), lambda x: sliced_energy_score(x, seen, v, beta, estimator),
-                    *([lambda x: crps(x[..., 0], seen[:, 0], estimator)] if d == 1 and x.ndim == 3 else []),
-                ]
-                for score in scores:
-                    np.testing.assert_array_equal(host(score(x)), 0)
-                    assert np.isfinite(host(grad(lambda x, score=score: anp.sum(score(x)))(x))).all()
+                for score in SCORES_OF_COPIES[: 3 if d == 1 and x.ndim == 3 else 2]:
+                    total: Callable[..., Array] = lambda *args, score=score: anp.sum(score(*args))
+                    np.testing.assert_array_equal(host(score(x, seen, beta, v, estimator)), 0)
+                    assert np.isfinite(host(grad(total)(x, seen, beta, v, estimator))).all()
                 kernel = host(kernel_score(x, seen, distance_kernel(beta), estimator))
                 np.testing.assert_allclose(kernel, 0, atol=ROUNDINGS * eps(dtype) * d)

@@ -6,8 +6,8 @@ and with m draws for each datum and block, whose contexts come from the true $x_
 
 $$\text{loss} = \frac1n \sum_{\text{data}} \sum_b ES_\beta\big(T_b(z_b^{(1)}; h_b), \dots, T_b(z_b^{(m)}; h_b);\; x_b\big)$$
 
-with the unbiased energy score. Without a condition h_1 is one constant, and all draws of block 1 are one forecast, m n draws that
-every datum is compared with.
+with the unbiased energy score. Without a condition h_1 is one constant, and all draws of block 1 are one forecast, m n draws
+that every datum is compared with.
 """
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
@@ -29,10 +29,11 @@ MODEL = {
     "map": '"affine", "coupling", "dense" or "spline", see params/maps/',
     "params/contexts/": "a masked perceptron x (n, d) -> h (n, B, w), ReLU: W, b, C with a context, mask; W * mask counts",
     "params/maps/": "params/maps/s/t/: part t of the map for block size s, sizes in the order in which they first appear. "
-    "Parts: affine: none; coupling: affine couplings, log scale 3 tanh(raw / 3), coordinates with j + t odd pass unchanged "
-    "(of one alone, none); spline: the same with splines of 8 bins on [-5, 5]; dense: W z + b + C^T h_b, and at odd t, without "
-    "parameters, 0.65 z + 0.35 (sqrt(z^2 + 1) - 1); for blocks of one coordinate coupling and dense are spline. Then in every map a last part, x = z e^s + t with s = 5 tanh(raw / 5), "
-    "raw and t the two columns of b + C^T h_b as (k, 2). All networks have the context h_b",
+    "Parts: affine: none; coupling: affine couplings, log scale 3 tanh(raw / 3), coordinates with j + t odd pass unchanged; "
+    "spline: the same with splines of 8 bins on [-5, 5], of one alone none passes; dense: W z + b + C^T h_b, and at odd t, "
+    "without parameters, 0.65 z + 0.35 (sqrt(z^2 + 1) - 1); for blocks of one coordinate coupling and dense are spline. Then "
+    "in every map a last part, x = z e^s + t with s = 5 tanh(raw / 5), raw and t the two columns of b + C^T h_b as (k, 2). All "
+    "networks have the context h_b",
     **CONTEXT,
 }
 NOTES = {

@@ -253,7 +253,7 @@ def test_logsumexp_of_nothing_is_nothing_without_a_warning() -> None:
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 2.0), (0.1, 0.7), (1000.0, 1000.1)])
 def test_noise_that_rounds_to_one_stays_in_the_cube(low: float, high: float, dtype: type) -> None:
     """In float32 it does once in 2^25 draws, and the largest float64 below 1 can lead to the end, too."""
-    noise = np.array([[0.0], [0.5], [1 - 2.0**-53], [1.0]]).astype(dtype)
+    noise: Array = np.array([[0.0], [0.5], [1 - 2.0**-53], [1.0]]).astype(dtype)
     cube = Uniform(1, low, high)
     x = cube.sample(noise)
     assert x.dtype == dtype

@@ -688,6 +688,7 @@ def test_chains_do_not_share_a_uniform_number(uniform: Array) -> None:
     state = walk_start(x, BENT.log_prob)
     with pytest.raises(ValueError, match=r"uniform must have shape \(4,\), got"):
         metropolis(np.zeros(4), uniform, state, state)
-    for kernel in (RandomWalk(0.1), MALA(0.1), HMC(0.1, 2)):
+    kernels: list[Kernel] = [RandomWalk(0.1), MALA(0.1), HMC(0.1, 2)]
+    for kernel in kernels:
         with pytest.raises(ValueError, match=r"uniform must have shape \(4,\), got"):
             kernel.step(kernel.init(x, BENT.log_prob), {"normal": np.ones((4, 2)), "uniform": uniform}, BENT.log_prob)
