@@ -23,14 +23,23 @@ def groups(saef: SemiAutoregressive, params: Tree, h: Array) -> Iterator[tuple[A
 def forecasts(
     saef: SemiAutoregressive, params: Tree, x: Array, z: Array, context: Array | None = None
 ) -> list[tuple[Array, Array]]:
-    """The same draws and data, as many pairs as there are different maps: (m, n B_k, k) and (n B_k, k)."""
+    """The same draws and data, as many pairs as there are different maps: (m, n B_k, k) and (n B_k, k).
+
+    Without a condition block 1 stands alone, its draws shared: (m n, k) and (n, k).
+    """
     check_shape("noise", z, "m n", saef.d)
     m, n = draws_each(z, x), x.shape[0]
     z, pairs = anp.reshape(z, (m, n, saef.d)), []
     for T, p, members, h in groups(saef, params, saef.contexts(params, x, context)):
         rows, k = n * len(members), T.d
         draws = draws_of(T, p, anp.reshape(z[:, :, members], (m, rows, k)), anp.reshape(h, (rows, saef.context_width)))
-        pairs.append((draws, anp.reshape(x[:, members], (rows, k))))
+        y = anp.reshape(x[:, members], (n, len(members), k))
+        if context is None and members[0].tolist() == list(saef.blocks[0]):
+            draws = anp.reshape(draws, (m, n, len(members), k))
+            pairs.append((anp.reshape(draws[:, :, 0], (m * n, k)), y[:, 0]))
+            draws, y = anp.reshape(draws[:, :, 1:], (m, rows - n, k)), y[:, 1:]
+        if y.shape[1]:
+            pairs.append((draws, anp.reshape(y, (y.shape[0] * y.shape[1], k))))
     return pairs
 
 

@@ -3,8 +3,6 @@
 A map whose derivative lies within e^-L and e^L turns one rounding of its output, eps |x|, into an error of e^L eps |x| on the
 way back; a composition of such maps multiplies. So a round trip is compared with `ROUNDINGS * eps * steepness * size`.
 """
-import math
-
 import numpy as np
 
 ROUNDINGS = 256  # how many roundings of the worst size a test may see; a wrong formula is off by 1e8 times more in float64
@@ -22,12 +20,6 @@ def round_trip(dtype: np.typing.DTypeLike, steepness: float, size: float) -> flo
 def value(dtype: np.typing.DTypeLike, size: float) -> float:
     """The error allowed in a sum of numbers up to `size`."""
     return ROUNDINGS * eps(dtype) * max(1.0, size)
-
-
-def double_root(dtype: np.typing.DTypeLike) -> float:
-    """The error allowed in a root, between 0 and 1, of a quadratic whose two roots may coincide: the square root of a few
-    roundings of its coefficients, and of the 1e-7 by which the test's points stand off the root."""
-    return 16 * math.sqrt(eps(dtype)) + 16 * math.sqrt(1e-7)
 
 
 GRADIENT_RTOL = 1e-5     # central difference, step 1e-6, float64: truncation 1e-12, rounding eps/step = 2e-10, times growth

@@ -1,19 +1,23 @@
 r"""The rational-quadratic spline with its adjoint; letters as in reference/flows/spline.py.
 
-Let $q = N/D$ with $N = s\xi^2 + d_k u$, so that $x = y_k + h q$, and $M = d_{k+1}\xi^2 + 2su + d_k(1-\xi)^2$, so that
-$\ell = 2\log s + \log M - 2\log D$. From the adjoints of x and $\ell$, line by line backwards:
+With $N = s\xi^2 + d_k u$ and $R = s\eta^2 + d_{k+1} u$, so that $D = N + R$, the places in the bin are $q = N/D$, $p = R/D$ and
+$x = y_k + h q$; with $M = d_{k+1}\xi^2 + 2su + d_k\eta^2$ it is $\ell = 2\log s + \log M - 2\log D$. Derivatives, in $\xi$ as
+$\eta = 1 - \xi$ moves with it, written so that little cancels:
 
-$$\bar N = \bar x h / D, \quad \bar M = \bar\ell / M, \quad \bar D = -(\bar x h q + 2\bar\ell) / D, \quad
-  \bar u = \bar N d_k + \bar D (d_k + d_{k+1} - 2s) + 2s\bar M$$
-$$\bar s = 2\bar\ell / s + \bar N \xi^2 + \bar D (1 - 2u) + 2u\bar M, \qquad
-  \bar\xi = 2s\xi\bar N + 2 (d_{k+1}\xi - d_k(1-\xi)) \bar M + (1 - 2\xi)\bar u$$
-$$\bar d_k = u\bar N + u\bar D + (1-\xi)^2\bar M, \qquad \bar d_{k+1} = u\bar D + \xi^2\bar M$$
-$$\bar z = \bar\xi / w, \quad \bar h = \bar x q + \bar s / w, \quad \bar w = -(\bar s s + \bar\xi\xi) / w, \quad
-  \bar x_k = -\bar z - \bar w, \quad \bar x_{k+1} = \bar w, \quad \bar y_k = \bar x - \bar h, \quad \bar y_{k+1} = \bar h$$
+$$q_\xi = \frac{sM}{D^2}, \quad q_s = \frac{u (d_{k+1}\xi^2 - d_k\eta^2)}{D^2}, \quad q_{d_k} = \frac{up}{D}, \quad
+  q_{d_{k+1}} = -\frac{uq}{D}$$
+$$\ell_\xi = 2\,\frac{d_{k+1}\xi - d_k\eta + s(\eta - \xi)}{M} - 2\,\frac{(d_k + d_{k+1} - 2s)(\eta - \xi)}{D}, \quad
+  \ell_s = \frac{2u}{M} + \frac{2u (d_k + d_{k+1})}{sD}$$
+$$\ell_{d_k} = \frac{\eta^2}{M} - \frac{2u}{D}, \qquad \ell_{d_{k+1}} = \frac{\xi^2}{M} - \frac{2u}{D}$$
 
-The inverse $z = F^{-1}(x;\theta)$ with log slope $-\ell(z;\theta)$ needs no formula of its own: let G be the adjoint of z, what
-$-\ell$ adds to it included. As $dz = (dx - F_\theta\, d\theta)/F'$, the adjoint of x is $G/F'$, and that of $\theta$ is what
-the formulas above give for $\bar x = -G/F'$ and the sign of $\bar\ell$ turned.
+Adjoints, forth: $a = h\bar x$ is that of q, $\bar\theta = a q_\theta + \bar\ell\,\ell_\theta$ for each
+$\theta = \xi, s, d_k, d_{k+1}$, and with $\bar z = \bar\xi / w$ and $b = -\bar z$
+
+$$\bar x_k = \eta b + s\bar s / w, \quad \bar x_{k+1} = \xi b - s\bar s / w, \quad
+  \bar y_k = p a / h - \bar s / w, \quad \bar y_{k+1} = q a / h + \bar s / w.$$
+
+Back, z and $-\ell$ from x: q is given and $\xi$ follows, so that $a = (\bar\ell\,\ell_\xi - w\bar z) / q_\xi$,
+$\bar x = -a / h$, and the rest as above with $b = \bar z$ and the sign of $\bar\ell$ turned.
 """
 from typing import Any, NamedTuple
 
@@ -31,6 +35,7 @@ class Bin(NamedTuple):
     k: Array
     end: Array     # 0 or K: the knot at which the tail begins
     xi: Array
+    eta: Array     # 1 - xi, with its own digits
     u: Array
     s: Array
     w: Array
@@ -39,6 +44,10 @@ class Bin(NamedTuple):
     e: Array       # d_k+1
     x_k: Array
     y_k: Array
+    x_next: Array  # x_k+1
+    y_next: Array
+    q: Array
+    p: Array       # 1 - q
     D: Array
     M: Array
 
@@ -51,18 +60,18 @@ def locate(v: Array, knots: Array, x_knots: Array, y_knots: Array, slopes: Array
     v_in = xp.where(inside, v, first)
     k = xp.minimum((v_in[:, None] >= knots[:, :-1]).sum(axis=1), K) - 1
     rows = xp.arange(len(v))
-    x_k, y_k, d = x_knots[rows, k], y_knots[rows, k], slopes[rows, k]
-    w, h, e = x_knots[rows, k + 1] - x_k, y_knots[rows, k + 1] - y_k, slopes[rows, k + 1]
+    (x_k, x_next), (y_k, y_next), (d, e) = ((a[rows, k], a[rows, k + 1]) for a in (x_knots, y_knots, slopes))
+    w, h, zero = x_next - x_k, y_next - y_k, xp.zeros_like(v)
     end = xp.where(v < first, 0, K)
-    zero = xp.zeros_like(v)
-    return v_in, rows, inside, Bin(inside, k, end, zero, zero, h / w, w, h, d, e, x_k, y_k, zero, zero)
+    found = Bin(inside, k, end, zero, zero, zero, h / w, w, h, d, e, x_k, y_k, x_next, y_next, zero, zero, zero, zero)
+    return v_in, rows, inside, found
 
 
-def completed(b: Bin, xi: Array) -> Bin:
-    u = xi * (1 - xi)
-    D = b.s + (b.d + b.e - 2 * b.s) * u
-    M = b.e * xi**2 + 2 * b.s * u + b.d * (1 - xi) ** 2
-    return b._replace(xi=xi, u=u, D=D, M=M)
+def completed(b: Bin, xi: Array, eta: Array) -> Bin:
+    u = xi * eta
+    N, R = b.s * xi**2 + b.d * u, b.s * eta**2 + b.e * u
+    D, M = N + R, b.e * xi**2 + 2 * b.s * u + b.d * eta**2
+    return b._replace(xi=xi, eta=eta, u=u, q=N / D, p=R / D, D=D, M=M)
 
 
 def log_slope(b: Bin) -> Array:
@@ -73,8 +82,8 @@ def spline(z: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Arr
     """z (N,), knots and slopes (N, K + 1) -> x, log dx/dz, and what the way back needs."""
     xp = module_of(z)
     z_in, rows, inside, b = locate(z, x_knots, x_knots, y_knots, slopes)
-    b = completed(b, (z_in - b.x_k) / b.w)
-    x = b.y_k + b.h * (b.s * b.xi**2 + b.d * b.u) / b.D
+    b = completed(b, (z_in - b.x_k) / b.w, (b.x_next - z_in) / b.w)
+    x = b.y_k + b.h * b.q
     slope, off = slopes[rows, b.end], z - x_knots[rows, b.end]
     tail = y_knots[rows, b.end] + slope * off
     out, log_det = xp.where(inside, x, tail), xp.where(inside, log_slope(b), xp.log(slope))
@@ -85,26 +94,34 @@ def spline_back(saved: Any, g_x: Array, g_l: Array) -> tuple[Array, Array, Array
     """The adjoints of z, x_knots, y_knots and slopes."""
     rows, b, slope, off, shape = saved
     xp, gx, gl = module_of(g_x), g_x * b.inside, g_l * b.inside
-    g_z, *ends = bin_back(b, gx, gl)
+    q_xi, l_xi = in_xi(b)
+    a = b.h * gx
+    g_z = (a * q_xi + gl * l_xi) / b.w
+    ends = bin_back(b, a, -g_z, gl)
     tail_x, tail_l = g_x - gx, g_l - gl
     g_z = g_z + tail_x * slope
     tails = (-tail_x * slope, tail_x, tail_x * off + tail_l / slope)     # of x_end, y_end and slope_end
     return (g_z, *placed(xp, rows, b, ends, tails, shape))
 
 
-def bin_back(b: Bin, gx: Array, gl: Array) -> tuple[Array, ...]:
-    """The formulas above: adjoints of z, then x_k, x_k+1, y_k, y_k+1, d_k, d_k+1."""
-    q = (b.s * b.xi**2 + b.d * b.u) / b.D
-    gN, gM, gD = gx * b.h / b.D, gl / b.M, -(gx * b.h * q + 2 * gl) / b.D
-    gu = gN * b.d + gD * (b.d + b.e - 2 * b.s) + 2 * b.s * gM
-    gs = 2 * gl / b.s + gN * b.xi**2 + gD * (1 - 2 * b.u) + 2 * b.u * gM
-    gxi = 2 * b.s * b.xi * gN + 2 * (b.e * b.xi - b.d * (1 - b.xi)) * gM + (1 - 2 * b.xi) * gu
-    gd, ge = b.u * (gN + gD) + (1 - b.xi) ** 2 * gM, b.u * gD + b.xi**2 * gM
-    gz, gh, gw = gxi / b.w, gx * q + gs / b.w, -(gs * b.s + gxi * b.xi) / b.w
-    return gz, -gz - gw, gw, gx - gh, gh, gd, ge
+def in_xi(b: Bin) -> tuple[Array, Array]:
+    """The derivatives of q and l in xi."""
+    bent = b.e * b.xi - b.d * b.eta + b.s * (b.eta - b.xi)
+    return b.s * b.M / b.D**2, 2 * bent / b.M - 2 * (b.d + b.e - 2 * b.s) * (b.eta - b.xi) / b.D
 
 
-def placed(xp: Any, rows: Array, b: Bin, ends: list[Array], tails: tuple[Array, ...], shape: tuple[int, ...]) -> list[Array]:
+def bin_back(b: Bin, a: Array, gz: Array, gl: Array) -> tuple[Array, ...]:
+    """The formulas above: from the adjoints a of q, b of z and that of l, those of x_k, x_k+1, y_k, y_k+1, d_k, d_k+1."""
+    v = b.u / b.D
+    gs = a * v * (b.e * b.xi**2 - b.d * b.eta**2) / b.D + 2 * gl * (b.u / b.M + v * (b.d + b.e) / b.s)
+    gd, ge = a * v * b.p + gl * (b.eta**2 / b.M - 2 * v), gl * (b.xi**2 / b.M - 2 * v) - a * v * b.q
+    by_w, by_h, gy = gs * b.s / b.w, gs / b.w, a / b.h
+    return b.eta * gz + by_w, b.xi * gz - by_w, b.p * gy - by_h, b.q * gy + by_h, gd, ge
+
+
+def placed(
+    xp: Any, rows: Array, b: Bin, ends: tuple[Array, ...], tails: tuple[Array, ...], shape: tuple[int, ...]
+) -> list[Array]:
     """Adjoints of knots and slopes (N, K + 1) from those at both ends of each bin, and where the tails begin."""
     grads = []
     for low, high, tail in zip(ends[::2], ends[1::2], tails, strict=True):
@@ -117,32 +134,31 @@ def placed(xp: Any, rows: Array, b: Bin, ends: list[Array], tails: tuple[Array, 
 
 
 def inverse(x: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array, Any]:
-    """The way back: z, log dz/dx. The quadratic and its guard against rounding are the reference's."""
+    """The way back: z, log dz/dx."""
     xp = module_of(x)
     x_in, rows, inside, b = locate(x, y_knots, x_knots, y_knots, slopes)
-    v = x_in - b.y_k
-    bend = v * (b.d + b.e - 2 * b.s)
-    qa, qb, qc = b.h * (b.s - b.d) + bend, b.h * b.d - bend, -b.s * v
-    square, least = qb**2 - 4 * qa * qc, (float(np.finfo(x.dtype).eps) * qb) ** 2
-    xi = 2 * qc / (-qb - xp.sqrt(xp.where(square > least, square, least)))
-    b = completed(b, xp.clip(xi, 0.0, 1.0))
+    q, p = (x_in - b.y_k) / b.h, (b.y_next - x_in) / b.h
+    A = b.d * p - b.e * q
+    low, T = A >= 0, xp.abs(A) + xp.sqrt(A**2 + 4 * b.s**2 * p * q)
+    near = 2 * b.s * xp.where(low, q, p)
+    small, large = near / (T + near), T / (T + near)
+    b = completed(b, xp.where(low, small, large), xp.where(low, large, small))
     slope, off = slopes[rows, b.end], x - y_knots[rows, b.end]
     z = xp.where(inside, b.x_k + b.w * b.xi, x_knots[rows, b.end] + off / slope)
     log_det = -xp.where(inside, log_slope(b), xp.log(slope))
-    return z, log_det, (rows, b, slope, off, log_det, x_knots.shape)
+    return z, log_det, (rows, b, slope, off, x_knots.shape)
 
 
 def inverse_back(saved: Any, g_z: Array, g_l: Array) -> tuple[Array, Array, Array, Array]:
     """The adjoints of x, x_knots, y_knots and slopes."""
-    rows, b, slope, off, log_det, shape = saved
+    rows, b, slope, off, shape = saved
     xp, gz, gl = module_of(g_z), g_z * b.inside, g_l * b.inside
-    bent = 2 * (b.e * b.xi - b.d * (1 - b.xi)) + 2 * b.s * (1 - 2 * b.xi)
-    dl_dz = (bent / b.M - 2 * (b.d + b.e - 2 * b.s) * (1 - 2 * b.xi) / b.D) / b.w
-    g_x = (gz - gl * dl_dz) * xp.exp(log_det) * b.inside
-    _, *ends = bin_back(b, -g_x, -gl)
+    q_xi, l_xi = in_xi(b)
+    a = (gl * l_xi - b.w * gz) / q_xi
+    ends = bin_back(b, a, gz, -gl)
     tail_z, tail_l = g_z - gz, g_l - gl
     tails = (tail_z, -tail_z / slope, -(tail_z * off / slope + tail_l) / slope)
-    return (g_x + tail_z / slope, *placed(xp, rows, b, ends, tails, shape))
+    return (tail_z / slope - a / b.h, *placed(xp, rows, b, ends, tails, shape))
 
 
 def knots(raw: Array, low: float, high: float) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import autograd.numpy as anp
+import numpy as np
 from autograd.tracer import isbox
 
 from evenflow.accel import kernels
@@ -132,10 +133,10 @@ def logsumexp(a: Array, axis: int) -> Array:
     def forward(a: Array) -> Any:
         xp = module_of(a)
         top = xp.max(a, axis=axis, keepdims=True)
-        top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # where all are -inf, so is the answer
-        e = xp.exp(a - top)
-        total = e.sum(axis=axis, keepdims=True)
-        return (xp.squeeze(top + xp.log(total), axis),), (e, total)
+        none, far = top == -np.inf, xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+        e = xp.exp(a - far)
+        total = e.sum(axis=axis, keepdims=True) + none             # where all are -inf, so is the answer, with gradient 0
+        return (xp.squeeze(xp.where(none, top, far) + xp.log(total), axis),), (e, total)
 
     def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
         e, total = saved

@@ -33,8 +33,10 @@ def logsumexp(a: Array, axis: int) -> Array:
     array([1000.693])
     """
     top = np.max(value(a), axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # where all are -inf, so is the answer
-    return np.squeeze(top, axis) + np.log(np.sum(np.exp(a - top), axis=axis))
+    none = np.squeeze(top, axis) == -np.inf                    # where all are -inf, so is the answer, with gradient 0
+    far = np.where(np.isfinite(top), top, np.zeros_like(top))
+    total = np.sum(np.exp(a - far), axis=axis)
+    return np.squeeze(np.where(top == -np.inf, top, far), axis) + np.log(total + none)
 
 
 @replaceable

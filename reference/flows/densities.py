@@ -80,7 +80,9 @@ class Uniform:
 
     def sample(self, noise: Array) -> Array:
         check_shape("noise", noise, "n", self.d)
-        return self.low + (self.high - self.low) * noise
+        low, high = (noise.dtype.type(end) for end in (self.low, self.high))
+        below = float(onp.nextafter(high, low))  # in float32 noise may round to 1, and in any dtype the product to high
+        return np.minimum(self.low + (self.high - self.low) * noise, below)
 
     def log_prob(self, x: Array) -> Array:
         """x (n, d) -> (n,), -inf outside the cube."""

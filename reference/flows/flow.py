@@ -170,6 +170,8 @@ def dense_flow(
     """Square dense layers and smooth leaky activations in turn: a multilayer perceptron that can be inverted.
 
     The plainest energy flow: training needs samples alone, so nobody waits for a determinant. matrix: free, or plu, in factors.
+    In the dense layers a context moves the shift alone; where there is one, a scale and shift that it makes come last, so that
+    the spread can follow it, too.
 
     >>> flow = dense_flow(2, layers=1, matrix="plu")
     >>> flow.sample(flow.init(onp.random.default_rng(0)), np.array([[0.0, 0.0]]))
@@ -178,4 +180,5 @@ def dense_flow(
     check_count("layers", layers)
     kinds: dict[str, Bijection] = {"free": Dense(d, context_dim), "plu": PLU(reversal(d).order, context_dim)}
     dense = lookup("matrix", matrix, kinds)
-    return Flow(base or Normal(d), Chain((*layers * (dense, SmoothLeakyReLU(d, slope)), dense)))
+    last = (elementwise(d, AffineTransformer(5.0), context_dim, (64, 64)),) if context_dim else ()
+    return Flow(base or Normal(d), Chain((*layers * (dense, SmoothLeakyReLU(d, slope)), dense, *last)))

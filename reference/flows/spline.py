@@ -2,13 +2,25 @@ r"""The monotone rational-quadratic spline (Gregory & Delbourgo 1982; Durkan et 
 
 Between knots $(x_k, y_k)$ and $(x_{k+1}, y_{k+1})$ with slopes $d_k, d_{k+1} > 0$, let
 
-$$\xi = \frac{z - x_k}{x_{k+1} - x_k}, \qquad s = \frac{y_{k+1} - y_k}{x_{k+1} - x_k}, \qquad u = \xi (1 - \xi)$$
-$$x = y_k + \frac{(y_{k+1} - y_k)(s \xi^2 + d_k u)}{D}, \qquad D = s (1 - 2u) + (d_k + d_{k+1}) u$$
-$$\frac{dx}{dz} = \frac{s^2 (d_{k+1} \xi^2 + 2 s u + d_k (1 - \xi)^2)}{D^2}$$
+$$\xi = \frac{z - x_k}{x_{k+1} - x_k}, \quad \eta = \frac{x_{k+1} - z}{x_{k+1} - x_k} = 1 - \xi, \quad
+  s = \frac{y_{k+1} - y_k}{x_{k+1} - x_k}, \quad u = \xi \eta$$
+$$x = y_k + \frac{(y_{k+1} - y_k)(s \xi^2 + d_k u)}{D}, \qquad D = s (\xi^2 + \eta^2) + (d_k + d_{k+1}) u$$
+$$\frac{dx}{dz} = \frac{s^2 (d_{k+1} \xi^2 + 2 s u + d_k \eta^2)}{D^2}$$
 
-$D > 0$ always: $0 \le u \le 1/4$, so $1 - 2u \ge 1/2$, and the other term is not negative. Outside the knots the spline goes
-on as a straight line with the slope at its end. The *core* takes knots and slopes; the *transformers* turn raw numbers into
-legal ones. The names $x_k$ (places on the way in) and $y_k$ (places on the way out) are the literature's.
+The way back is a root of a quadratic in $\xi$. With the place in the bin, from below and from above,
+
+$$q = \frac{x - y_k}{y_{k+1} - y_k}, \qquad p = \frac{y_{k+1} - x}{y_{k+1} - y_k} = 1 - q, \qquad A = d_k p - d_{k+1} q$$
+
+its discriminant (Durkan et al., eq. 29-32) is $(y_{k+1} - y_k)^2 (A^2 + 4 s^2 p q)$, a sum of squares, and with
+$T = |A| + \sqrt{A^2 + 4 s^2 p q}$
+
+$$A \ge 0: \quad \xi = \frac{2sq}{T + 2sq}, \quad \eta = \frac{T}{T + 2sq}; \qquad
+  A < 0: \quad \xi = \frac{T}{T + 2sp}, \quad \eta = \frac{2sp}{T + 2sp}$$
+
+No difference of rounded numbers is left but A, $D > 0$ as a sum, and neither $\xi$ nor $\eta$ can leave [0, 1]. In the papers'
+form both the discriminant and the root cancel where s and the slopes at the ends are far apart. Outside the knots the spline
+goes on as a straight line with the slope at its end. The *core* takes knots and slopes; the *transformers* turn raw numbers
+into legal ones. The names $x_k$ (places on the way in) and $y_k$ (places on the way out) are the literature's.
 """
 from dataclasses import dataclass
 
@@ -31,18 +43,19 @@ def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: 
     """
     check_knots("z", z, x_knots, y_knots, slopes)
     inside, z_in = clamp(z, x_knots)
-    x_k, w, y_k, h, d_k, d_next = segment(z_in, x_knots, x_knots, y_knots, slopes)
-    xi, s = (z_in - x_k) / w, h / w
-    u = xi * (1 - xi)
-    D = s * (1 - 2 * u) + (d_k + d_next) * u
+    (x_k, x_next), (y_k, y_next), (d_k, d_next) = segment(z_in, x_knots, x_knots, y_knots, slopes)
+    w, h = x_next - x_k, y_next - y_k
+    xi, eta, s = (z_in - x_k) / w, (x_next - z_in) / w, h / w
+    u = xi * eta
+    D = s * (xi**2 + eta**2) + (d_k + d_next) * u
     x = y_k + h * (s * xi**2 + d_k * u) / D
     tail, log_slope = line(z, x_knots, y_knots, slopes)
-    return inside * x + ~inside * tail, inside * log_derivative(xi, s, d_k, d_next) + ~inside * log_slope
+    return inside * x + ~inside * tail, inside * log_derivative(xi, eta, s, d_k, d_next) + ~inside * log_slope
 
 
 @replaceable
 def rational_quadratic_spline_inverse(x: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
-    """The way back: z (...), log dz/dx (...). With v = x - y_k the equation above is quadratic in xi (Durkan eq. 29-32).
+    """The way back: z (...), log dz/dx (...).
 
     >>> ends, slopes = np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]])
     >>> rational_quadratic_spline_inverse(np.array([1.0]), ends, 2 * ends, slopes)[0]
@@ -50,23 +63,22 @@ def rational_quadratic_spline_inverse(x: Array, x_knots: Array, y_knots: Array, 
     """
     check_knots("x", x, x_knots, y_knots, slopes)
     inside, x_in = clamp(x, y_knots)
-    x_k, w, y_k, h, d_k, d_next = segment(x_in, y_knots, x_knots, y_knots, slopes)
-    v, s = x_in - y_k, h / w
-    bend = v * (d_k + d_next - 2 * s)
-    a, b, c = h * (s - d_k) + bend, h * d_k - bend, -s * v
-    # b^2 - 4 a c = (2 a xi + b)^2 > 0, but where a bin is far steeper than its end, rounding can make it negative, and lead xi
-    # out of the bin, where the derivative's logarithm has no value. The last line moves it back and leaves the gradient.
-    square, least = b**2 - 4 * a * c, (float(np.finfo(x.dtype).eps) * b) ** 2
-    xi = 2 * c / (-b - np.sqrt(np.where(square > least, square, least)))
-    xi = xi + (np.clip(value(xi), 0.0, 1.0) - value(xi))
+    (x_k, x_next), (y_k, y_next), (d_k, d_next) = segment(x_in, y_knots, x_knots, y_knots, slopes)
+    w, h = x_next - x_k, y_next - y_k
+    q, p, s = (x_in - y_k) / h, (y_next - x_in) / h, h / w
+    A = d_k * p - d_next * q
+    low = A >= 0
+    T = np.where(low, A, -A) + np.sqrt(A**2 + 4 * s**2 * p * q)
+    near = 2 * s * np.where(low, q, p)
+    xi, eta = np.where(low, near, T) / (T + near), np.where(low, T, near) / (T + near)
     tail, log_slope = line(x, y_knots, x_knots, 1 / slopes)
-    return inside * (x_k + w * xi) + ~inside * tail, ~inside * log_slope - inside * log_derivative(xi, s, d_k, d_next)
+    return inside * (x_k + w * xi) + ~inside * tail, ~inside * log_slope - inside * log_derivative(xi, eta, s, d_k, d_next)
 
 
-def log_derivative(xi: Array, s: Array, d_k: Array, d_next: Array) -> Array:
-    u = xi * (1 - xi)
-    D = s * (1 - 2 * u) + (d_k + d_next) * u
-    return 2 * np.log(s) + np.log(d_next * xi**2 + 2 * s * u + d_k * (1 - xi) ** 2) - 2 * np.log(D)
+def log_derivative(xi: Array, eta: Array, s: Array, d_k: Array, d_next: Array) -> Array:
+    u = xi * eta
+    D = s * (xi**2 + eta**2) + (d_k + d_next) * u
+    return 2 * np.log(s) + np.log(d_next * xi**2 + 2 * s * u + d_k * eta**2) - 2 * np.log(D)
 
 
 def clamp(v: Array, knots: Array) -> tuple[Array, Array]:
@@ -86,14 +98,13 @@ def line(v: Array, from_knots: Array, to_knots: Array, slopes: Array) -> tuple[A
     return pick(to_knots, end) + slope * (v - pick(from_knots, end)), np.log(slope)
 
 
-def segment(v: Array, knots: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, ...]:
-    """x_k, width, y_k, height, d_k, d_k+1 of the bin of `knots` in which each v lies."""
+def segment(v: Array, knots: Array, x_knots: Array, y_knots: Array, slopes: Array) -> list[tuple[Array, Array]]:
+    """(x_k, x_k+1), (y_k, y_k+1), (d_k, d_k+1) of the bin of `knots` in which each v lies."""
     passed = value(v)[..., None] >= value(knots)[..., :-1]                 # (..., K) T..TF..F
     never = np.zeros_like(passed[..., :1])
     here = passed & ~np.concatenate([passed[..., 1:], never], axis=-1)     # one True in each row, at k
     k, k_next = np.concatenate([here, never], axis=-1), np.concatenate([never, here], axis=-1)
-    x_k, y_k = pick(x_knots, k), pick(y_knots, k)
-    return x_k, pick(x_knots, k_next) - x_k, y_k, pick(y_knots, k_next) - y_k, pick(slopes, k), pick(slopes, k_next)
+    return [(pick(a, k), pick(a, k_next)) for a in (x_knots, y_knots, slopes)]
 
 
 def pick(a: Array, one_hot: Array) -> Array:

@@ -9,6 +9,10 @@ before it gives the shape:
     spline    spline couplings that see the context
 
 All are bijections of flows/. The free-form head is not: any network of noise and context.
+
+A block of one coordinate (k = 1) has nothing to couple: affine couplings would make every conditional normal, and a dense layer
+one fixed shape. There `dense` and `coupling` are `spline`, whose shape follows the context at every k; only `affine` means
+normal conditionals. So a comparison over the number of blocks B up to d compares B and not the maps.
 """
 from dataclasses import dataclass
 
@@ -51,12 +55,15 @@ def block_map_of(
     """The map for blocks of k numbers and contexts of context_width numbers.
 
     layers: of dense, coupling and spline maps; hidden: of the networks in couplings, splines and the free-form head.
+    At k = 1 dense and coupling are spline.
     """
     if name not in BLOCK_MAPS:
         raise ValueError(unknown("block_map", name, BLOCK_MAPS))
     check_count("map_layers", layers)
     if name == "free_form":
         return FreeFormHead(k, context_width, hidden)
+    if k == 1 and name in ("dense", "coupling"):
+        name = "spline"
     stack: list[Bijection] = []
     for i in range(layers if name != "affine" else 0):
         if name == "dense":

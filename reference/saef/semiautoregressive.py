@@ -112,13 +112,20 @@ class SemiAutoregressive:
 
     @replaceable
     def forecasts(self, params: Tree, x: Array, z: Array, context: Array | None = None) -> list[tuple[Array, Array]]:
-        """Teacher forcing: x (n, d), noise z (m n, d) -> for each block its m draws (m, n, k) and the true block (n, k)."""
+        """Teacher forcing: x (n, d), noise z (m n, d) -> for each block its m draws (m, n, k) and the true block (n, k).
+
+        Without a condition h_1 is the same for all data, and so is the forecast: all draws of block 1 are one, (m n, k).
+        """
         check_shape("noise", z, "m n", self.d)
         z = np.reshape(z, (draws_each(z, x), *x.shape))
         h = self.contexts(params, x, context)                      # from the true x_<b, the same for all draws
-        return [
+        pairs = [
             (draws_of(T_b, p_b, z[:, :, block], h[:, b]), x[:, block]) for b, (T_b, block, p_b) in enumerate(self.each(params))
         ]
+        if context is None:
+            draws, first = pairs[0]
+            pairs[0] = np.reshape(draws, (-1, first.shape[1])), first
+        return pairs
 
 
 @replaceable
@@ -198,7 +205,8 @@ def saef(
     """The flow, or with block_map "free_form" the model without inverse. Blocks of one size share one map.
 
     blocks: how many equal ones, or the list of their sizes; order: of the d coordinates (as they come).
-    block_map: affine, dense, coupling or spline (invertible), or free_form (a generator, no inverse).
+    block_map: affine, dense, coupling or spline (invertible), or free_form (a generator, no inverse); for blocks of one
+    coordinate dense and coupling are spline (maps.py says why).
     Raises ValueError where the sizes do not add up to d or the order is not a permutation.
 
     >>> model = saef(4, blocks=2, block_map="affine")

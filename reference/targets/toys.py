@@ -165,6 +165,8 @@ class Checkerboard(Target):
 
     def sample(self, noise: Noise) -> Array:
         component, uniforms = checked(noise, len(self.corners()), uniforms=(2,))
+        edge = 4 * self.squares * float(onp.finfo(uniforms.dtype).eps)  # so close to it rounding leads into the next square
+        uniforms = np.clip(uniforms, edge, 1 - edge)
         return (self.corners()[component].astype(uniforms.dtype) + uniforms - self.squares / 2) * self.side
 
     def log_prob(self, x: Array) -> Array:

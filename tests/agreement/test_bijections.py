@@ -23,7 +23,8 @@ from evenflow.reference.flows import (
 from evenflow.reference.flows import spline as splines
 from evenflow.reference.saef.maps import FreeFormHead
 from evenflow.reference.saef.semiautoregressive import draws_of
-from tests.agreement.backends import BACKENDS, backend, here
+from tests import tolerances
+from tests.agreement.backends import BACKENDS, backend, here, host
 from tests.agreement.comparison import agree, agreement, cotangents, dtypes, few
 from tests.strategies import generator, randomise, seeds
 
@@ -112,6 +113,35 @@ def test_spline_cores(
     x, y, slopes = bent(rng, shape, bins, min(flat, 1.0))
     args = in_dtype({"v": scale * rng.standard_normal(shape), "x": x, "y": y, "slopes": slopes}, dtype)
     agree(where, lambda v, x, y, slopes: core(v, x, y, slopes), args, used)
+
+
+def bisected(x: Array, shape: tuple[Array, ...]) -> tuple[Array, Array]:
+    """The spline's inverse in long double, by bisection, and its log slope."""
+    x, low, high = x.astype(np.longdouble), *(shape[0][:, end].astype(np.longdouble) for end in (0, -1))
+    shape = tuple(part.astype(np.longdouble) for part in shape)
+    for _ in range(70):
+        z = (low + high) / 2
+        below = rational_quadratic_spline(z, *shape)[0] < x
+        low, high = np.where(below, z, low), np.where(below, high, z)
+    return z, -rational_quadratic_spline(z, *shape)[1]
+
+
+@pytest.mark.parametrize("where", ["reference", *BACKENDS])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spread", [2.0, 10.0, 30.0])
+def test_splines_keep_their_digits_both_ways(where: str, dtype: Any, spread: float) -> None:
+    """Bins far flatter and far steeper than their ends, anywhere in them (at the knot there is a vector)."""
+    rng, T, n = generator(0), SplineTransformer(), 3000
+    shape = T.shape((spread * rng.standard_normal((n, T.width))).astype(dtype))
+    y, rows, k = shape[1], np.arange(n), rng.integers(T.bins, size=n)
+    x = (y[rows, k] + (y[rows, k + 1] - y[rows, k]) * rng.random(n)).astype(dtype)
+    z, log_slope = bisected(x, shape)
+    v = rng.uniform(-5, 5, n).astype(dtype)
+    there, steep = rational_quadratic_spline(*(a.astype(np.longdouble) for a in (v, *shape)))
+    with backend(where):
+        said = *rational_quadratic_spline_inverse(*here([x, *shape])), *rational_quadratic_spline(*here([v, *shape]))
+    for got, exact in zip(host(list(said)), (z, log_slope, there, steep), strict=True):
+        np.testing.assert_allclose(got, exact.astype(float), rtol=0, atol=tolerances.value(dtype, T.bound))
 
 
 @cores

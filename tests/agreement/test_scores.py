@@ -6,6 +6,7 @@ How far a sum over pairs may be off is bounded pair by pair. With ROUNDINGS roun
     f(s)                 |f'(s)| times that, and u f(s)
     gradient w (a - b)   what s does to w, and u w |a - b|, or u w (|a| + |b|) where it is expanded
 """
+import itertools
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from evenflow.accel.scores import each as scores_each
 from evenflow.accel.scores import sorting
 from evenflow.accel.scores import sweep as scores_pairs
 from evenflow.reference.core.special import logsumexp
+from evenflow.reference.core.trees import Array
 from evenflow.reference.scores import (
     crps,
     distance_kernel,
@@ -46,6 +48,7 @@ from evenflow.reference.scores.sliced import project
 from evenflow.reference.scores.sorting import sorted_sums, sorted_within
 from tests.agreement.backends import BACKENDS, backend, here, host
 from tests.agreement.comparison import agreement
+from tests.strategies import generator
 from tests.tolerances import ROUNDINGS, eps
 
 few = settings(deadline=None, derandomize=True, max_examples=25)
@@ -373,3 +376,29 @@ def test_memory_is_far_below_one_array_of_all_pairs(score: Callable[..., Any]) -
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 30e6
+
+
+SCORES_OF_COPIES: list[Callable[..., Array]] = [  # of draws, y, beta, directions and estimator
+    lambda x, y, beta, v, estimator: energy_score(x, y, beta, estimator),
+    lambda x, y, beta, v, estimator: sliced_energy_score(x, y, v, beta, estimator),
+    lambda x, y, beta, v, estimator: crps(x[..., 0], y[:, 0], estimator),
+]
+
+
+@pytest.mark.parametrize("where", ["reference", *BACKENDS])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [1, 2, 64])
+def test_copies_of_an_observation_score_exactly_zero(where: str, d: int, dtype: Any) -> None:
+    """Not 10^-16 to the power beta; with gradients. The kernel score is a difference of kernels: to rounding."""
+    y, noise = (generator(d).standard_normal((n, d)).astype(dtype) for n in (37, 16))
+    for beta, estimator in itertools.product((0.25, 0.5, 1.0, 1.5), "UV"):
+        with backend(where):
+            v = here(random_directions(noise))
+            for copies, seen in ((np.stack([y] * 7), y), (np.stack([y[0]] * 7), y[:1])):
+                x, seen = here(copies), here(seen)
+                for score in SCORES_OF_COPIES[: 3 if d == 1 and x.ndim == 3 else 2]:
+                    total: Callable[..., Array] = lambda *args, score=score: anp.sum(score(*args))
+                    np.testing.assert_array_equal(host(score(x, seen, beta, v, estimator)), 0)
+                    assert np.isfinite(host(grad(total)(x, seen, beta, v, estimator))).all()
+                kernel = host(kernel_score(x, seen, distance_kernel(beta), estimator))
+                np.testing.assert_allclose(kernel, 0, atol=ROUNDINGS * eps(dtype) * d)

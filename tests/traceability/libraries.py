@@ -35,15 +35,19 @@ LIBRARIES = Section("Mistakes in published flow libraries", "Cases of the vector
         vectors="rational_quadratic_spline#tail rational_quadratic_spline#all_tails spline_transformer#tail",
     ),
     Entry(
-        "The spline's inverse: a negative discriminant (nflows #87), the wrong knot (FrEIA #140).",
+        "The spline's inverse: a negative discriminant (nflows #87), digits lost in it and in the root (new), the wrong knot "
+        "(FrEIA #140).",
         source="public issues",
         at="flows.spline.rational_quadratic_spline_inverse",
         tests="""
-            reference/flows/test_bijections.py::test_steep_bins_with_flat_ends_are_inverted_up_to_the_knot
+            agreement/test_bijections.py::test_splines_keep_their_digits_both_ways
             reference/flows/test_bijections.py::test_round_trip_both_ways
             oracles/test_spline.py::test_spline_and_inverse_agree_with_tfp
         """,
-        vectors="rational_quadratic_spline_inverse#discriminant rational_quadratic_spline_inverse#asymmetric",
+        vectors="""
+            rational_quadratic_spline_inverse#discriminant rational_quadratic_spline_inverse#root
+            rational_quadratic_spline_inverse#last_digits rational_quadratic_spline_inverse#asymmetric
+        """,
     ),
     Entry(
         "An identity start with linear tails that is not the identity (nflows); least slopes and widths that are declared "

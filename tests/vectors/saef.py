@@ -6,7 +6,8 @@ and with m draws for each datum and block, whose contexts come from the true $x_
 
 $$\text{loss} = \frac1n \sum_{\text{data}} \sum_b ES_\beta\big(T_b(z_b^{(1)}; h_b), \dots, T_b(z_b^{(m)}; h_b);\; x_b\big)$$
 
-with the unbiased energy score.
+with the unbiased energy score. Without a condition h_1 is one constant, and all draws of block 1 are one forecast, m n draws
+that every datum is compared with.
 """
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
@@ -28,10 +29,11 @@ MODEL = {
     "map": '"affine", "coupling", "dense" or "spline", see params/maps/',
     "params/contexts/": "a masked perceptron x (n, d) -> h (n, B, w), ReLU: W, b, C with a context, mask; W * mask counts",
     "params/maps/": "params/maps/s/t/: part t of the map for block size s, sizes in the order in which they first appear. "
-    "Parts: affine: none; coupling: affine couplings, log scale 3 tanh(raw / 3), coordinates with j + t odd pass unchanged "
-    "(of one alone, none); spline: the same with splines of 8 bins on [-5, 5]; dense: W z + b + C^T h_b, and at odd t, without "
-    "parameters, 0.65 z + 0.35 (sqrt(z^2 + 1) - 1). Then in every map a last part, x = z e^s + t with s = 5 tanh(raw / 5), "
-    "raw and t the two columns of b + C^T h_b as (k, 2). All networks have the context h_b",
+    "Parts: affine: none; coupling: affine couplings, log scale 3 tanh(raw / 3), coordinates with j + t odd pass unchanged; "
+    "spline: the same with splines of 8 bins on [-5, 5], of one alone none passes; dense: W z + b + C^T h_b, and at odd t, "
+    "without parameters, 0.65 z + 0.35 (sqrt(z^2 + 1) - 1); for blocks of one coordinate coupling and dense are spline. Then "
+    "in every map a last part, x = z e^s + t with s = 5 tanh(raw / 5), raw and t the two columns of b + C^T h_b as (k, 2). All "
+    "networks have the context h_b",
     **CONTEXT,
 }
 NOTES = {
@@ -84,11 +86,13 @@ def log_prob(i: dict[str, Any]) -> dict[str, Array]:
 
 
 def forced(i: dict[str, Any]) -> Iterator[dict[str, Array]]:
-    """Of each block its draws (m, n, k), with contexts from the true x_<b, and the true x_b (n, k)."""
+    """Of each block its draws (m, n, k), with contexts from the true x_<b, and the true x_b (n, k); (m n, k) of a first block
+    without a condition."""
     h = contexts(i, i["x"])
     for b, (s, block) in enumerate(blocks(i)):
         draws = [through(i, s, z[:, block], h[:, b], "forward")[0] for z in i["noise"]]
-        yield {"draws": np.stack(draws), "y": i["x"][:, block]}
+        shared = b == 0 and "context" not in i
+        yield {"draws": (np.concatenate if shared else np.stack)(draws), "y": i["x"][:, block]}
 
 
 def loss(i: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +215,8 @@ ORACLES = (
     ),
     Oracle(
         "saef_loss", "The mean over data of the sum over blocks of the unbiased energy score of m draws T_b(z_b; h_b) at x_b, "
-        f"h_b from the true x_<b. {scores.ROOM}", SOURCE, WITNESS,
+        "h_b from the true x_<b; of m n draws for b = 1 without a condition, where h_1 is the same for all data. "
+        f"{scores.ROOM}", SOURCE, WITNESS,
         {
             "x": "(n, d)", "noise": "(m, n, d)", "beta": "0 < beta < 2", **MODEL,
             "map": f'{MODEL["map"]}; or "free_form", see free_form_sample',

@@ -3,11 +3,13 @@ r"""The maps T_b of a semi-autoregressive flow, from their formulas, and small r
 Each is a chain that ends in $x = e^{s(h)} y + t(h)$, $s = 5 \tanh(\text{raw}/5)$; before it stand, in `params/maps/s/t/...`,
 
     affine     nothing
-    coupling   affine couplings, log scale 3 tanh(raw / 3): coordinates with (j + t) odd pass unchanged, of one alone none does
-    spline     the same with splines of 8 bins on [-5, 5]
+    coupling   affine couplings, log scale 3 tanh(raw / 3): coordinates with (j + t) odd pass unchanged
+    spline     the same with splines of 8 bins on [-5, 5]; of one coordinate alone none passes unchanged
     dense      $W z + b + C^\top h$ at even t, at odd t (no parameters) the hyperbola $p z + q(\sqrt{z^2 + 1} - 1)$ with slopes
                0.3 and 1 at its ends
     free_form  is no chain: z + a perceptron of z and h
+
+For blocks of one coordinate, k = 1, coupling and dense are spline.
 
 s counts the different block sizes in the order in which they first appear, h = h_b is the context of every network.
 """
@@ -34,10 +36,14 @@ def through(i: dict[str, Any], s: int, v: Array, h: Array, way: str) -> tuple[Ar
     length = 1 + max(int(key.removeprefix(name).split("/")[0]) for key in i if key.startswith(name))
     log_det = zeros(len(v))
     for t in range(length) if way == "forward" else reversed(range(length)):
-        word = "last" if t == length - 1 else i["map"]
+        word = "last" if t == length - 1 else word_of(i["map"], v.shape[1])
         v, change = part(word, t, branch(i, f"{name}{t}"), v, h, way)
         log_det = log_det + change
     return v, log_det
+
+
+def word_of(name: str, k: int) -> str:
+    return "spline" if k == 1 and name in ("coupling", "dense") else name
 
 
 def part(word: str, t: int, params: Any, v: Array, h: Array, way: str) -> tuple[Array, Array]:
@@ -76,7 +82,7 @@ def random_map(
     rng: np.random.Generator, word: str, s: int, k: int, w: int, hidden: Sequence[int], layers: int
 ) -> dict[str, Array]:
     """The parameters of one map, for blocks of k numbers and contexts of w."""
-    name, params, length = f"params/maps/{s}", {}, 0
+    word, name, params, length = word_of(word, k), f"params/maps/{s}", {}, 0
     if word == "free_form":
         return random_net(rng, (k, *hidden, k), w, name=name)
     for t in range(layers if word != "affine" else 0):

@@ -17,10 +17,13 @@ NOTES = {
     "asymmetric": "places in and out far apart, all bins different: a bin must be sought among the right knots (FrEIA #140)",
     "large_scale": "slopes from e^-5 to e^5",
     "close": "knots that nearly coincide: 2^-10 apart",
-    "discriminant": "bins far steeper than their ends: the discriminant nearly vanishes (nflows #87)",
+    "discriminant": "bins far steeper than their ends: the discriminant of eq. 29-32 nearly vanishes (nflows #87)",
     "double_root": "on the last knot of a bin 1e8 times steeper than its end: the quadratic's roots coincide to "
-    "rounding, and log_det moves by 2 with the last bit of x, so it may be off by 4; but no discriminant below 0 "
-    "may make it NaN (nflows #87)",
+    "rounding, and log_det moves by 2 with the last bit of x; but no discriminant below 0 may make it NaN (nflows #87)",
+    "root": "in the far half of bins far flatter than their ends: there the root -b - sqrt(b^2 - 4ac) of eq. 29-32 cancels, "
+    "and as many digits are lost as s / d has; written as a sum of squares nothing cancels",
+    "last_digits": "just below a knot at 0, where x has all its digits, of bins far steeper than that end: those of 1 - xi are "
+    "to be kept, too; the discriminant of eq. 29-32 loses (s / d)^2",
     "one": "n = 1 and a single bin",
     "identity": "raw = 0: exactly the identity, slope 1 at the ends (in nflows enable_identity_init with linear tails is not)",
     "floor": "logits from -12 to 12: the floor of the bins, 1e-3 of the whole, and the bounds of the slopes count",
@@ -87,8 +90,17 @@ def core_cases(into: str) -> Callable[[np.random.Generator], Sequence[Given]]:
             return found
         cliff = {"x_knots": increasing(rng, 8, 2, -1e3, 1e3), "y_knots": increasing(rng, 8, 2, -1e9, 1e9),
                  "slopes": np.full((8, 3), np.exp(-5))}
-        last = Given("double_root", {into: cliff[source][:, -1].copy(), **cliff}, ("double_root",), grads=(), slack=4)
-        return [*found, Given("flat_ends", inside(flat, near), ("discriminant",)), last]
+        last = Given("double_root", {into: cliff[source][:, -1].copy(), **cliff}, ("double_root",), grads=())
+        level = shape(6, 3)
+        level["slopes"][:] = np.exp(rng.uniform(3, 5, (6, 4)))
+        level["y_knots"] /= 50
+        far = np.array([0.6, 0.7, 0.8, 0.9, 0.75, 0.85])
+        top = shape(6, 1)
+        top["y_knots"] = np.stack([rng.uniform(-60, -40, 6), np.zeros(6)], axis=1)
+        top["slopes"][:] = np.exp(-rng.uniform(3, 5, (6, 2)))
+        below = {into: -np.exp(-rng.uniform(8, 14, 6)), **top}
+        return [*found, Given("flat_ends", inside(flat, near), ("discriminant",)), last,
+                Given("flat_bins", inside(level, far), ("root",)), Given("below_0", below, ("last_digits",))]
 
     return cases
 

@@ -241,3 +241,21 @@ def test_logsumexp_of_a_tie_and_of_minus_infinity() -> None:
     np.testing.assert_allclose(logsumexp(a, 1), [2 + math.log(2)], rtol=1e-15)
     slopes: Any = grad(lambda a: logsumexp(a, 1)[0])(a)
     np.testing.assert_allclose(slopes, [[0.5, 0.5, 0.0]], rtol=1e-15)
+
+
+def test_logsumexp_of_nothing_is_nothing_without_a_warning() -> None:
+    a = np.array([[-np.inf, -np.inf], [0.0, -np.inf], [np.inf, 0.0]])
+    np.testing.assert_array_equal(logsumexp(a, 1), [-np.inf, 0.0, np.inf])
+    np.testing.assert_array_equal(grad(lambda a: anp.sum(logsumexp(a, 1)))(a[:2]), [[0.0, 0.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 2.0), (0.1, 0.7), (1000.0, 1000.1)])
+def test_noise_that_rounds_to_one_stays_in_the_cube(low: float, high: float, dtype: type) -> None:
+    """In float32 it does once in 2^25 draws, and the largest float64 below 1 can lead to the end, too."""
+    noise: Array = np.array([[0.0], [0.5], [1 - 2.0**-53], [1.0]]).astype(dtype)
+    cube = Uniform(1, low, high)
+    x = cube.sample(noise)
+    assert x.dtype == dtype
+    assert np.isfinite(cube.log_prob(x)).all()
+    assert cube.log_prob(np.array([[high]], dtype))[0] == -np.inf

@@ -23,7 +23,7 @@ from evenflow.reference.flows.densities import Normal, Uniform
 from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.mcmc.adaptation import adapted, warm_up
 from evenflow.reference.mcmc.chains import run
-from evenflow.reference.mcmc.contract import Kernel, noise_like
+from evenflow.reference.mcmc.contract import Kernel, metropolis, noise_like
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC, hmc, leapfrog
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH, independent_mh, isir, resample
@@ -321,8 +321,8 @@ def test_where_the_flow_has_no_density_the_chain_waits() -> None:
         edge = {**kernel.noise(generator(0), 2, 1), "uniform": np.zeros(2)}
         edge["flow"] = np.ones_like(edge["flow"])  # float32 uniform numbers may round to 1, where the cube ends
         after, info = kernel.step(kernel.init(x, log_density), edge, log_density)
-        assert np.array_equal(after.x, x)
-        assert not info.accepted.any()
+        assert after.x[0, 0] == 1.5
+        assert np.isfinite(cube.log_prob(params, after.x[1:])).all()
 
 
 # --------------------------------------------------------------------------------------------------------- composition
@@ -679,3 +679,16 @@ def test_run_keeps_one_state_a_sweep_of_flowmc() -> None:
     chains = run(kernel, x, BENT.log_prob, 3, generator(9))
     assert chains.x.shape == (3, 4, 2)
     assert chains.accepted.shape == (3, 4)
+
+
+@pytest.mark.parametrize("uniform", [np.array([0.5]), np.array(0.5), np.full((4, 1), 0.5)])
+def test_chains_do_not_share_a_uniform_number(uniform: Array) -> None:
+    """By broadcasting, all chains would accept or refuse together."""
+    x = np.zeros((4, 2))
+    state = walk_start(x, BENT.log_prob)
+    with pytest.raises(ValueError, match=r"uniform must have shape \(4,\), got"):
+        metropolis(np.zeros(4), uniform, state, state)
+    kernels: list[Kernel] = [RandomWalk(0.1), MALA(0.1), HMC(0.1, 2)]
+    for kernel in kernels:
+        with pytest.raises(ValueError, match=r"uniform must have shape \(4,\), got"):
+            kernel.step(kernel.init(x, BENT.log_prob), {"normal": np.ones((4, 2)), "uniform": uniform}, BENT.log_prob)

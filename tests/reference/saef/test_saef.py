@@ -100,7 +100,8 @@ def close(said: Array, truth: Array) -> None:
 @few
 @given(seed=seeds, order=st.permutations(range(4)).map(tuple), c=contexts)
 def test_one_block_is_the_plain_energy_flow(name: str, seed: int, order: tuple[int, ...], c: int) -> None:
-    """T under a context that no datum changes; and the loss is the energy score of that one map."""
+    """T under a context that no datum changes; and the loss is the energy score of that one map. Without a condition all draws
+    are one forecast, shared by the data as in the loss of any other flow."""
     case = Case(name, seed, 1, order, c)
     h = case.contexts()[:, 0]
     assert np.array_equal(h, case.contexts(case.x + 100.0)[:, 0])
@@ -109,20 +110,21 @@ def test_one_block_is_the_plain_energy_flow(name: str, seed: int, order: tuple[i
     close(case.model.sample(case.params, case.z, case.context), T.forward(p, case.z[:, order], h)[0][:, back])
     draws = np.stack([T.forward(p, z[:, order], h)[0] for z in case.noise])
     loss = case.loss(case.x, case.noise)
-    close(loss, energy_score(draws[..., back], case.x).mean())
+    close(loss, energy_score((draws if c else np.concatenate(draws))[..., back], case.x).mean())
     if isinstance(T, FreeFormHead):
         return
     plain = Flow(Normal(4), T)
     of_it = p
     close(case.flow.log_prob(case.params, case.x, case.context), plain.log_prob(of_it, case.x[:, order], h))
-    close(loss, plain.loss(of_it, case.x[:, order], case.noise.reshape(-1, 4)[:, order], energy_score, h))
+    if c:
+        close(loss, plain.loss(of_it, case.x[:, order], case.noise.reshape(-1, 4)[:, order], energy_score, h))
 
 
 @few
 @given(seed=seeds, d=st.integers(1, 5), c=contexts, data=st.data())
 def test_as_many_blocks_as_coordinates_is_the_autoregressive_flow(seed: int, d: int, c: int, data: st.DataObject) -> None:
     """The context network and the map's linear layer, multiplied out, are the masked network of an affine MAF; and the
-    loss is the sum of the CRPS of its conditionals."""
+    loss is the sum of the CRPS of its conditionals, of the first one, where nothing conditions it, with all draws."""
     order = tuple(data.draw(st.permutations(range(d))))
     case = Case("affine", seed, d, order, c)
     maf = MaskedAutoregressive(order, AffineTransformer(5.0), (16, 12), "relu", c)
@@ -143,7 +145,10 @@ def test_as_many_blocks_as_coordinates_is_the_autoregressive_flow(seed: int, d: 
         close(said[1], truth[1])
     raw = maf.raw(params, case.x, case.context)
     draws = np.stack([maf.transformer.forward(raw, z)[0] for z in case.noise])
-    by_coordinate = [crps(draws[..., j], case.x[:, j]).mean() for j in range(d)]
+    pools = [draws[..., j] for j in range(d)]
+    if not c:
+        pools[order[0]] = np.stack([pools[order[0]].ravel()] * len(case.x), axis=1)
+    by_coordinate = [crps(pool, case.x[:, j]).mean() for j, pool in enumerate(pools)]
     loss = case.loss(case.x, case.noise)
     np.testing.assert_allclose(loss, sum(by_coordinate), rtol=tolerances.SMOOTHING)
 
@@ -163,6 +168,16 @@ def test_a_linear_gaussian_saef_is_a_cholesky_factor(seed: int, d: int, data: st
     np.testing.assert_allclose(log_det, np.linalg.slogdet(cov)[1] / 2, atol=tolerances.value(np.float64, size))
     truth = scipy.stats.multivariate_normal(mean, cov).logpdf(x)
     np.testing.assert_allclose(flow.log_prob(params, x), truth, atol=tolerances.value(np.float64, size))
+
+
+@pytest.mark.parametrize("name", ["coupling", "dense"])
+def test_a_block_of_one_coordinate_is_a_spline(name: str) -> None:
+    """Affine couplings of one coordinate would make it normal: sweeps over B up to d would compare maps."""
+    model = saef(2, 2, block_map=name)
+    assert model == saef(2, 2, block_map="spline")
+    params = randomise(model.init(generator(0)), generator(1), 3.0)
+    x = model.sample(params, np.stack([scipy.stats.norm.ppf(np.linspace(0.001, 0.999, 999))] * 2, axis=1))[:, 0]
+    assert abs(np.corrcoef(x, scipy.stats.norm.ppf(np.linspace(0.001, 0.999, 999)))[0, 1]) < 0.99
 
 
 # ---------------------------------------------------------------------------------------------- density and inversion

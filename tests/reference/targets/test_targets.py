@@ -184,3 +184,14 @@ def test_whole_numbers_are_points_too() -> None:
 def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("target", [Checkerboard(), Checkerboard(3, 0.1), Checkerboard(8, 1 / 3), Checkerboard(2, 1e3)])
+def test_samples_of_a_checkerboard_are_on_its_squares(target: Checkerboard, dtype: type) -> None:
+    """Noise that rounds to 1, or is as near to it or to 0 as can be, does not lead into the next square."""
+    count, edges = len(target.corners()), np.array([0.0, 1e-17, 0.5, 1 - 2.0**-53, 1.0])
+    component, u, v = (a.ravel() for a in np.meshgrid(np.arange(count), edges, edges))
+    x = target.sample({"component": component, "uniforms": np.stack([u, v], axis=1).astype(dtype)})
+    assert x.dtype == dtype
+    assert np.isfinite(target.log_prob(x)).all()
