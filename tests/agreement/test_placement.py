@@ -161,7 +161,7 @@ def test_a_run_that_was_stopped_goes_on_equal(where: str, noise: str, tmp_path: 
 
 def replaced() -> int:
     """How many definitions are replaced here."""
-    table = dispatch._replacements.get()
+    table = dispatch.chosen().table
     return sum(table.get(name, f) is not f for name, f in definitions.items())
 
 
