@@ -73,10 +73,12 @@ def train_and_draw(config: Config, source: str, out: Path, resume: bool) -> dict
         with console.bars() as bars:
             trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress))
         lines = read_log(out / LOG)
+        kept = console.kept_step(lines, trained.best)
         curves = energy_curves(lines) if ebm else ({name: lines}, {name: config.objective})
         pictures.loss_picture(out / "loss.png", *curves)
         draw_samples(trained, dataset.train, out / "samples.png")
-    return {"out": str(out), **{name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}}
+    last = {name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}
+    return {"out": str(out), **last, "kept_step": kept}
 
 
 def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from evenflow.reference.work import training
+from evenflow.reference.work.checkpoints import Best
 
 HEADS = {
     "blocks": "blocks", "objective": "objective", "held_out_energy_score": "energy\nscore", "d_loss": "D-loss",
@@ -50,6 +51,18 @@ def bars() -> Iterator[Bars]:
         console=Console(stderr=True), transient=False,
     ) as progress:
         yield Bars(progress)
+
+
+def kept_step(lines: list[dict[str, Any]], best: Best | None) -> int | None:
+    """Say which step's weights were kept of a training with this log, and what the others were worth; return the step."""
+    judged = [(line["held_out"]["loss"], line["step"]) for line in lines if "loss" in (line["held_out"] or {})]
+    if not judged:
+        return lines[-1]["step"] if lines else None
+    least, at = (best.value, best.step) if best is not None else min(judged)
+    last, step = judged[-1][0], lines[-1]["step"]
+    kept = step if best is None else best.step
+    say(f"best held out {least:.4g} at step {at}; last {last:.4g}: kept step {kept}")
+    return kept
 
 
 def say(line: str) -> None:

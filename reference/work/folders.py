@@ -31,13 +31,15 @@ def describe_run(config: dict[str, Any], dataset: Dataset, class_conditional: bo
     return {
         "format": FORMAT, "config": config, "class_shares": shares, "data": dataset.name,
         "columns": None if columns is None else list(columns),
-        "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels},
+        "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels,
+                  "L": None if units.L is None else units.L.tolist()},
     }
 
 
 def units_of(described: dict[str, Any]) -> Units:
     units = described["units"]
-    return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"])
+    L = None if units["L"] is None else np.array(units["L"])
+    return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"], L)
 
 
 def open_run(folder: PathLike, described: dict[str, Any], resume: bool) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from evenflow.reference.core import Array, check_count, check_finite, check_shape, fetched, placed
 from evenflow.reference.ebm.normalizer import LogZ
 from evenflow.reference.work import folders
-from evenflow.reference.work.checkpoints import load_checkpoint
+from evenflow.reference.work.checkpoints import Best, load_checkpoint
 from evenflow.reference.work.data import Dataset, Units, one_hot
 from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
@@ -32,6 +32,7 @@ class Trained:
     columns: tuple[str, ...] | None
     model: FlowModel | EnergyModel
     params: Any
+    best: Best | None = None           # the step whose parameters these are, and its held-out loss; None: the last ones
 
     @property
     def d(self) -> int:
@@ -131,12 +132,12 @@ def train_on(
             if tell is not None:
                 tell(progress)
 
-    params = trained.model.fit(
+    params, best = trained.model.fit(
         trained.units, dataset, len(trained.class_shares), callback=report, identity=described,
         resume=resume and not (folder is not None and folders.never_began(folder)),
         checkpoint=None if folder is None else Path(folder) / folders.CHECKPOINT,
     )
-    return replace(trained, params=params)
+    return replace(trained, params=params, best=best)
 
 
 def assemble(described: dict[str, Any]) -> Trained:
@@ -165,4 +166,5 @@ def load_run(folder: folders.PathLike) -> Trained:
     """
     described = folders.read_description(folder, assemble)
     trained, checkpoint = assemble(described), folders.find_checkpoint(folder)
-    return replace(trained, params=trained.model.read(load_checkpoint(checkpoint, described, trained.model.like())))
+    params, best = trained.model.read(load_checkpoint(checkpoint, described, trained.model.like()))
+    return replace(trained, params=params, best=best)

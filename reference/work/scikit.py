@@ -65,8 +65,8 @@ def each_part(f: Callable[[Tree], Tree], params: Any) -> Any:
 class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """What the two estimators share.
 
-    After fit: trained_ (runs.Trained, its parameters on the host), n_features_in_, and history_, for each step a dict with its
-    step, loss and held_out; feature_names_in_ where X has names.
+    After fit: trained_ (runs.Trained, its parameters on the host), n_features_in_, feature_names_in_ where X has names;
+    history_, for each step a dict with its step, loss and held_out; best_step_, after which the weights were as they are kept.
     """
     defaults: dict[str, Any]
 
@@ -120,13 +120,15 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
             order = np.concatenate([np.delete(order, first), order[first]])
         names = None if columns is None else tuple(columns.tolist())
         train, judge = x[order[k:]], x[order[:k]]
-        units = Units.whole_numbers(train, operator.index(levels)) if levels else Units.standardised(train, names)
+        units = Units.whole_numbers(train, operator.index(levels)) if levels else Units.whitened(train, names)
         labels = (None, None) if codes is None else (codes[order[k:]], codes[order[:k]])
         return Dataset("X", train, judge, *labels, units, names)
 
     def take(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
         """What there is after fit or load."""
-        self.trained_, self.history_ = replace(trained, params=each_part(fetched, trained.params)), history
+        params, best = each_part(fetched, trained.params), trained.best
+        self.trained_ = replace(trained, params=params, best=best and best._replace(params=params))
+        self.history_, self.best_step_ = history, best.step if best else len(history)
         return self
 
     def model(self, dtype: str = "float64") -> Trained:
