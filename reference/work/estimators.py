@@ -18,7 +18,8 @@ joblib hands to threads and processes compute under the backend that their calle
 'evenflow[data]'.
 """
 import warnings
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -32,7 +33,14 @@ from evenflow.reference.work.options import ALGORITHMS, FLOWS
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.scikit import Estimator, defaults_of, signature_of
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 DRAWS = 20_000  # of log Z
+
+
+def with_density(method: F) -> F:
+    """The method of models that have a density and an inverse; others do not have it, and scikit-learn asks by hasattr."""
+    return cast(F, available_if(has_density)(method))
 
 
 def has_density(estimator: Any) -> bool:
@@ -63,7 +71,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         """
         return self.draw(n_samples, self.codes(labels), random_state)
 
-    @available_if(has_density)
+    @with_density
     @as_its_caller()
     def score_samples(self, X: Array, *, labels: Array | None = None) -> Array:
         """Log density in nats (n,); of a class-conditional model log p(x | label), or without labels log p(x)."""
@@ -72,7 +80,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             return logsumexp(self.by_class(x, uniforms), axis=1)
         return self.model().log_density(x, codes, uniforms)
 
-    @available_if(has_density)
+    @with_density
     def score(self, X: Array, y: Array | None = None) -> float:
         """The mean log density, in nats: larger is better. y: labels, for a class-conditional model."""
         check_is_fitted(self, "trained_")
@@ -89,7 +97,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
             codes = np.argmax(self.by_class(x, uniforms), axis=1)
         return self.model().encode(x, codes, uniforms)
 
-    @available_if(has_density)
+    @with_density
     @as_its_caller()
     def inverse_transform(self, Z: Array, *, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d)."""
@@ -98,8 +106,9 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     def by_class(self, x: Array, uniforms: Array | None) -> Array:
         """log p(x, label) for each row and label (n, classes)."""
         model, shares = self.model(), self.trained_.class_shares
-        given = [model.log_density(x, np.full(len(x), c), uniforms) + np.log(share) for c, share in enumerate(shares)]
-        return np.stack(given, axis=1)
+        given = [model.log_density(x, np.full(len(x), c), uniforms) for c in range(len(shares))]
+        with np.errstate(divide="ignore"):  # a class that no row was of
+            return np.stack(given, axis=1) + np.log(shares)
 
     def codes(self, labels: Array | None) -> Array | None:
         """The user's labels as the model's: 0, 1, ..."""
@@ -124,7 +133,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
 
 
 for method in ("transform", "fit_transform"):  # here: set_output, which wraps them, would hide that they are not there
-    setattr(FlowEstimator, method, available_if(has_density)(getattr(FlowEstimator, method)))
+    setattr(FlowEstimator, method, with_density(getattr(FlowEstimator, method)))
 
 
 class EBMEstimator(Estimator):

@@ -121,8 +121,8 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         names = None if columns is None else tuple(columns.tolist())
         train, judge = x[order[k:]], x[order[:k]]
         units = Units.whole_numbers(train, operator.index(levels)) if levels else Units.whitened(train, names)
-        labels = (None, None) if codes is None else (codes[order[k:]], codes[order[:k]])
-        return Dataset("X", train, judge, *labels, units, names)
+        told = None if codes is None else codes[order]
+        return Dataset("X", train, judge, None if told is None else told[k:], None if told is None else told[:k], units, names)
 
     def take(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
         """What there is after fit or load."""
