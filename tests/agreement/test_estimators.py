@@ -106,10 +106,16 @@ def test_grid_search_in_other_processes(kind: str) -> None:
 def seen(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Under which backend each method of an estimator computes, in a thread of its own."""
     names: list[str] = []
-    take = type(model).take
-    monkeypatch.setattr(type(model), "take", lambda *args: names.append(accel.active()) or take(*args))
-    place = type(model).model
-    monkeypatch.setattr(type(model), "model", lambda *args: names.append(accel.active()) or place(*args))
+
+    def noting(method: Any) -> Any:
+        def note(*args: Any) -> Any:
+            names.append(accel.active())
+            return method(*args)
+
+        return note
+
+    for name in ("take", "model"):
+        monkeypatch.setattr(type(model), name, noting(getattr(type(model), name)))
     with ThreadPoolExecutor(1) as pool:
         fitted = pool.submit(model.fit, X).result()
         pool.submit(fitted.score_samples, X).result()

@@ -1,4 +1,5 @@
 """The scikit-learn face: its conventions, and that it is the same model underneath."""
+import importlib
 import inspect
 import json
 import pickle
@@ -68,16 +69,21 @@ def test_fit_sample_and_score() -> None:
 
 
 def test_an_int_gives_the_same_numbers_and_all_else_others() -> None:
-    fit = lambda random_state: FlowEstimator("maf", random_state=random_state, **QUICK).fit(X)
+    def fit(random_state: Any) -> FlowEstimator:
+        return FlowEstimator("maf", random_state=random_state, **QUICK).fit(X)
+
     model = fit(3)
     assert np.array_equal(model.sample(7, random_state=1), fit(np.int64(3)).sample(7, random_state=np.int32(1)))
     assert model.trained_.config.seed == 3
-    for made in (lambda: None, lambda: np.random.default_rng(1), lambda: np.random.RandomState(1)):
-        source: Any = made()
+    def nothing(seed: int) -> None: ...
+
+    makers: tuple[Any, ...] = (nothing, np.random.default_rng, np.random.RandomState)
+    for make in makers:
+        source = make(1)
         assert not np.array_equal(model.sample(7, random_state=source), model.sample(7, random_state=source))
         assert fit(source).trained_.config.seed != fit(source).trained_.config.seed
         if source is not None:
-            assert np.array_equal(model.sample(7, random_state=made()), model.sample(7, random_state=made()))
+            assert np.array_equal(model.sample(7, random_state=make(1)), model.sample(7, random_state=make(1)))
     for bad in (-1, 1.5, "one", True):
         with pytest.raises(ValueError, match=r"random_state must be None, a whole number >= 0, a RandomState or a Generator"):
             fit(bad)
@@ -106,9 +112,10 @@ def test_class_conditional() -> None:
     assert model.sample(4, labels=["no", "yes", "no", "yes"]).shape == (4, 3)
     assert model.score(X, names) == pytest.approx(model.score_samples(X, labels=names).mean())
     np.testing.assert_allclose(model.inverse_transform(model.transform(X, labels=names), labels=names), X, rtol=1e-10)
-    for ask in (lambda: model.score_samples(X[:2], labels=["no", "maybe"]), lambda: model.sample(2, labels=[0, 1])):
-        with pytest.raises(ValueError, match=r"labels must be out of classes_, \['no', 'yes'\], got ('maybe'|0)"):
-            ask()
+    with pytest.raises(ValueError, match=r"labels must be out of classes_, \['no', 'yes'\], got 'maybe'"):
+        model.score_samples(X[:2], labels=["no", "maybe"])
+    with pytest.raises(ValueError, match=r"labels must be out of classes_, \['no', 'yes'\], got 0"):
+        model.sample(2, labels=[0, 1])
     with pytest.raises(ValueError, match="labels must be given"):
         model.inverse_transform(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"class_conditional needs labels.*requires y to be passed"):
@@ -120,7 +127,7 @@ def test_class_conditional() -> None:
 def test_without_labels_the_density_is_that_of_all_classes_and_z_that_of_the_most_probable() -> None:
     """Classes 20 deviations apart: then the label is known from the row."""
     x, y = X + 60 * Y[:, None], np.array([5, 7])[Y]
-    trained = {**QUICK, "steps": 200, "learning_rate": 0.01}
+    trained = {**QUICK, "steps": 100, "learning_rate": 0.01}
     model = FlowEstimator("maf", class_conditional=True, random_state=0, **trained).fit(x, y)
     assert model.classes_.tolist() == [5, 7]
     of = [model.score_samples(x, labels=np.full(100, c)) for c in (5, 7)]
@@ -202,17 +209,12 @@ def test_grid_search_picks_by_likelihood() -> None:
 
 
 def test_a_run_can_be_kept_loaded_and_fitted_again(tmp_path: Path) -> None:
-    import pandas
-    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
-    model = FlowEstimator("maf", folder=str(tmp_path / "run"), random_state=4, **QUICK).fit(frame)
+    model = FlowEstimator("maf", folder=str(tmp_path / "run"), random_state=4, **QUICK).fit(X)
     found = FlowEstimator.load(tmp_path / "run")
-    assert np.array_equal(found.score_samples(frame), model.score_samples(frame))
-    assert found.feature_names_in_.tolist() == ["a", "b", "c"]
-    with pytest.raises(ValueError, match="feature names should match"):
-        found.score_samples(frame[["b", "a", "c"]])
+    assert np.array_equal(found.score_samples(X), model.score_samples(X))
     assert (found.hidden, found.random_state, found.folder) == ((8,), 4, None)
-    assert np.array_equal(clone(found).fit(frame).score_samples(frame), model.score_samples(frame))
-    assert found.fit(frame).score_samples(frame).shape == (100,)
+    assert np.array_equal(clone(found).fit(X).score_samples(X), model.score_samples(X))
+    assert np.array_equal(found.fit(X).score_samples(X), model.score_samples(X))
 
 
 def test_a_class_conditional_run_of_the_command_can_be_loaded(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def test_energy_based_models_have_the_same_conventions(tmp_path: Path) -> None:
         model.sample()
     assert model.fit(X) is model
     assert np.array_equal(model.sample(7, random_state=1), model.sample(7, random_state=1))
-    assert model.sample(np.int64(2)).shape == (2, 3)
+    assert model.sample(2).shape == (2, 3)
     assert model.score(X) == pytest.approx(model.score_samples(X).mean())
     found = EBMEstimator.load(tmp_path / "run")
     assert (found.log_z_, found.log_z_se_) == (model.log_z_, model.log_z_se_)
@@ -268,16 +270,22 @@ def test_few_effective_draws_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> N
         EBMEstimator("pcd", batch=8, buffer=8, steps=2).fit(X)
 
 
-def test_outputs_can_be_frames_with_names() -> None:
-    import pandas
-    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
-    model = FlowEstimator("maf", **QUICK).set_output(transform="pandas").fit(frame)
+@pytest.mark.peers  # pandas
+def test_frames_have_names(tmp_path: Path) -> None:
+    frame = importlib.import_module("pandas").DataFrame(X, columns=["a", "b", "c"])
+    model = FlowEstimator("maf", folder=tmp_path / "run", **QUICK).set_output(transform="pandas").fit(frame)
     z = model.transform(frame)
     assert list(z.columns) == model.get_feature_names_out().tolist() == ["flowestimator0", "flowestimator1", "flowestimator2"]
     assert model.feature_names_in_.tolist() == ["a", "b", "c"]
     np.testing.assert_allclose(model.inverse_transform(z), X, rtol=1e-9)
     with pytest.raises(ValueError, match=r"columns must vary.*'b'"):
         FlowEstimator("maf", **QUICK).fit(frame.assign(b=1.0))
+    found = FlowEstimator.load(tmp_path / "run")
+    assert np.array_equal(found.score_samples(frame), model.score_samples(frame))
+    assert found.feature_names_in_.tolist() == ["a", "b", "c"]
+    for one in (model, found):
+        with pytest.raises(ValueError, match="feature names should match"):
+            one.score_samples(frame[["b", "a", "c"]])
 
 
 def test_a_free_form_model_has_samples_alone() -> None:
