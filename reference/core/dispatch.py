@@ -5,7 +5,7 @@ replacement instead; otherwise to the body. Which replacements hold is a context
 or task is not seen in another, and nothing is ever patched. The reference knows nothing of who replaces it.
 
 Work that is handed to other threads and processes should be done as its caller would do it: `caller` is the choice to take
-along, `by_default` makes it that of a whole process.
+along, `work_for` makes it that of a whole process.
 """
 import functools
 import threading
@@ -20,7 +20,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Table = Mapping[str, Callable[..., object]]
-
 Again = Callable[[], AbstractContextManager[object]]
 
 definitions: dict[str, Callable[..., object]] = {}  # all of them, by "module.name" below evenflow.reference
@@ -36,8 +35,9 @@ class Choice(NamedTuple):
 REFERENCE = Choice("reference", {}, None)
 
 _chosen: ContextVar[Choice | None] = ContextVar("chosen", default=None)
-_default = REFERENCE
-_standing: dict[int, Choice] = {}  # by thread, the last choice last
+_process = REFERENCE  # the choice of the whole process
+_default = REFERENCE  # the same, or that of the process it works for
+_standing: dict[threading.Thread, Choice] = {}  # of each thread, the last that was made last
 
 
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
@@ -89,15 +89,25 @@ def replace(table: Table, name: str = "", again: Again | None = None) -> Choice 
 def restore(choice: Choice | None) -> None:
     """Go back to what was used before the `replace` that gave this."""
     _chosen.set(choice)
-    _standing.pop(threading.get_ident(), None)
+    here = threading.current_thread()
+    for thread in list(_standing):
+        if thread is here or not thread.is_alive():
+            _standing.pop(thread, None)
     if choice is not None:
-        _standing[threading.get_ident()] = choice
+        _standing[here] = choice
 
 
-def by_default(again: Again | None) -> None:
+def by_default(again: Again) -> None:
     """Make a choice for the whole process: all threads and tasks that make none of their own."""
+    global _process, _default
+    with again():
+        _process = _default = chosen()
+
+
+def work_for(again: Again | None) -> None:
+    """Make the choice of another process that of this one, until the next time; None where the other one made none."""
     global _default
-    _default = REFERENCE
+    _default = _process
     if again is not None:
         with again():
             _default = chosen()
@@ -110,8 +120,7 @@ def caller() -> Choice:
     work to threads does so while his own choice stands. Else that of the whole process.
     """
     if _chosen.get() is None and threading.current_thread() is not threading.main_thread():
-        alive = {thread.ident for thread in threading.enumerate()}
-        standing = [choice for thread, choice in list(_standing.items()) if thread in alive]
+        standing = [choice for thread, choice in list(_standing.items()) if thread.is_alive()]
         return standing[-1] if standing else _default
     return chosen()
 

@@ -59,7 +59,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     families, defaults = FLOWS, defaults_of(FLOWS, family="saef")
 
     def __init__(self, family: str = "saef", **choices: Any) -> None:
-        self.keep(family=family, **choices)
+        self.choose(family=family, **choices)
 
     __init__.__signature__ = signature_of(defaults)  # type: ignore[attr-defined]
 
@@ -150,7 +150,7 @@ class EBMEstimator(Estimator):
     families, defaults = ("ebm",), defaults_of(ALGORITHMS, algorithm="flowmc")
 
     def __init__(self, algorithm: str = "flowmc", **choices: Any) -> None:
-        self.keep(algorithm=algorithm, **choices)
+        self.choose(algorithm=algorithm, **choices)
 
     __init__.__signature__ = signature_of(defaults)  # type: ignore[attr-defined]
 

@@ -70,7 +70,7 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """
     defaults: dict[str, Any]
 
-    def keep(self, **given: Any) -> None:
+    def choose(self, **given: Any) -> None:
         for name in given:
             if name not in self.defaults:
                 raise TypeError(f"{type(self).__name__} takes no argument {name!r}: it takes {', '.join(self.defaults)}")
@@ -162,7 +162,7 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state)
         if multiprocessing.parent_process() is not None:
             try:
-                dispatch.by_default(again)
+                dispatch.work_for(again)
             except RuntimeError as error:  # a pickle outlives the device it was made beside
                 warnings.warn(f"{error}: the reference computes in its place", stacklevel=2)
 

@@ -47,7 +47,7 @@ QUICK = ("maf", "maf, by class")
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:
     yield
-    dispatch.by_default(None)
+    dispatch.work_for(None)
 
 
 @pytest.mark.parametrize("where", ["reference", "numpy"])

@@ -50,6 +50,7 @@ def test_parameters_are_those_of_config_and_survive_a_clone(kind: Any, first: st
     assert set(parameters) == set(inspect.signature(kind).parameters)
     with pytest.raises(TypeError, match=f"{kind.__name__} takes no argument 'bloks'"):
         kind(bloks=2)
+    assert not set(parameters) & set(dir(kind))  # or a choice would hide a method
     assert clone(estimator).get_params() == parameters
     assert estimator.set_params(steps=8).get_params()["steps"] == 8
 
