@@ -46,9 +46,10 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     >>> lookup("size", "small", {"small": 1, "large": 2})
     1
     """
-    if name not in table:
-        raise ValueError(unknown(kind, name, table))
-    return table[name]
+    try:
+        return table[name]
+    except (KeyError, TypeError):  # an array or a list, say, cannot be a key
+        raise ValueError(unknown(kind, name, table)) from None
 
 
 def replaceable(definition: Callable[P, R]) -> Callable[P, R]:

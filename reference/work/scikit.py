@@ -107,7 +107,7 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         held_out, levels = self.held_out, self.levels
         if levels is not None:
             check_count("levels", levels, least=2)
-        if not 0 < held_out < 1:
+        if not isinstance(held_out, float | np.floating) or not 0 < held_out < 1:
             raise ValueError(f"held_out must lie strictly between 0 and 1, got {held_out!r}")
         k = max(1, round(held_out * len(x)))
         if len(x) - k < 2:

@@ -311,6 +311,23 @@ def test_choices_may_be_numpys(kind: str) -> None:
     assert json.dumps(numpys.as_json()) == json.dumps(plain.as_json())
 
 
+@pytest.mark.parametrize(("choices", "said"), [
+    ({"family": np.array(["maf", "saef"])}, r"unknown family array\(\['maf', 'saef'\]"),
+    ({"base": ["normal"]}, r"unknown base \['normal'\], did you mean 'normal'"),
+    ({"class_conditional": np.array([True, False])}, r"class_conditional must be True or False, got array\(\[ True, False\]\)"),
+    ({"class_conditional": "no"}, "class_conditional must be True or False, got 'no'"),
+    ({"learning_rate": np.array([0.1, 0.2])}, "learning_rate must be positive and finite, got array"),
+    ({"steps": np.array([4, 5])}, "steps must be an integer >= 1, got array"),
+    ({"hidden": np.array([8.0])}, "hidden must be whole numbers with commas between them, got array"),
+    ({"held_out": np.array([0.1, 0.2])}, "held_out must lie strictly between 0 and 1, got array"),
+    ({"held_out": "0.1"}, "held_out must lie strictly between 0 and 1, got '0.1'"),
+    ({"held_out": None}, "held_out must lie strictly between 0 and 1, got None"),
+])
+def test_what_is_no_choice_is_refused_by_name(choices: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        FlowEstimator(**{"family": "maf", **choices}).fit(X)
+
+
 def test_numpys_choices_can_be_kept_in_a_folder_and_cloned(tmp_path: Path) -> None:
     choices: dict[str, Any] = {"steps": np.int64(2), "hidden": np.array([8, 8]), "learning_rate": np.float32(0.01)}
     model = FlowEstimator(np.str_("maf"), held_out=np.float32(0.1), random_state=np.uint8(1), folder=tmp_path / "a", **choices)
