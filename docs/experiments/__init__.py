@@ -10,7 +10,7 @@ from typing import Any
 
 from evenflow.reference.work.files import write_aside
 
-EXPERIMENTS = {"two-modes": "evenflow.experiments.two_modes"}  # name -> its script
+EXPERIMENTS = {"two-modes": "evenflow.experiments.two_modes", "tables": "evenflow.experiments.tables"}  # name -> its script
 
 
 def add_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -45,7 +45,9 @@ class FreeFormHead:
         return z + self.net(params, z, context), None
 
 
-def block_map_of(name: str, k: int, context_width: int, hidden: tuple[int, ...], layers: int) -> Bijection | FreeFormHead:
+def block_map_of(
+    name: str, k: int, context_width: int, hidden: tuple[int, ...], layers: int, activation: str = "relu"
+) -> Bijection | FreeFormHead:
     """The map for blocks of k numbers and contexts of context_width numbers.
 
     layers: of dense, coupling and spline maps; hidden: of the networks in couplings, splines and the free-form head.
@@ -62,5 +64,5 @@ def block_map_of(name: str, k: int, context_width: int, hidden: tuple[int, ...],
         else:
             transformer = AffineTransformer() if name == "coupling" else SplineTransformer()
             mask = tuple((j + i) % 2 == 1 for j in range(k)) if k > 1 else (False,)
-            stack.append(Coupling(mask, transformer, hidden, context_dim=context_width))
+            stack.append(Coupling(mask, transformer, hidden, activation, context_width))
     return Chain((*stack, elementwise(k, AffineTransformer(LAST_LIMIT), context_width)))

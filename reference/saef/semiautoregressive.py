@@ -54,6 +54,7 @@ class SemiAutoregressive:
     context_width: int
     hidden: tuple[int, ...]
     context_dim: int = 0
+    activation: str = "relu"  # of the context network
 
     def __post_init__(self) -> None:
         check_order("blocks", tuple(i for block in self.blocks for i in block))
@@ -74,7 +75,7 @@ class SemiAutoregressive:
         number = {i: b for b, block in enumerate(self.blocks, 1) for i in block}
         seen = tuple(number[i] for i in range(self.d))
         made = tuple(b for b in range(1, len(self.blocks) + 1) for _ in range(self.context_width))
-        return MaskedMLP(seen, made, self.hidden, "relu", self.context_dim)
+        return MaskedMLP(seen, made, self.hidden, self.activation, self.context_dim)
 
     @cached_property
     def different(self) -> list[Bijection | FreeFormHead]:
@@ -192,7 +193,7 @@ class FreeForm(SemiAutoregressive):
 def saef(
     d: int, blocks: int | Sequence[int], order: Sequence[int] | None = None, block_map: str = "coupling",
     hidden: tuple[int, ...] = (256, 256), context_width: int = 64, map_hidden: tuple[int, ...] = (64, 64),
-    map_layers: int = 4, context_dim: int = 0, base: Density | None = None,
+    map_layers: int = 4, context_dim: int = 0, base: Density | None = None, activation: str = "relu",
 ) -> Flow | FreeForm:
     """The flow, or with block_map "free_form" the model without inverse. Blocks of one size share one map.
 
@@ -206,8 +207,10 @@ def saef(
     (5, 4)
     """
     parts = split(d, blocks, order)
-    of_size = {k: block_map_of(block_map, k, context_width, map_hidden, map_layers) for k in dict.fromkeys(map(len, parts))}
-    choices = parts, tuple(of_size[len(part)] for part in parts), context_width, hidden, context_dim
+    of_size = {
+        k: block_map_of(block_map, k, context_width, map_hidden, map_layers, activation) for k in dict.fromkeys(map(len, parts))
+    }
+    choices = parts, tuple(of_size[len(part)] for part in parts), context_width, hidden, context_dim, activation
     return FreeForm(*choices) if block_map == "free_form" else Flow(base or Normal(d), SAEF(*choices))
 
 

@@ -88,7 +88,7 @@ class EnergyModel:
     abilities = ("log_z",)
 
     @classmethod
-    def of(cls, config: Config, d: int, classes: int, data: str) -> "EnergyModel":
+    def of(cls, config: Config, d: int, classes: int, data: str, whole: bool = False) -> "EnergyModel":
         algorithm = build_algorithm(config, d)
         return cls(config, algorithm, getattr(algorithm, "flow", Flow(base_of(config, d), Permutation(tuple(range(d))))))
 

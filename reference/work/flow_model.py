@@ -20,7 +20,11 @@ from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Settings, train, weights
 
 HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
-LEARNING_RATE, FEW = 1e-3, 1000  # of Adam; in proportion smaller for fewer rows, which are learned by heart the sooner
+STEPS = 300, 3000                # between these, as many as there are rows: few rows are soon learned by heart
+LEARNING_RATE, FEW = 1e-3, 1000  # of Adam; for fewer rows in proportion smaller
+LOG_SCALE = 5.0                  # of all layers together: no row is taken for more than e^5 times as far out as it is
+ACTIVATIONS = "tanh", "relu"     # of the networks: for real numbers bounded, so that a row far out in one coordinate does not
+                                 # distort the others without end; whole numbers are never far out
 BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
 
 
@@ -29,9 +33,11 @@ def base_of(config: Config, d: int) -> Density:
     return Normal(d, scale) if config.base == "normal" else Uniform(d, -scale, scale)
 
 
-def build_flow(config: Config, d: int, context_dim: int = 0, order: tuple[int, ...] | None = None) -> Flow | FreeForm:
+def build_flow(
+    config: Config, d: int, context_dim: int = 0, order: tuple[int, ...] | None = None, activation: str = "tanh"
+) -> Flow | FreeForm:
     """The model for d coordinates. order: of the coordinates, for the families that have one (SAEF, AQF)."""
-    transformer: Transformer = AffineTransformer(5.0)
+    transformer: Transformer = AffineTransformer(LOG_SCALE / vars(config).get("layers", 1))
     if vars(config).get("transformer") == "spline":
         transformer = SplineTransformer()
     if config.family == "aqf":
@@ -39,15 +45,15 @@ def build_flow(config: Config, d: int, context_dim: int = 0, order: tuple[int, .
     base = base_of(config, d)
     if config.family == "saef":
         sizes, contexts = config.blocks or four_blocks(d), (config.context_hidden, config.context_width)
-        return saef(d, sizes, order, config.block_map, *contexts, config.hidden, config.layers, context_dim, base)
+        return saef(d, sizes, order, config.block_map, *contexts, config.hidden, config.layers, context_dim, base, activation)
     if config.family == "dense":
         return dense_flow(d, config.layers, context_dim, base=base, matrix=config.matrix)
     if config.family == "realnvp":
-        return realnvp(d, config.layers, config.hidden, context_dim, base=base)
+        return realnvp(d, config.layers, config.hidden, context_dim, transformer, base=base, activation=activation)
     if config.family == "spline":
         bound = base.high if isinstance(base, Uniform) else 5.0
-        return spline_flow(d, config.layers, config.hidden, context_dim, bound=bound, base=base)
-    return maf(d, config.layers, config.hidden, context_dim, transformer, base)
+        return spline_flow(d, config.layers, config.hidden, context_dim, bound=bound, base=base, activation=activation)
+    return maf(d, config.layers, config.hidden, context_dim, transformer, base, activation)
 
 
 def four_blocks(d: int) -> tuple[int, ...]:
@@ -71,9 +77,10 @@ class FlowModel:
     objective: Objective
 
     @classmethod
-    def of(cls, config: Config, d: int, classes: int, data: str) -> "FlowModel":
+    def of(cls, config: Config, d: int, classes: int, data: str, whole: bool = False) -> "FlowModel":
         """Raises ValueError for choices that do not fit the data or each other."""
-        flow = build_flow(config, d, classes if config.class_conditional else 0, block_order(config, data))
+        context_dim = classes if config.class_conditional else 0
+        flow = build_flow(config, d, context_dim, block_order(config, data), ACTIVATIONS[whole])
         how = vars(config)
         return cls(config, flow, objective_for(flow, config.objective, how.get("beta", 1.0), how.get("draws", 4)))
 
@@ -133,15 +140,16 @@ class FlowModel:
 
         judged = np.arange(min(HELD_OUT, len(dataset.held_out)))
         fixed = arguments(np.random.default_rng(config.seed), dataset.held_out, dataset.held_out_labels, judged)
-        worst = self.judge(start, *fixed).get("nll", 0.0) + self.flow.d
+        worst = self.judge(start, *fixed).get("nll", math.inf)
 
         def verdict(told: dict[str, float]) -> float:
-            """The loss, unless the likelihood says that the model has run away: a nat a coordinate below where it began."""
+            """The loss; nothing where the data have become less likely than they were at the start."""
             return math.nan if told.get("nll", -math.inf) > worst else told["loss"]
 
-        schedule = SCHEDULES[config.schedule](config.learning_rate or LEARNING_RATE * min(n / FEW, 1.0), config.steps)
+        steps = config.steps or min(max(n, STEPS[0]), STEPS[1])
+        schedule = SCHEDULES[config.schedule](config.learning_rate or LEARNING_RATE * min(n / FEW, 1.0), steps)
         settings = Settings(
-            config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
+            steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
             evaluate_every=min(max(n // 20, 10), 100), best_by=verdict,
         )
         evaluate = lambda params: self.judge(params, *fixed)

@@ -144,7 +144,7 @@ def assemble(described: dict[str, Any]) -> Trained:
     """The model that a run's description describes, without parameters."""
     config, units, shares = Config(**described["config"]), folders.units_of(described), tuple(described["class_shares"])
     kind = EnergyModel if config.family == "ebm" else FlowModel
-    model = kind.of(config, len(units.shift), len(shares), described["data"])
+    model = kind.of(config, len(units.shift), len(shares), described["data"], units.levels is not None)
     columns = None if described["columns"] is None else tuple(described["columns"])
     return Trained(config, described["data"], units, shares, columns, model, None)
 

@@ -23,7 +23,7 @@ from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 
-OWN = {"levels": None, "held_out": 0.1, "folder": None, "random_state": None}  # what is no choice of a Config
+OWN = {"levels": None, "held_out": 0.2, "folder": None, "random_state": None}  # what is no choice of a Config
 NOTED = ("step", "loss", "held_out")  # in history_
 
 
