@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from evenflow.reference.core import Array, logsumexp
 from evenflow.reference.core.dispatch import as_its_caller
@@ -101,7 +101,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     @as_its_caller()
     def inverse_transform(self, Z: Array, *, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d)."""
-        return self.model().decode(np.asarray(Z, dtype=np.float64), self.codes(labels))
+        return self.model().decode(check_array(Z, dtype=np.float64), self.codes(labels))
 
     def by_class(self, x: Array, uniforms: Array | None) -> Array:
         """log p(x, label) for each row and label (n, classes)."""

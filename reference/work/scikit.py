@@ -141,6 +141,7 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def draw(self, n_samples: int, codes: Array | None, random_state: Any) -> Array:
         check_is_fitted(self, "trained_")
+        check_count("n_samples", n_samples)
         rng = np.random.default_rng(seed_of(random_state))
         return self.model(self.trained_.config.dtype).sample(n_samples, rng, codes)
 

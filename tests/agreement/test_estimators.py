@@ -75,8 +75,8 @@ def test_copies_are_the_same_model(kind: str, where: str, tmp_path: Path) -> Non
         copies += [joblib.load(tmp_path / "model", mmap_mode=mode) for mode in (None, "r")]
         for again, trained in copies:
             assert np.array_equal(again.score_samples(X), model.score_samples(X))
-            assert np.array_equal(again.sample(3, random_state=0), model.sample(3, random_state=0))
-            if where != "standin":
+            if where != "standin":  # which takes long to sample from an energy
+                assert np.array_equal(again.sample(3, random_state=0), model.sample(3, random_state=0))
                 assert np.array_equal(trained.log_density(X), model.trained_.log_density(X))
         expected = model.score_samples(X)
     for again, _ in copies:

@@ -61,6 +61,10 @@ def test_fit_sample_and_score() -> None:
         model.sample(2)
     assert model.fit(X) is model
     assert model.n_features_in_ == 3
+    with pytest.raises(ValueError, match="n_samples must be an integer >= 1, got 0"):
+        model.sample(0)
+    with pytest.raises(ValueError, match="Input contains NaN"):
+        model.inverse_transform(np.full((2, 3), np.nan))
     assert model.sample(7).shape == (7, 3)
     assert abs(model.sample(200, random_state=0).mean() - 20) < 3
     scores = model.score_samples(X)
