@@ -5,13 +5,15 @@
     with accel.use("numpy"):     # until the block ends
         ...
     accel.use("cupy")            # or from now on
+    @accel.use("numpy")          # or while a function runs
 
     reference   every operation as it is written down, traced by autograd
     numpy       operations with hand-derived adjoints on NumPy arrays
     cupy        the same operations on CuPy arrays, and CUDA kernels where they pay
 
 Models, samplers and training loops are those of evenflow.reference in all three. A switch made in one thread or task is not
-seen in another. Nothing falls back: where a backend is not there, `use` says what is missing.
+seen in another; EVENFLOW_BACKEND is for all of a process. Nothing falls back: where a backend is not there, `use` says what is
+missing.
 """
 from evenflow.accel.devices import Availability, Unavailable, available, memory_used, synchronise, to_device, to_host
 from evenflow.accel.switch import BACKENDS, active, replacements, use

@@ -124,14 +124,15 @@ def follow_each_other(parts: list[Array]) -> bool:
 def start_of(leaf: Array) -> int | None:
     """Where a leaf begins in the buffer that it was cut from; None for any other array.
 
-    On the device the addresses tell; on the host NumPy takes longer over an address than all the rest does.
+    On the device the addresses tell; on the host NumPy takes longer over an address than all the rest does. What a leaf is cut
+    from need not be an array: of one out of a pickle it is bytes, of a memory map the map.
     """
     buffer = leaf.base
     note = _notes.get(id(buffer))
     if note is not None:
         part, start = note.starts.get(id(leaf), (None, 0))
         return start if note.buffer() is buffer and part is not None and part() is leaf else None
-    if buffer is None or buffer.ndim != 1 or not on_device(buffer) or not leaf.flags.c_contiguous:
+    if not on_device(buffer) or buffer.ndim != 1 or not leaf.flags.c_contiguous:
         return None
     return (int(leaf.data.ptr) - int(buffer.data.ptr)) // int(leaf.itemsize)
 

@@ -73,7 +73,7 @@ def learn(data: str, model: str, seed: int, preset: str, out: Path, tell: OnStep
     if model in PEERS:
         log_density, step = PEERS[model](train, test, seed), None
     else:
-        choices: dict[str, Any] = {"seed": seed, **PRESETS[preset]}
+        choices: dict[str, Any] = {"random_state": seed, **PRESETS[preset]}
         fitted = (EBMEstimator(**choices) if model == "ebm" else FlowEstimator(model, **choices)).fit(train)
         log_density, step = fitted.score_samples(test), fitted.best_step_
     row = {"data": data, "model": model, "seed": seed, "preset": preset, "best_step": step}

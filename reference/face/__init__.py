@@ -9,8 +9,12 @@ What one types most, in one place; the rest is in evenflow.reference, evenflow.a
     with evenflow.use("numpy"):                                 # who computes: reference, numpy, cupy
         ...
 
-Each name is imported when it is first used (PEP 562), so that `import evenflow` costs nothing.
+Each name is imported when it is first used (PEP 562), so that `import evenflow` costs nothing. Where EVENFLOW_BACKEND names a
+backend, it is switched to here, for the whole process; only the command `evenflow` does that by itself, for --backend may say
+otherwise.
 """
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
         sliced_energy_distance,
         sliced_energy_score,
     )
-    from evenflow.reference.work.estimators import FlowEstimator
+    from evenflow.reference.work.estimators import EBMEstimator, FlowEstimator
     from evenflow.reference.work.runs import load_run as load
     from evenflow.reference.work.training import train
 
@@ -48,7 +52,7 @@ PLACES = {  # module below evenflow -> the names that come from it
         "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",
         "sliced_energy_score",
     ),
-    "reference.work.estimators": ("FlowEstimator",),
+    "reference.work.estimators": ("EBMEstimator", "FlowEstimator"),
     "reference.work.runs": ("load",),
     "reference.work.training": ("train",),
 }
@@ -56,8 +60,8 @@ THERE = {"load": "load_run"}  # what is called otherwise in its module
 MODULE_OF = {name: f"evenflow.{module}" for module, names in PLACES.items() for name in names}
 
 __all__ = [
-    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow", "Flow",
-    "FlowEstimator", "FlowMC", "FlowMCEBM", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal", "RandomWalk",
+    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow", "EBMEstimator",
+    "Flow", "FlowEstimator", "FlowMC", "FlowMCEBM", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal", "RandomWalk",
     "Uniform", "__version__", "aqf", "crps", "dense_flow", "energy_distance", "energy_score", "ess", "kernel_score",
     "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sliced_energy_distance", "sliced_energy_score",
     "spline_flow", "to_device", "to_host", "train", "use",
@@ -76,3 +80,7 @@ if not TYPE_CHECKING:  # or any name at all would pass a type checker
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if os.environ.get("EVENFLOW_BACKEND") and os.path.splitext(os.path.basename("".join(sys.argv[:1])))[0] != "evenflow":
+    import_module("evenflow.accel.switch").from_environment()

@@ -9,6 +9,6 @@
     sampling              drawing from a trained energy-based model
     folders, runs         a run's folder; Trained, train_on, load_run
     metrics, evaluation, energy_evaluation     how good is it
-    estimators            the scikit-learn face
+    scikit, estimators    the scikit-learn face
     threads               one BLAS thread
 """

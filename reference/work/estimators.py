@@ -1,131 +1,179 @@
-"""The scikit-learn face of the flows: fit, sample, score_samples.
+"""The scikit-learn face of the models: fit, sample, score_samples.
 
     model = FlowEstimator("saef", blocks=4, steps=500).fit(X)
     model.sample(10); model.score_samples(X)
+    EBMEstimator("pcd", steps=500).fit(X).log_z_
 
-The choices are those of work/options.py under the same names; None: the family's default. Rows of X go in and samples come out
-in the user's units. Needs scikit-learn: pip install 'evenflow[data]'.
+The choices are those of work/options.py under the same names, but for `seed`, which scikit-learn calls random_state; None: the
+family's default. Rows of X go in and samples come out in the user's units.
+
+levels        None for real numbers; L for whole numbers 0 ... L - 1, which are dequantised
+held_out      the share of the rows that judges the training instead of being trained on
+folder        where to keep the run (runs.py), a new one for each fit; None for nowhere
+random_state  an int: always the same numbers; None, a RandomState or a Generator: others every time
+
+A row's log density is a function of that row. So it is computed in float64 (in float32 it would change, by a rounding, with the
+number of rows beside it), and whole numbers are dequantised with uniforms of which the row itself is the seed. Copies that
+joblib hands to threads and processes compute under the backend that their caller uses. Needs scikit-learn: pip install
+'evenflow[data]'.
 """
-import inspect
-import os
-from pathlib import Path
-from typing import Any, Self
+import warnings
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from evenflow.reference.core import Array, check_count
-from evenflow.reference.work.data import Dataset, Units, as_labels
-from evenflow.reference.work.options import FLOWS, OPTIONS, Config
-from evenflow.reference.work.runs import Trained, load_run, train_on
-from evenflow.reference.work.threads import single_blas_thread
+from evenflow.reference.core import Array, logsumexp
+from evenflow.reference.core.dispatch import as_its_caller
+from evenflow.reference.work.energy_model import TRUST
+from evenflow.reference.work.options import ALGORITHMS, FLOWS
+from evenflow.reference.work.runs import Trained
+from evenflow.reference.work.scikit import Estimator, defaults_of, signature_of
 
-CHOICES = tuple(option.name for option in OPTIONS if set(FLOWS) & set(option.defaults))
-DEFAULTS = {"family": "saef", **dict.fromkeys(CHOICES), "levels": None, "held_out": 0.2, "folder": None}
+F = TypeVar("F", bound=Callable[..., Any])
+
+DRAWS = 20_000  # of log Z
 
 
-class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A density and a sampler for tables. After fit: trained_ (runs.Trained), n_features_in_, and classes_ where y was given.
+def with_density(method: F) -> F:
+    """The method of models that have a density and an inverse; others do not have it, and scikit-learn asks by hasattr."""
+    return cast(F, available_if(has_density)(method))
 
-    levels: None for real numbers; L for whole numbers 0 ... L - 1, which are dequantised. held_out: the share of the rows that
-    judges the training instead of being trained on. folder: where to keep the run (runs.py), a new one for each fit; None for
-    nowhere.
+
+def has_density(estimator: Any) -> bool:
+    if estimator.block_map == "free_form":
+        raise AttributeError("a model with a free-form head has no inverse and no density, only samples")
+    return True
+
+
+class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+    """A density, a sampler and a transformer for tables. After fit also classes_ if it is class-conditional.
 
     >>> X = np.random.default_rng(0).standard_normal((50, 3))
     >>> FlowEstimator("maf", layers=1, steps=2).fit(X).sample(4).shape
     (4, 3)
     """
+    families, defaults = FLOWS, defaults_of(FLOWS, family="saef")
 
     def __init__(self, family: str = "saef", **choices: Any) -> None:
-        for name in choices:
-            if name not in DEFAULTS:
-                raise TypeError(f"FlowEstimator takes no argument {name!r}: it takes {', '.join(DEFAULTS)}")
-        for name, value in {**DEFAULTS, **choices, "family": family}.items():
-            setattr(self, name, value)
+        self.choose(family=family, **choices)
 
-    __init__.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
-        inspect.Parameter("family", inspect.Parameter.POSITIONAL_OR_KEYWORD, default="saef"),
-        *(inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=v) for k, v in DEFAULTS.items() if k != "family"),
-    ])
+    __init__.__signature__ = signature_of(defaults)  # type: ignore[attr-defined]
 
-    def fit(self, X: Array, y: Array | None = None) -> Self:
-        """X (n, d) finite numbers; y (n,) whole numbers 0, 1, ..., used by a class-conditional model. Raises ValueError."""
-        config = Config(self.family, **{name: getattr(self, name) for name in CHOICES})
-        dataset = self.split(validate_data(self, X, dtype=np.float64, ensure_min_samples=3), y)
-        with single_blas_thread():
-            self.trained_ = train_on(config, dataset, self.folder)
-        return self
+    @as_its_caller()
+    def sample(self, n_samples: int = 1, *, labels: Array | None = None, random_state: Any = None) -> Array:
+        """Samples (n_samples, d), others at each call but for an int as random_state.
 
-    def split(self, x: Array, y: Array | None) -> Dataset:
-        """Training and held-out rows, by a shuffle with the estimator's seed."""
-        held_out, levels = self.held_out, self.levels
-        if levels is not None:
-            check_count("levels", levels, least=2)
-        if not 0 < held_out < 1:
-            raise ValueError(f"held_out must lie strictly between 0 and 1, got {held_out!r}")
-        k = max(1, round(held_out * len(x)))
-        if len(x) - k < 2:
-            raise ValueError(f"held_out must leave at least 2 rows to train on, got {held_out} of {len(x)} rows")
-        order = np.random.default_rng(self.seed or 0).permutation(len(x))
-        train, judge = x[order[k:]], x[order[:k]]
-        units = Units.whole_numbers(train, levels) if levels else Units.whitened(train)
-        if y is None or not self.class_conditional:
-            return Dataset("X", train, judge, None, None, units, None)
-        labels = as_labels("y", np.asarray(y), len(x))
-        self.classes_ = np.unique(labels)
-        return Dataset("X", train, judge, labels[order[k:]], labels[order[:k]], units, None)
+        labels (n_samples,), for a class-conditional model: out of classes_; None: drawn as in the data.
+        """
+        return self.draw(n_samples, self.codes(labels), random_state)
 
-    def sample(self, n_samples: int = 1, *, labels: Array | None = None, seed: int = 0) -> Array:
-        """Samples (n_samples, d); labels (n_samples,) for a class-conditional model, else drawn as in the data."""
-        return self.fitted().sample(n_samples, np.random.default_rng(seed), labels)
-
+    @with_density
+    @as_its_caller()
     def score_samples(self, X: Array, *, labels: Array | None = None) -> Array:
-        """Log density in nats (n,). Whole-number data are dequantised with the estimator's seed."""
-        x = self.table(X)
-        return self.fitted().log_density(x, labels, self.uniforms(x)).astype(np.float64)
+        """Log density in nats (n,); of a class-conditional model log p(x | label), or without labels log p(x)."""
+        (x, uniforms), codes = self.table(X), self.codes(labels)
+        if codes is None and self.trained_.class_shares:
+            return logsumexp(self.by_class(x, uniforms), axis=1)
+        return self.model().log_density(x, codes, uniforms)
 
+    @with_density
     def score(self, X: Array, y: Array | None = None) -> float:
         """The mean log density, in nats: larger is better. y: labels, for a class-conditional model."""
-        labels = y if self.fitted().class_shares else None
-        return float(np.mean(self.score_samples(X, labels=labels)))
+        check_is_fitted(self, "trained_")
+        return float(np.mean(self.score_samples(X, labels=y if self.trained_.class_shares else None)))
 
+    @as_its_caller()
     def transform(self, X: Array, *, labels: Array | None = None) -> Array:
-        """X (n, d) -> z (n, d), standard normal if the model is right."""
-        x = self.table(X)
-        return self.fitted().encode(x, labels, self.uniforms(x))
+        """X (n, d) -> z (n, d), standard normal if the model is right.
 
+        Without labels, a class-conditional model takes each row's most probable one.
+        """
+        (x, uniforms), codes = self.table(X), self.codes(labels)
+        if codes is None and self.trained_.class_shares:
+            codes = np.argmax(self.by_class(x, uniforms), axis=1)
+        return self.model().encode(x, codes, uniforms)
+
+    @with_density
+    @as_its_caller()
     def inverse_transform(self, Z: Array, *, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d)."""
-        return self.fitted().decode(np.asarray(Z, dtype=self.fitted().config.dtype), labels)
+        return self.model().decode(check_array(Z, dtype=np.float64), self.codes(labels))
 
-    def table(self, X: Array) -> Array:
-        """X checked against the columns it was fitted on, as scikit-learn does."""
+    def by_class(self, x: Array, uniforms: Array | None) -> Array:
+        """log p(x, label) for each row and label (n, classes)."""
+        model, shares = self.model(), self.trained_.class_shares
+        given = [model.log_density(x, np.full(len(x), c), uniforms) for c in range(len(shares))]
+        with np.errstate(divide="ignore"):  # a class that no row was of
+            return np.stack(given, axis=1) + np.log(shares)
+
+    def codes(self, labels: Array | None) -> Array | None:
+        """The user's labels as the model's: 0, 1, ..."""
         check_is_fitted(self, "trained_")
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        if labels is None or not self.trained_.class_shares:
+            return labels
+        known = {label: code for code, label in enumerate(self.classes_.tolist())}
+        labels = column_or_1d(labels).tolist()
+        for label in labels:
+            if label not in known:
+                raise ValueError(f"labels must be out of classes_, {[*known]}, got {label!r}")
+        return np.array([known[label] for label in labels], dtype=np.int64)
 
-    def uniforms(self, x: Array) -> Array | None:
-        trained = self.fitted()
-        return np.random.default_rng(trained.config.seed).random(x.shape) if trained.units.levels else None
-
-    def fitted(self) -> Trained:
-        """The trained model. Raises sklearn.exceptions.NotFittedError before fit."""
-        check_is_fitted(self, "trained_")
-        return self.trained_
+    @property
+    def _n_features_out(self) -> int:  # for get_feature_names_out
+        return int(self.n_features_in_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []  # z is of the model's dtype, whatever that of X
+        tags.target_tags.required = bool(self.class_conditional)
         return tags
 
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> "FlowEstimator":
-        """The estimator of a run, its own (folder=...) or one of `evenflow train`."""
-        trained = load_run(folder)
-        if trained.config.family not in FLOWS:
-            raise ValueError(f"{folder} holds the run of an energy-based model, not of a flow: evenflow.load gives it")
-        choices = {**vars(trained.config), "levels": trained.units.levels, "folder": str(Path(folder))}
-        estimator = cls(**choices)
-        estimator.trained_, estimator.n_features_in_ = trained, trained.d
-        return estimator
+
+for method in ("transform", "fit_transform"):  # here: set_output, which wraps them, would hide that they are not there
+    setattr(FlowEstimator, method, with_density(getattr(FlowEstimator, method)))
+
+
+class EBMEstimator(Estimator):
+    """A density and a sampler for tables: an energy-based model, p = e^-E rho / Z.
+
+    After fit also log_z_, log Z by importance sampling from the companion flow, or from rho where there is none, with its
+    standard error log_z_se_ in nats. Both are as good as the draws: if few are effective, a warning says so.
+
+    >>> X = np.random.default_rng(0).standard_normal((50, 2))
+    >>> model = EBMEstimator("pcd", steps=2).fit(X)
+    >>> model.sample(4).shape, model.score_samples(X).shape
+    ((4, 2), (50,))
+    """
+    families, defaults = ("ebm",), defaults_of(ALGORITHMS, algorithm="flowmc")
+
+    def __init__(self, algorithm: str = "flowmc", **choices: Any) -> None:
+        self.choose(algorithm=algorithm, **choices)
+
+    __init__.__signature__ = signature_of(defaults)  # type: ignore[attr-defined]
+
+    def take(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
+        super().take(trained, history)
+        z = self.model().log_z(DRAWS, np.random.default_rng(trained.config.seed))
+        self.log_z_, self.log_z_se_ = z.log_z, z.standard_error
+        if z.ess < TRUST * DRAWS:
+            few = f"{z.ess:.0f} of {DRAWS} draws are effective"
+            warnings.warn(f"{few}: log_z_ is not to be trusted, nor are log densities", stacklevel=3)
+        return self
+
+    @as_its_caller()
+    def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Array:
+        """Samples (n_samples, d) through flowMC, others at each call but for an int as random_state."""
+        return self.draw(n_samples, None, random_state)
+
+    @as_its_caller()
+    def score_samples(self, X: Array) -> Array:
+        """Log density in nats (n,): less log_z_, so the error of that is in all of them alike."""
+        x, uniforms = self.table(X)
+        return self.model().log_density(x, uniforms=uniforms) - self.log_z_
+
+    def score(self, X: Array, y: Array | None = None) -> float:
+        """The mean log density, in nats: larger is better."""
+        return float(np.mean(self.score_samples(X)))

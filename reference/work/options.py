@@ -7,6 +7,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from evenflow.reference.core import check_count, check_fraction, check_positive, lookup, unknown
 from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.saef.maps import BLOCK_MAPS
@@ -68,7 +70,7 @@ def blocks(name: str, value: Any) -> int | tuple[int, ...]:
 
 
 def flag(name: str, value: Any) -> bool:
-    if value not in (True, False):
+    if not isinstance(value, bool | int | np.bool_) or value not in (True, False):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 

@@ -1,4 +1,7 @@
 """Value and gradient, operations with several outputs, flat buffers, Adam and what a training step looks at."""
+import mmap
+import pickle
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -190,6 +193,42 @@ def test_a_buffer_is_not_mistaken_for_another_tree(where: str) -> None:
         np.testing.assert_array_equal(host(buffers.stacked(W, b)), np.concatenate([host(W), host(b)[None]]))
         W, b = a["t"][:3].reshape(3, 1), a["t"][4:]
         np.testing.assert_array_equal(host(buffers.stacked(W, b)), np.concatenate([host(W), host(b)[None]]))
+
+
+def out_of_a_pickle(tree: Tree, folder: Path) -> Tree:
+    return pickle.loads(pickle.dumps(tree))
+
+
+def out_of_memory_maps(tree: Tree, folder: Path) -> Tree:
+    """As joblib gives them: np.memmap, and plain arrays cut from one."""
+    def mapped(leaf: Array) -> Array:
+        if not leaf.size:
+            return leaf
+        np.save(folder / "leaf.npy", leaf)
+        found = np.load(folder / "leaf.npy", mmap_mode="c")
+        (folder / "leaf.npy").unlink()
+        return found if leaf.ndim > 1 else np.asarray(found)
+
+    return tree_map(mapped, tree)
+
+
+@pytest.mark.parametrize("kept", [out_of_a_pickle, out_of_memory_maps])
+def test_leaves_may_be_cut_from_what_is_no_array(kept: Any, tmp_path: Path) -> None:
+    """From bytes (a pickle's large arrays), or a map: they are gathered anew, and trained on."""
+    made = {**tree(generator(0)), "large": [{"W": np.ones((30, 40)), "b": np.ones(400)}]}
+    with accel.use("numpy"):
+        params = kept(made, tmp_path)
+        assert any(isinstance(leaf.base, bytes | mmap.mmap) for leaf in leaves(params))
+        np.testing.assert_array_equal(buffers.flat(params), buffers.flat(made))
+        tree_map(np.testing.assert_array_equal, buffers.packed(params), made)
+        W, b = params["a"][0]["W"], params["a"][0]["b"]
+        np.testing.assert_array_equal(buffers.stacked(W, b), np.concatenate([W, b[None]]))
+        W, b = params["large"][0]["W"], params["large"][0]["b"][:40]
+        np.testing.assert_array_equal(buffers.stacked(W, b), np.ones((31, 40)))
+        check_all_finite("the parameter", params)
+        after, _ = Adam().update(params, made, Adam().init(params), 0.1)
+    expected, _ = Adam().update(made, made, Adam().init(made), 0.1)
+    close(after, expected)
 
 
 # ------------------------------------------------------------------------------------------------------------ the step

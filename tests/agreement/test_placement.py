@@ -161,7 +161,7 @@ def test_a_run_that_was_stopped_goes_on_equal(where: str, noise: str, tmp_path: 
 
 def replaced() -> int:
     """How many definitions are replaced here."""
-    table = dispatch._replacements.get()
+    table = dispatch.chosen().table
     return sum(table.get(name, f) is not f for name, f in definitions.items())
 
 
@@ -191,6 +191,45 @@ def test_a_plain_call_holds_from_then_on_in_its_own_context() -> None:
         return before, within, accel.active()
 
     assert contextvars.copy_context().run(inside) == ("numpy", "reference", "numpy")
+    assert accel.active() == "reference"
+
+
+def test_one_object_heads_many_blocks_also_inside_each_other_and_in_other_threads() -> None:
+    used = accel.use("numpy")
+    for _ in range(3):
+        with used:
+            with used, accel.use("reference") as other, used:
+                assert accel.active() == "numpy"
+                with pytest.raises(KeyError), other:
+                    raise KeyError
+                with other:
+                    assert (accel.active(), replaced()) == ("reference", 0)
+                assert accel.active() == "numpy"
+            assert (accel.active(), replaced()) == ("numpy", len(accel.replacements("numpy")))
+        assert (accel.active(), replaced()) == ("reference", 0)
+
+    def inside() -> tuple[str, str]:
+        with made_here:
+            within = accel.active()
+        return within, accel.active()
+
+    made_here = accel.use("numpy")
+    with ThreadPoolExecutor(1) as pool:
+        assert [pool.submit(inside).result() for _ in range(2)] == [("numpy", "reference")] * 2
+    assert accel.active() == "numpy"
+    with accel.use("reference"):
+        assert inside() == ("numpy", "reference")
+    accel.use("reference")
+
+
+def test_a_function_may_be_decorated() -> None:
+    @accel.use("numpy")
+    def inside(again: bool) -> list[str]:
+        """Its docstring."""
+        return [accel.active(), *(inside(False) if again else [])]
+
+    assert (accel.active(), inside.__doc__) == ("reference", "Its docstring.")
+    assert inside(True) == inside(True) == ["numpy", "numpy"]
     assert accel.active() == "reference"
 
 

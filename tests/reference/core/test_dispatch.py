@@ -177,3 +177,79 @@ def test_docstring_signature_and_name_are_kept() -> None:
     assert str(inspect.signature(double)) == "(x: int, *, times: int = 2) -> int"  # type: ignore[arg-type]
     assert double.__name__ == "double"  # type: ignore[attr-defined]
     assert inspect.unwrap(double) is dispatch.definitions[name]  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------ work for another thread or process
+
+
+@contextmanager
+def fast(name: str) -> Iterator[None]:
+    token = replace({}, name, lambda: fast(name))
+    try:
+        yield
+    finally:
+        restore(token)
+
+
+@pytest.fixture
+def process_as_it_was() -> Iterator[None]:
+    before = dispatch._process
+    yield
+    dispatch._process = dispatch._default = before
+
+
+def in_a_thread(f: Any) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(f).result(10)
+
+
+def whose() -> tuple[str, str, str]:
+    """The choices here: the one that holds, that of the caller, and the one that holds while working for him."""
+    with dispatch.as_its_caller():
+        within = dispatch.chosen().name
+    return dispatch.chosen().name, dispatch.caller().name, within
+
+
+def test_a_thread_that_has_chosen_nothing_may_work_as_its_caller() -> None:
+    assert whose() == in_a_thread(whose) == ("reference", "reference", "reference")
+    with fast("a"):
+        assert whose() == ("a", "a", "a")
+        assert in_a_thread(whose) == ("reference", "a", "a")
+        with fast("b"):
+            assert in_a_thread(whose) == ("reference", "b", "b")
+
+        def choosing() -> Any:
+            with fast("c"):
+                return whose()
+
+        assert in_a_thread(choosing) == ("c", "c", "c")
+        assert in_a_thread(whose) == ("reference", "a", "a")
+    assert in_a_thread(whose) == ("reference", "reference", "reference")
+
+
+def test_the_main_thread_works_for_nobody() -> None:
+    chosen, done = threading.Event(), threading.Event()
+
+    def choosing() -> None:
+        with fast("a"):
+            chosen.set()
+            assert done.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(choosing)
+        assert chosen.wait(10)
+        assert whose() == ("reference", "reference", "reference")
+        done.set()
+
+
+@pytest.mark.usefixtures("process_as_it_was")
+def test_the_choice_of_a_process_holds_where_nothing_is_chosen() -> None:
+    dispatch.by_default(lambda: fast("a"))
+    assert whose() == in_a_thread(whose) == ("a", "a", "a")
+    with fast("b"):
+        assert whose() == ("b", "b", "b")
+        assert in_a_thread(whose) == ("a", "b", "b")
+    dispatch.work_for(lambda: fast("c"))
+    assert whose() == in_a_thread(whose) == ("c", "c", "c")
+    dispatch.work_for(None)
+    assert whose() == in_a_thread(whose) == ("a", "a", "a")

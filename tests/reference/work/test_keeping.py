@@ -103,7 +103,7 @@ def gaussian(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any]) -> float:
 def test_with_defaults_a_table_of_a_hundred_rows_gives_a_usable_model(family: str) -> None:
     """No worse than a normal distribution by three nats a row, on a thousand new rows; it was by thousands."""
     x, new = table(), table(1100, seed=0)[100:]
-    model = FlowEstimator(family, seed=0).fit(x)
+    model = FlowEstimator(family, random_state=0).fit(x)
     assert model.score(new) > gaussian(x, new) - 3
 
 
@@ -133,7 +133,7 @@ def test_a_run_keeps_its_best_step_and_is_found_again_with_it(family: str, tmp_p
 def test_a_row_far_out_does_not_explode(family: str) -> None:
     """A thousand deviations out in one column the model is no further off than a normal one, times a bound."""
     x = table(200)
-    model = FlowEstimator(family, seed=0, learning_rate=0.01, steps=40).fit(x)
+    model = FlowEstimator(family, random_state=0, learning_rate=0.01, steps=40).fit(x)
     far = x.mean(axis=0) + 1000 * x.std(axis=0) * np.eye(4)[:1]
     assert -1e12 < model.score_samples(far)[0] < -1e4
 

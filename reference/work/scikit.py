@@ -1,0 +1,185 @@
+"""What scikit-learn asks of an estimator, for the two in estimators.py: parameters, randomness, tables, copies, pickles."""
+import inspect
+import multiprocessing
+import operator
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+from evenflow.reference.core import Array, Tree, check_count, dispatch, fetched, placed
+from evenflow.reference.core.dispatch import as_its_caller
+from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.folders import LOG, read_log
+from evenflow.reference.work.options import FLOWS, OPTIONS, Config
+from evenflow.reference.work.runs import Trained, load_run, train_on
+from evenflow.reference.work.threads import single_blas_thread
+from evenflow.reference.work.training import Progress
+
+OWN = {"levels": None, "held_out": 0.2, "folder": None, "random_state": None}  # what is no choice of a Config
+NOTED = ("step", "loss", "held_out")  # in history_
+
+
+def defaults_of(kinds: Iterable[str], **first: str) -> dict[str, Any]:
+    """The parameters of an estimator for models of these kinds, with their defaults."""
+    names = [option.name for option in OPTIONS if set(kinds) & set(option.defaults) and option.name != "seed"]
+    return {**first, **dict.fromkeys(name for name in names if name not in first), **OWN}
+
+
+def signature_of(defaults: dict[str, Any]) -> inspect.Signature:
+    """That of an __init__: itself and the first parameter by position, the others by name."""
+    by_position, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    first = next(iter(defaults))
+    return inspect.Signature([
+        inspect.Parameter("self", by_position),
+        *(inspect.Parameter(k, by_position if k == first else by_name, default=v) for k, v in defaults.items()),
+    ])
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed itself, or the next number of what numbers come from; None is NumPy's global state, as in scikit-learn."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**32))
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return int(check_random_state(random_state).randint(2**32, dtype=np.uint64))
+    try:
+        check_count("random_state", random_state, least=0)
+    except ValueError:
+        kinds = "None, a whole number >= 0, a RandomState or a Generator"
+        raise ValueError(f"random_state must be {kinds}, got {random_state!r}") from None
+    return operator.index(random_state)
+
+
+def each_part(f: Callable[[Tree], Tree], params: Any) -> Any:
+    """f of a flow's parameters, or of each part of an energy-based model's state."""
+    return type(params)(*map(f, params)) if isinstance(params, tuple) else f(params)
+
+
+class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """What the two estimators share.
+
+    After fit: trained_ (runs.Trained, its parameters on the host), n_features_in_, feature_names_in_ where X has names;
+    history_, for each step a dict with its step, loss and held_out; best_step_, after which the weights were as they are kept.
+    """
+    defaults: dict[str, Any]
+
+    def choose(self, **given: Any) -> None:
+        for name in given:
+            if name not in self.defaults:
+                raise TypeError(f"{type(self).__name__} takes no argument {name!r}: it takes {', '.join(self.defaults)}")
+        for name, value in {**self.defaults, **given}.items():
+            setattr(self, name, value)
+
+    @as_its_caller()
+    def fit(self, X: Array, y: Array | None = None) -> Self:
+        """X (n, d) finite numbers; y (n,) labels of any kind, for a class-conditional model alone. Raises ValueError."""
+        chosen = {name: getattr(self, name) for name in self.defaults if name not in OWN}
+        config = Config(**{"family": "ebm", **chosen, "seed": seed_of(self.random_state)})
+        dataset, history = self.split(*self.checked(config, X, y), config.seed), []
+
+        def note(progress: Progress) -> None:
+            history.append({name: getattr(progress, name) for name in NOTED})
+
+        with single_blas_thread():
+            return self.take(train_on(config, dataset, self.folder, callback=note), history)
+
+    def checked(self, config: Config, X: Array, y: Array | None) -> tuple[Array, Array | None]:
+        """X as a float64 table; y as whole numbers 0, 1, ... if the model is class-conditional, else None."""
+        if not vars(config).get("class_conditional"):
+            return validate_data(self, X, dtype=np.float64, ensure_min_samples=3), None
+        if y is None:
+            required = f"this {type(self).__name__} estimator requires y to be passed, but the target y is None"
+            raise ValueError(f"class_conditional needs labels: {required}")
+        x, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=3)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        return x, codes
+
+    def split(self, x: Array, codes: Array | None, seed: int) -> Dataset:
+        """Training and held-out rows, by a shuffle; a row of each class is trained on."""
+        held_out, levels = self.held_out, self.levels
+        if levels is not None:
+            check_count("levels", levels, least=2)
+        if not isinstance(held_out, float | np.floating) or not 0 < held_out < 1:
+            raise ValueError(f"held_out must lie strictly between 0 and 1, got {held_out!r}")
+        k = max(1, round(held_out * len(x)))
+        if len(x) - k < 2:
+            raise ValueError(f"held_out must leave at least 2 rows to train on, got {held_out} of {len(x)} rows")
+        order, columns = np.random.default_rng(seed).permutation(len(x)), getattr(self, "feature_names_in_", None)
+        if codes is not None:
+            first = np.unique(codes[order], return_index=True)[1]
+            if len(first) > len(x) - k:
+                raise ValueError(f"y must have no more classes than rows to train on, {len(x) - k}, got {len(first)}")
+            order = np.concatenate([np.delete(order, first), order[first]])
+        names = None if columns is None else tuple(columns.tolist())
+        train, judge = x[order[k:]], x[order[:k]]
+        units = Units.whole_numbers(train, operator.index(levels)) if levels else Units.whitened(train, names)
+        told = None if codes is None else codes[order]
+        return Dataset("X", train, judge, None if told is None else told[k:], None if told is None else told[:k], units, names)
+
+    def take(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
+        """What there is after fit or load."""
+        params, best = each_part(fetched, trained.params), trained.best
+        self.trained_ = replace(trained, params=params, best=best and best._replace(params=params))
+        self.history_, self.best_step_ = history, best.step if best else len(history)
+        return self
+
+    def model(self, dtype: str = "float64") -> Trained:
+        """The trained model where the backend in use computes. Raises sklearn.exceptions.NotFittedError before fit."""
+        check_is_fitted(self, "trained_")
+        trained = self.trained_
+        config = Config(**{**vars(trained.config), "dtype": dtype})
+        params = each_part(lambda part: placed(part, dtype), trained.params)
+        return replace(trained, config=config, params=params, model=replace(trained.model, config=config))
+
+    def draw(self, n_samples: int, codes: Array | None, random_state: Any) -> Array:
+        check_is_fitted(self, "trained_")
+        check_count("n_samples", n_samples)
+        rng = np.random.default_rng(seed_of(random_state))
+        return self.model(self.trained_.config.dtype).sample(n_samples, rng, codes)
+
+    def table(self, X: Array) -> tuple[Array, Array | None]:
+        """X checked against the columns it was fitted on; for whole numbers also uniforms, a row's made from the row itself."""
+        check_is_fitted(self, "trained_")
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        if self.trained_.units.levels is None:
+            return x, None
+        rows = np.ascontiguousarray(x + 0.0).view(np.uint32)  # the sum turns -0 into 0
+        return x, np.stack([np.random.default_rng(row).random(x.shape[1]) for row in rows])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "backend": dispatch.caller().again}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a process that works for another one, the backend of that one becomes its own; elsewhere whoever computes says."""
+        again = state.pop("backend", None)
+        super().__setstate__(state)
+        if multiprocessing.parent_process() is not None:
+            try:
+                dispatch.work_for(again)
+            except RuntimeError as error:  # a pickle outlives the device it was made beside
+                warnings.warn(f"{error}: the reference computes in its place", stacklevel=2)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """The estimator of a run, its own (folder=...) or one of `evenflow train`; fitted again, it makes no folder."""
+        trained = load_run(folder)
+        chosen = {name: value for name, value in vars(trained.config).items() if name in cls.defaults}
+        if trained.config.family not in cls.families:
+            what = "a flow: FlowEstimator" if trained.config.family in FLOWS else "an energy-based model: EBMEstimator"
+            raise ValueError(f"{folder} holds the run of {what}.load reads it")
+        estimator = cls(**chosen, levels=trained.units.levels, random_state=trained.config.seed)
+        estimator.n_features_in_ = trained.d
+        if trained.columns is not None:
+            estimator.feature_names_in_ = np.array(trained.columns, dtype=object)
+        if trained.class_shares:
+            estimator.classes_ = np.arange(len(trained.class_shares))
+        log = read_log(Path(folder) / LOG)
+        return estimator.take(trained, [{name: line[name] for name in NOTED} for line in log])
