@@ -175,8 +175,8 @@ class Config:
     Plain JSON there and back. Raises ValueError for what is unknown, out of range, or means nothing for the family, the
     algorithm or the objective.
 
-    >>> Config("maf", layers=2).layers, Config("maf").steps, Config("ebm", algorithm="pcd").step_size
-    (2, 3000, 0.002)
+    >>> Config("maf", layers=2).layers, Config("maf").batch, Config("ebm", algorithm="pcd").step_size
+    (2, 128, 0.002)
     """
 
     def __init__(self, family: str = "saef", **given: Any) -> None:
