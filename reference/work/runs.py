@@ -19,6 +19,7 @@ from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
+from evenflow.reference.work.tables import Reading
 from evenflow.reference.work.training import Progress
 
 
@@ -32,6 +33,9 @@ class Trained:
     columns: tuple[str, ...] | None
     model: FlowModel | EnergyModel
     params: Any
+    classes: tuple[Any, ...] = ()      # what the data call the labels 0 ... K - 1
+    digest: str = ""                   # Dataset.digest of what it was trained on
+    reading: Reading = Reading()       # how that was read
 
     @property
     def d(self) -> int:
@@ -145,7 +149,8 @@ def assemble(described: dict[str, Any]) -> Trained:
     kind = EnergyModel if config.family == "ebm" else FlowModel
     model = kind.of(config, len(units.shift), len(shares), described["data"])
     columns = None if described["columns"] is None else tuple(described["columns"])
-    return Trained(config, described["data"], units, shares, columns, model, None)
+    classes, reading = tuple(described["classes"]), Reading(**described["reading"])
+    return Trained(config, described["data"], units, shares, columns, model, None, classes, described["digest"], reading)
 
 
 def load_description(folder: folders.PathLike) -> Trained:
