@@ -16,7 +16,7 @@ from evenflow.reference.core import Array, unknown
 from evenflow.reference.work import runs
 from evenflow.reference.work.data import load
 from evenflow.reference.work.files import write_aside
-from evenflow.reference.work.folders import LOG, read_log
+from evenflow.reference.work.folders import LOG, describe_run, read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.tables import Reading
@@ -73,6 +73,7 @@ def train(
 def train_and_draw(config: Config, source: str, reading: Reading, out: Path, resume: bool) -> dict[str, Any]:
     pictures.new_figure(1, 1)
     dataset, ebm = load(source, **vars(reading)), config.family == "ebm"
+    runs.assemble(describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False)))  # or it is refused
     for line in dataset.notes:
         console.say(line)
     name = f"ebm, {config.algorithm}" if ebm else config.family

@@ -21,8 +21,8 @@ class Figure(NamedTuple):
 FIGURES = {
     "held_out_log_likelihood": Figure("nats a row", "higher", "held_out_log_likelihood_se", "gaussian_log_likelihood"),
     "held_out_energy_score": Figure("model's units", "lower", "held_out_energy_score_se", "gaussian_energy_score"),
-    "d_loss": Figure("nats, at most 0.69", "higher", "d_loss_se"), "frechet": Figure("features squared", "lower"),
-    "sampling_ms_per_1000": Figure("ms a 1000 rows", "lower"), "inversion_ms_per_1000": Figure("ms a 1000 rows", "lower"),
+    "d_loss": Figure("nats to 0.69", "higher", "d_loss_se"), "frechet": Figure("squared", "lower"),
+    "sampling_ms_per_1000": Figure("ms / 1000", "lower"), "inversion_ms_per_1000": Figure("ms / 1000", "lower"),
     "round_trip_error": Figure("model's units", "lower"),
     "log_z": Figure("nats", error="log_z_standard_error"), "log_z_ess": Figure("draws", "higher"), "log_z_draws": Figure("draws"),
     "log_z_bridge": Figure("nats"), "log_z_grid": Figure("nats"), "acceptance_local": Figure("share"),
@@ -36,7 +36,7 @@ TITLES = {"d_loss": "D-loss", "frechet": "Frechet distance", "rhat": "R-hat", "r
 
 def print_figures(title: str, row: dict[str, Any], reasons: dict[str, str]) -> None:
     """Those that are there, a line each; below, why the others are not."""
-    table = Table(title=f"{title}; {row['held_out_rows']} rows judged", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(title=f"{title}; {row['held_out_rows']} rows judged", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
     sides: tuple[tuple[str, Literal["left", "right"]], ...] = (("", "left"), ("value", "right"), ("unit", "left"), ("better", "left"), ("Gaussian", "right"))
     for head, side in sides:
         table.add_column(head, justify=side, overflow="fold", no_wrap=head != "value")

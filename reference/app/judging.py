@@ -3,7 +3,6 @@ import csv
 import io
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,10 +54,10 @@ def score(
                 raise FileExistsError(f"{out} exists already: choose another name, or remove it")
         trained = runs.load_run(run)
         dataset = other_data(trained, data, sep, header)
-        for line in dataset.notes:
-            console.say(line)
         with single_blas_thread():
-            values = densities(trained, dataset, np.random.default_rng(seed))
+            values, said = densities(trained, dataset, np.random.default_rng(seed))
+        for line in (*dataset.notes, *said):
+            console.say(line)
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["row", "log_density"])
@@ -69,16 +68,14 @@ def score(
             write_aside(out, lambda file: file.write(text.getvalue().encode()))
 
 
-def densities(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> Array:
-    """log p (n,) of the held-out rows; of an energy-based model with the log Z that is said."""
+def densities(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> tuple[Array, list[str]]:
+    """log p (n,) of the held-out rows, and what is to be said of it: the log Z of an energy-based model."""
     from evenflow.reference.work.energy_evaluation import normaliser
     from evenflow.reference.work.evaluation import log_densities
     x, levels = dataset.held_out, trained.units.levels
-    values: Any = log_densities(trained, x, dataset.held_out_labels, rng.random(x.shape) if levels else None)
-    if levels:
-        console.say("whole numbers, each with one random fraction: on average no more than the log probability (--seed for others)")
+    values = log_densities(trained, x, dataset.held_out_labels, rng.random(x.shape) if levels else None)
+    said = ["whole numbers, each with a random fraction: on average no more than their log probability"] if levels else []
     if not trained.can("log_z"):
-        return values
+        return values, said
     log_z, error, how = normaliser(trained, dataset, rng)
-    console.say(f"log Z = {log_z:.4g} +- {error:.2g} nats, in the model's units, {how}")
-    return values - log_z
+    return values - log_z, [*said, f"log Z = {log_z:.4g} +- {error:.2g} nats, in the model's units, {how}"]

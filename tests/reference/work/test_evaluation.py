@@ -34,7 +34,10 @@ def test_a_right_model_gets_the_numbers_theory_says() -> None:
     row = evaluate(train_on(config, dataset), dataset)
     covariance = np.array([[4.0, 2.0], [2.0, 1.25]])
     entropy = 0.5 * math.log(np.linalg.det(2 * math.pi * math.e * covariance))
-    assert abs(row["nll_bits_per_dim"] - entropy / (2 * math.log(2))) < 5 * 0.03 / (2 * math.log(2))
+    assert abs(row["held_out_log_likelihood"] + entropy) < 5 * 0.03
+    assert abs(row["held_out_log_likelihood_se"] - 0.03) < 0.003
+    assert abs(row["gaussian_log_likelihood"] + entropy) < 5 * 0.03
+    assert abs(row["gaussian_log_likelihood"] - row["held_out_log_likelihood"]) < 0.05  # the same rows
     assert math.log(2) - 0.06 < row["d_loss"] < math.log(2) + 0.03
     assert row["frechet"] < 0.1
     draws = np.random.default_rng(1).standard_normal((2, 200_000, 2)) @ np.array([[2.0, 1.0], [0.0, 0.5]])
@@ -49,7 +52,9 @@ def test_a_right_model_gets_the_numbers_theory_says() -> None:
 def test_a_free_form_head_has_gaps_where_it_has_no_number() -> None:
     dataset = normal_data(200, 100)
     row = evaluate(train_on(Config("saef", blocks=2, block_map="free_form", steps=3, batch=16), dataset), dataset)
-    assert [k for k, v in row.items() if v is None] == ["nll_bits_per_dim", "inversion_ms_per_1000", "round_trip_error"]
+    gaps = ["held_out_log_likelihood", "held_out_log_likelihood_se", "inversion_ms_per_1000", "round_trip_error"]
+    assert [k for k, v in row.items() if v is None] == gaps
+    assert row["gaussian_energy_score"] < row["held_out_energy_score"]  # three steps are few
 
 
 def test_data_of_another_width_are_refused() -> None:
