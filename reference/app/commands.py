@@ -1,4 +1,4 @@
-"""The commands of `evenflow`: train, sample; evaluate and score are in judging.py. Those of evenflow.experiments and others join them (cli.main)."""
+"""The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of evenflow.experiments join them (cli.main)."""
 import csv
 import io
 import sys

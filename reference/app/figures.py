@@ -1,4 +1,4 @@
-"""The table of `evenflow evaluate`: a figure a line, with its error, its unit, which way is better, and what a Gaussian gets."""
+"""The table of `evenflow evaluate`: a figure a line, its error, its unit, which way is better, what a Gaussian gets."""
 import sys
 from typing import Any, Literal, NamedTuple
 
@@ -24,10 +24,11 @@ FIGURES = {
     "d_loss": Figure("nats to 0.69", "higher", "d_loss_se"), "frechet": Figure("squared", "lower"),
     "sampling_ms_per_1000": Figure("ms / 1000", "lower"), "inversion_ms_per_1000": Figure("ms / 1000", "lower"),
     "round_trip_error": Figure("model's units", "lower"),
-    "log_z": Figure("nats", error="log_z_standard_error"), "log_z_ess": Figure("draws", "higher"), "log_z_draws": Figure("draws"),
-    "log_z_bridge": Figure("nats"), "log_z_grid": Figure("nats"), "acceptance_local": Figure("share"),
-    "acceptance_global": Figure("share", "higher"), "rhat": Figure("at least 1", "lower"), "rhat_mode": Figure("at least 1", "lower"),
-    "ess": Figure("states", "higher"), "autocorrelation_time": Figure("sweeps", "lower"), "switch_rate": Figure("a sweep", "higher"),
+    "log_z": Figure("nats", error="log_z_standard_error"), "log_z_ess": Figure("draws", "higher"),
+    "log_z_draws": Figure("draws"), "log_z_bridge": Figure("nats"), "log_z_grid": Figure("nats"),
+    "acceptance_local": Figure("share"), "acceptance_global": Figure("share", "higher"),
+    "rhat": Figure("at least 1", "lower"), "rhat_mode": Figure("at least 1", "lower"), "ess": Figure("states", "higher"),
+    "autocorrelation_time": Figure("sweeps", "lower"), "switch_rate": Figure("a sweep", "higher"),
     **dict.fromkeys(("zones_true", "zones_held_out", "zones_sampled", "zones_grid"), Figure("share")),
 }
 TITLES = {"d_loss": "D-loss", "frechet": "Frechet distance", "rhat": "R-hat", "rhat_mode": "R-hat of modes", "log_z": "log Z",
@@ -36,9 +37,10 @@ TITLES = {"d_loss": "D-loss", "frechet": "Frechet distance", "rhat": "R-hat", "r
 
 def print_figures(title: str, row: dict[str, Any], reasons: dict[str, str]) -> None:
     """Those that are there, a line each; below, why the others are not."""
-    table = Table(title=f"{title}; {row['held_out_rows']} rows judged", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
-    sides: tuple[tuple[str, Literal["left", "right"]], ...] = (("", "left"), ("value", "right"), ("unit", "left"), ("better", "left"), ("Gaussian", "right"))
-    for head, side in sides:
+    title += f"; {row['held_out_rows']} rows judged"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
+    for head in ("", "value", "unit", "better", "Gaussian"):
+        side: Literal["left", "right"] = "right" if head in ("value", "Gaussian") else "left"
         table.add_column(head, justify=side, overflow="fold", no_wrap=head != "value")
     for name, figure in FIGURES.items():
         if name in row:

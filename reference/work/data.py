@@ -17,7 +17,7 @@ import numpy as np
 
 from evenflow.reference.core import Array, check_count, check_finite, check_shape, unknown
 from evenflow.reference.targets.toys import TARGETS
-from evenflow.reference.work.tables import ENDINGS, Reading, as_table, read
+from evenflow.reference.work.tables import ENDINGS, PLAIN, Reading, as_table, read
 
 DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
 FEW, FAR = 20, 50  # rows a dimension that are little; interquartile ranges that are far
@@ -104,7 +104,7 @@ class Dataset(NamedTuple):
     units: Units                      # from the training part alone
     columns: tuple[str, ...] | None   # their names, where the file gives them
     classes: tuple[Any, ...] = ()     # (K,) what the file calls the labels; empty: 0, 1, ...
-    reading: Reading = Reading()      # how the file was read
+    reading: Reading = PLAIN          # how the file was read
     notes: tuple[str, ...] = ()       # what was decided on the way, and what to doubt
 
     @property
@@ -121,7 +121,7 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2, **how: Any) -
     digits are split 1,500 to 297, the toys 10,000 to 2,000). how: columns, drop, label_column, sep, header, as in `Reading`.
     """
     rng, name, reading = np.random.default_rng(seed), str(source), Reading(**how)
-    if name in ("digits", *TARGETS) and reading != Reading():
+    if name in ("digits", *TARGETS) and reading != PLAIN:
         raise ValueError(f"{', '.join(how)} say how to read a file, and {name} is none")
     if name == "digits":
         return digits(rng)
@@ -178,7 +178,7 @@ def doubts(x: Array, n: int, columns: tuple[str, ...] | None) -> list[str]:
 
 
 def few(n: int, d: int) -> str:
-    return f"{n} rows to train on in {d} dimensions is little, and models overfit: fewer --columns, a smaller model (--layers, --hidden)"
+    return f"{n} rows to train on in {d} dimensions is little: fewer --columns, or a smaller model (--layers, --hidden)"
 
 
 def numbered(name: str, values: list[Any], known: tuple[Any, ...] = ()) -> tuple[Array, tuple[Any, ...]]:

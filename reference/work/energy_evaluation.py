@@ -48,8 +48,8 @@ AGREE, REFUSED = 1.1, 0.05  # R-hat; acceptance
 REACH, CELL, POINTS = 6.0, 0.03, 600  # of the box in the model's units: least extent, cell, most cells along an edge
 FIELDS = (
     "log_z", "log_z_ess", "log_z_draws", "log_z_standard_error", "log_z_bridge", "log_z_grid", "held_out_log_likelihood",
-    "held_out_log_likelihood_se", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local", "acceptance_global", "rhat", "ess",
-    "autocorrelation_time", "rhat_mode", "switch_rate",
+    "held_out_log_likelihood_se", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local",
+    "acceptance_global", "rhat", "ess", "autocorrelation_time", "rhat_mode", "switch_rate",
 )
 
 
@@ -82,8 +82,10 @@ def normaliser(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> 
 
 def mean_and_error(name: str, terms: Array, error: float = 0.0) -> dict[str, float | None]:
     """The mean of terms (n,), and its standard error beside another one."""
-    told = len(terms) > 1 and bool(np.isfinite(terms).all())
-    return {name: float(np.mean(terms)), f"{name}_se": math.hypot(np.std(terms, ddof=1) / math.sqrt(len(terms)), error) if told else None}
+    n, se = len(terms), None
+    if n > 1 and np.isfinite(terms).all():
+        se = math.hypot(np.std(terms, ddof=1) / math.sqrt(n), error)
+    return {name: float(np.mean(terms)), f"{name}_se": se}
 
 
 def or_none(f: Callable[[], float]) -> float | None:
@@ -153,9 +155,9 @@ def warnings(row: dict[str, Any]) -> list[str]:
         said.append(f"{share}: log_z is not to be trusted{neither}; a better flow: more --steps, --layers or --hidden")
     worst = max(row["rhat"], row["rhat_mode"] or 0.0)
     if worst > AGREE:
-        said.append(f"R-hat {worst:.3g}: the chains have not mixed; samples and their zone weights are not to be trusted: smaller "
-                    "--step-size, more --local-steps, more --steps")
-    for kind, do in (("local", "a smaller --step-size"), ("global", "a better flow: more --steps, --layers or --hidden; a larger --N")):
+        said.append(f"R-hat {worst:.3g}: the chains have not mixed; samples and their zone weights are not to be trusted: "
+                    "smaller --step-size, more --local-steps, more --steps")
+    for kind, do in (("local", "a smaller --step-size"), ("global", "a better flow, more --steps or --layers; a larger --N")):
         if (accepted := row[f"acceptance_{kind}"]) is not None and accepted < REFUSED:
             said.append(f"only {accepted:.1%} of the {kind} moves are taken: {do}")
     return said
@@ -164,9 +166,10 @@ def warnings(row: dict[str, Any]) -> list[str]:
 def reasons(d: int) -> dict[str, str]:
     """Why a number may not be there, by name."""
     return {
-        "log_z_bridge": "the draws and the chains have nothing in common", "log_z_grid": f"a grid has 1 or 2 dimensions, not {d}",
-        "zones_grid": f"a grid has 1 or 2 dimensions, not {d}", "ess": "the chains stand still or are too short",
-        "autocorrelation_time": "the chains stand still or are too short",
-        **dict.fromkeys(("zones_true", "zones_held_out", "zones_sampled", "zones_grid", "rhat_mode", "switch_rate"),
+        "log_z_bridge": "the draws and the chains have nothing in common",
+        "log_z_grid": f"a grid has 1 or 2 dimensions, not {d}",
+        **dict.fromkeys(("ess", "autocorrelation_time"), "the chains stand still, or are too short"),
+        **dict.fromkeys(("zones_true", "zones_held_out", "zones_sampled", "rhat_mode", "switch_rate"),
                         "only named targets with modes have zones"),
+        "zones_grid": "only named targets in 1 or 2 dimensions with modes have them",
     }

@@ -6,8 +6,8 @@ labels. A name with _se is the standard error of the number before it, that of a
 stands what a Gaussian fitted to the training rows gets (gaussian.py). None where there is no such number, `reasons` says why.
 
     held_out_rows           how many they are
-    held_out_log_likelihood mean log p of a row, nats, in the user's units; of whole numbers a bound (data.py). Of an energy-based
-                            model with its log Z, whose error is part of the error (energy_evaluation.py)
+    held_out_log_likelihood mean log p of a row, nats, in the user's units; of whole numbers a bound (data.py). Of an
+                            energy-based model with its log Z, whose error is part of the error (energy_evaluation.py)
     gaussian_log_likelihood of the same rows, with the same uniforms
     held_out_energy_score   beta = 1: DRAWS draws for each held-out item where the model takes labels, else SHARED draws as
                             one forecast for all; gaussian_energy_score with as many
@@ -40,6 +40,7 @@ from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.sampling import CHUNK
 
 DRAWS, SHARED, COMPARED = 50, 2000, 5000
+WORSE = 0.1  # nats a row below a Gaussian that are worth a word: of the same rows, so that the difference errs little
 LIKELIHOOD = ("held_out_log_likelihood", "held_out_log_likelihood_se", "gaussian_log_likelihood")
 OF_SAMPLES = ("held_out_energy_score", "held_out_energy_score_se", "gaussian_energy_score", "d_loss", "d_loss_se", "frechet")
 OF_FLOWS = ("sampling_ms_per_1000", "inversion_ms_per_1000", "round_trip_error")
@@ -138,8 +139,8 @@ def reasons(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> dict[str
     no_density = "a model with a free-form head has no density and no inverse, only samples"
     known = {
         **dict.fromkeys(("held_out_log_likelihood", "inversion_ms_per_1000", "round_trip_error"), no_density),
-        **dict.fromkeys(("gaussian_log_likelihood", "gaussian_energy_score"), "the training rows, if they are there, determine no "
-                        f"Gaussian: more than d = {d} must be known, and no column may follow from others"),
+        **dict.fromkeys(("gaussian_log_likelihood", "gaussian_energy_score"), "the training rows, where they are there, "
+                        f"determine no Gaussian: more than d = {d} must be known, and no column may follow from others"),
         "d_loss": f"the classifier needs {LEAST} rows that differ, got {n}", "frechet": "needs 2 rows",
         **energy_evaluation.reasons(d),
     }
@@ -152,9 +153,9 @@ def warnings(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> list[st
     ours, theirs = row["held_out_log_likelihood"], row["gaussian_log_likelihood"]
     if ours == -math.inf:
         said.append("some held-out rows are impossible under the model (density 0): a base without bounds, --base normal")
-    elif ours is not None and theirs is not None and ours + 2 * (row["held_out_log_likelihood_se"] or 0.0) < theirs:
-        said.append(f"worse than a Gaussian by {theirs - ours:.3g} nats a row: where log.jsonl's held_out has risen, fewer --steps "
-                    "or a smaller model; else more --steps, or --objective likelihood")
+    elif ours is not None and theirs is not None and ours + WORSE < theirs:
+        said.append(f"worse than a Gaussian by {theirs - ours:.3g} nats a row: where log.jsonl's held_out has risen, fewer "
+                    "--steps or a smaller model; else more --steps, or --objective likelihood")
     if 0 < len(train) < FEW * trained.d:
         said.append(few(len(train), trained.d))
     return said

@@ -1,7 +1,7 @@
 """The folder of a run, the same for flows and for energy-based models.
 
-    config.json       the choices, the data's name, its units, columns and classes: all that is needed to build the model again; how
-                      the data are read, and their digest
+    config.json       the choices, the data's name, its units, columns and classes: all that is needed to build the model again;
+                      how the data are read, and their digest
     checkpoint.npz    the parameters and all else that training needs to go on bit for bit
     log.jsonl         one line a step: step, loss, learning_rate, gradient_norm, held_out, seconds, and what the algorithm adds
 """

@@ -2,8 +2,8 @@ r"""The yardstick: a normal distribution with all covariances, fitted to the row
 
 $$\log p(u) = -\tfrac12 |L^{-1}(u - \mu)|^2 - \textstyle\sum_j \log L_{jj} - \tfrac d2 \log 2\pi, \qquad L L^T = \Sigma,$$
 
-with $\mu$ their mean and $\Sigma$ their covariance, by maximum likelihood. What a model says of held-out data is worth its trouble
-where it is more than this says.
+with $\mu$ their mean and $\Sigma$ their covariance, by maximum likelihood. What a model says of held-out data is worth its
+trouble where it is more than this says.
 """
 import math
 from typing import NamedTuple

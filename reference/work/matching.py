@@ -75,7 +75,7 @@ def whole_set(trained: Trained, dataset: Dataset) -> Dataset:
     x = np.concatenate([dataset.train, dataset.held_out])
     check_width(trained, dataset.name, x)
     if trained.class_shares:
-        raise ValueError(f"{dataset.name} is not what the class-conditional model was trained on: its labels mean something else")
+        raise ValueError(f"{dataset.name} has other labels than the data of the class-conditional model, {trained.data}")
     return Dataset(dataset.name, own_rows(trained)[0], x, None, None, trained.units, trained.columns)
 
 

@@ -19,7 +19,7 @@ from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
-from evenflow.reference.work.tables import Reading
+from evenflow.reference.work.tables import PLAIN, Reading
 from evenflow.reference.work.training import Progress
 
 
@@ -35,7 +35,7 @@ class Trained:
     params: Any
     classes: tuple[Any, ...] = ()      # what the data call the labels 0 ... K - 1
     digest: str = ""                   # Dataset.digest of what it was trained on
-    reading: Reading = Reading()       # how that was read
+    reading: Reading = PLAIN           # how that was read
 
     @property
     def d(self) -> int:

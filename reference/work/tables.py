@@ -5,7 +5,8 @@
     .parquet                        where pyarrow is installed
 
 Columns go by their names; where the file has none, by their numbers from 1. A first column without a name that holds no
-measurements is an index and left out, and so is a column without a name and without anything in it. What was decided is in `notes`.
+measurements is an index and left out, and so is a column without a name and without anything in it. `notes` says what was
+decided.
 """
 import re
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ class Reading:
         if sep is not None and (len(sep) != 1 or sep in '\n\r"'):
             raise ValueError(f"sep must be one character, or one of {', '.join(SEPARATORS.values())}, got {self.sep!r}")
         object.__setattr__(self, "sep", sep)
+
+
+PLAIN = Reading()  # by the ending alone
 
 
 class Table(NamedTuple):
@@ -137,17 +141,16 @@ def chosen(path: Path, raw: Raw, reading: Reading, like: tuple[str, ...] | None)
 
 
 def has_no_name(path: Path, raw: Raw, j: int, asked: tuple[str, ...] | None) -> bool:
-    """Whether column j is to be left out for want of a name: an index, or empty. Raises ValueError where it holds measurements."""
+    """Whether column j is left out for want of a name: an index, or empty. Raises ValueError where it holds measurements."""
     cells = raw.columns[j]
     empty = raw.lines is not None and len(cells) > 0 and not any(cells)
     if raw.names is None or not UNNAMED.fullmatch(raw.names[j]):
         return empty and raw.names is None
     values = [number(str(cell)) for cell in cells]
-    index = (j == 0 or raw.names[j] != "") and (
-        any(value != value for value in values) or (all(value.is_integer() for value in values) and len(set(values)) == len(values))
-    )
+    words, counted = any(value != value for value in values), all(value.is_integer() for value in values)
+    index = (j == 0 or raw.names[j] != "") and (words or (counted and len(set(values)) == len(values)))
     if not (asked or empty or index):
-        raise ValueError(f"{path}: column {j + 1} has no name and is no index: name it, or name the columns to take (--columns)")
+        raise ValueError(f"{path}: column {j + 1} has no name and is no index: name it, or name those to take (--columns)")
     return True
 
 

@@ -1,9 +1,9 @@
 r"""Text files of rows and cells: which line is a header, what is a number. tables.py says what becomes of the columns.
 
-The first line is a header where its cells are words (no numbers, and none that stands for a missing one), or where they are whole
-numbers written otherwise than what is below them: `0,1,2` or `2019,2020` over a column with decimals throughout. Where only whole
-numbers are below, `0,1,2` and years may be either, and the caller must say which. A first line of words and numbers is a row,
-unless a word in it is the name of a column that is asked for.
+The first line is a header where its cells are words (no numbers, and none that stands for a missing one), or where they are
+whole numbers written otherwise than what is below them: any over columns with decimals throughout, `0,1,2` or `2019,2020` over
+one such column. Where there is none, `0,1,2` and years may be either, and the caller must say which. A first line of words and
+numbers is a row, unless a word in it is the name of a column that is asked for.
 """
 import csv
 import gzip

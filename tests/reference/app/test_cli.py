@@ -343,7 +343,7 @@ def test_a_closed_pipe_is_no_accident(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["demo"], ["train"], ["sample"], ["evaluate"]])
+@pytest.mark.parametrize("arguments", [[], ["demo"], ["train"], ["sample"], ["evaluate"], ["score"]])
 def test_help_reads_well(arguments: list[str]) -> None:
     result = evenflow(*arguments, "--help")
     assert result.exit_code == 0

@@ -1,4 +1,4 @@
-"""`evenflow evaluate` and `evenflow score`, and tables on the command line: another file is not trusted, and what is printed is read."""
+"""`evenflow evaluate`, `evenflow score`, and tables on the command line: no other file is trusted, what is printed is read."""
 import copy
 import csv
 import io
@@ -216,7 +216,7 @@ def test_a_run_keeps_how_its_table_is_read() -> None:
     ("0,1\n5,6\n3,4\n", [], "may name the columns or be a row: say --header yes or --header no"),
     ("a,b\n1,2\n3,4\n5,6\n", ["--drop", "z"], "has no column 'z': it has 'a', 'b'"),
     ("a,b\n" + "1,2\n3,2\n5,2\n" * 5, [], "'b'; of a file: --drop b"),
-    ("a,label\n" + "".join(f"{i % 7},{10**19 + i}\n" for i in range(200)), ["--class-conditional"], "is that column the label?"),
+    ("a,label\n" + "".join(f"{i % 7},{10**19 + i}\n" for i in range(200)), ["--class-conditional"], "is that column the label"),
 ])
 def test_tables_are_refused_in_one_line(text: str, how: list[str], said: str) -> None:
     Path("t.csv").write_text(text)
