@@ -1,4 +1,4 @@
-"""The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of evenflow.experiments join them (cli.main)."""
+"""The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of evenflow.experiments join them (cli.py)."""
 import csv
 import io
 import sys

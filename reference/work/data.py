@@ -168,6 +168,8 @@ def doubts(x: Array, n: int, columns: tuple[str, ...] | None) -> list[str]:
         said.append(few(n, d))
     for j, column in enumerate(x.T):
         middle, name = float(np.median(column)), columns[j] if columns else str(j + 1)
+        if m > 2 and column[0] in (0, 1) and (np.diff(column) == 1).all():
+            said.append(f"column {name!r} counts the rows: where that is no measurement, --drop {name}")
         away = np.abs(column - middle)
         scale = np.subtract(*np.quantile(column, [0.75, 0.25])) or np.median(away[away > 0])
         if far := int(np.sum(away > FAR * scale)):

@@ -8,6 +8,7 @@ Columns go by their names; where the file has none, by their numbers from 1. A f
 measurements is an index and left out, and so is a column without a name and without anything in it. `notes` says what was
 decided.
 """
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_finite, check_shape, lookup
+from evenflow.reference.core import Array, check_finite, check_shape, lookup, unknown
 from evenflow.reference.work.text_tables import MISSING, SEPARATORS, number, numbers, read_text
 
 UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # as pandas calls them
@@ -24,10 +25,10 @@ ENDINGS = (".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
 def several(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """a,b on the command line, several names in Python."""
-    if names is None:
-        return None
-    return tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else tuple(map(str, names))
+    """a,b on the command line, with quotes where a name has a comma; several names in Python."""
+    if isinstance(names, str):
+        names = [name.strip() for name in next(csv.reader([names], skipinitialspace=True)) or [names]]
+    return None if names is None else tuple(map(str, names))
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Reading:
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", several(self.columns))
         object.__setattr__(self, "drop", several(self.drop))
+        asked = (*(self.columns or ()), *(self.drop or ()))
+        if len(set(asked)) < len(asked):
+            raise ValueError(f"columns and drop must name each column once, got {', '.join(asked)}")
         lookup("header", self.header, {"auto": 0, "yes": 0, "no": 0})
         sep = {"\\t": "\t", **{name: sign for sign, name in SEPARATORS.items()}}.get(self.sep or "", self.sep)
         if sep is not None and (len(sep) != 1 or sep in '\n\r"'):
@@ -79,8 +83,9 @@ def read(path: Path, reading: Reading, like: tuple[str, ...] | None = None) -> T
         asked = {*(reading.columns or ()), *(reading.drop or ()), *(like or ()), reading.label_column or "label"}
         raw = Raw(*read_text(path, sep, reading.header, asked))
     else:
-        readers = {**dict.fromkeys(ENDINGS, read_numpy), ".parquet": read_parquet}
-        raw = lookup("file ending", suffix, readers)(path)
+        if suffix not in ENDINGS:
+            raise ValueError(unknown("file ending", suffix, [*ENDINGS, "or any text with --sep"]))
+        raw = read_parquet(path) if suffix == ".parquet" else read_numpy(path)
     return chosen(path, raw, reading, like)
 
 

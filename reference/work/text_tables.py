@@ -9,6 +9,7 @@ import csv
 import gzip
 import math
 import re
+import shlex
 import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from evenflow.reference.core import Array
 
 MISSING = ("", "na", "<na>", "n/a", "nan", "null", "none", "?", "-", ".")
+FLAGS = {"true": 1.0, "false": 0.0}
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 YEARS = set(range(1800, 2201))
 
@@ -83,7 +85,7 @@ def is_header(path: Path, first: list[str], below: list[list[str]], asked: Colle
 
 def is_word(cell: str) -> bool:
     """Neither a number nor a sign that one is missing; 2023_01 is one."""
-    return cell.lower() not in MISSING and (math.isnan(number(cell)))
+    return cell.lower() not in MISSING and math.isnan(number(cell))
 
 
 def number(cell: str) -> float:
@@ -95,24 +97,31 @@ def number(cell: str) -> float:
 
 
 def numbers(path: Path, cells: Sequence[str], lines: Sequence[int], column: str, name: str, headless: bool) -> Array:
-    """A column's cells as numbers. Raises ValueError naming the place of the first that is not finite, and what can be done."""
+    """A column's cells as numbers, or True and False as 1 and 0.
+
+    Raises ValueError naming the place of the first that is not finite, and what can be done.
+    """
+    if {cell.lower() for cell in cells} <= set(FLAGS):
+        return np.array([FLAGS[cell.lower()] for cell in cells])
     x = np.array([number(cell) for cell in cells])
     for i in np.flatnonzero(~np.isfinite(x))[:1]:
         said = f"{path}, line {lines[i]}, {column}: expected a finite number, got {cells[i]!r}"
-        if headless and i == 0 and is_word(cells[i]):
+        if headless and i == 0 and is_word(cells[0]) and not any(map(is_word, cells[1:])):
             raise ValueError(f"{said}; if the first line names the columns: --header yes")
         if hint := other_sep([cells[i]]):
             raise ValueError(said + hint)
-        if re.fullmatch(r"[+-]?\d+,\d+", cells[i]):
-            raise ValueError(f"{said}; decimals are written with a point")
-        labels = f", and --label-column {name} makes it the labels" if is_word(cells[i]) else ""
-        raise ValueError(f"{said}; --drop {name} leaves the column out{labels}")
+        if re.fullmatch(r"[+-]?[\d.]+,[\d,.]*", cells[i]):
+            raise ValueError(f"{said}; numbers are written like 1234.5")
+        quoted = shlex.quote(name)
+        labels = f", and --label-column {quoted} makes it the labels" if is_word(cells[i]) else ""
+        raise ValueError(f"{said}; --drop {quoted} leaves the column out{labels}")
     return x
 
 
 def other_sep(cells: list[str]) -> str:
     """The hint that the cells are separated by something else."""
     for sep in SEPARATORS:
-        if sep not in ", " and any(sep in cell for cell in cells):
+        found = sep != "," and any(sep in cell for cell in cells)
+        if found and (sep != " " or all(not math.isnan(number(part)) for cell in cells for part in cell.split())):
             return f"; are they separated by a {SEPARATORS[sep]}? --sep {SEPARATORS[sep]}"
     return ""

@@ -42,6 +42,8 @@ def rows_of(dataset: Dataset) -> list[list[float]]:
     ("a.csv", "age,2020\n1,2\n3,4\n5,7\n", {"columns": "age,2020"}, ("age", "2020"), [[1, 2], [3, 4], [5, 7]]),
     ("a.csv", "a;b\n1;2\n3;4\n5;7\n", {"sep": ";"}, ("a", "b"), [[1, 2], [3, 4], [5, 7]]),
     ("a.csv", "a;b\n1;2\n3;4\n5;7\n", {"sep": "semicolon"}, ("a", "b"), [[1, 2], [3, 4], [5, 7]]),
+    ("a.csv", "a,flag\n1,True\n3,False\n5,True\n7,False\n", {}, ("a", "flag"), [[1, 1], [3, 0], [5, 1], [7, 0]]),
+    ("a.csv", '"x, y",b\n1,2\n3,4\n5,7\n', {"columns": '"x, y",b'}, ("x, y", "b"), [[1, 2], [3, 4], [5, 7]]),
     ("a.tsv", "a\tb\n1\t2\n3\t4\n5\t7\n", {}, ("a", "b"), [[1, 2], [3, 4], [5, 7]]),
     ("a.txt", "1  2\n3 4\n5   7\n", {"sep": " "}, None, [[1, 2], [3, 4], [5, 7]]),
     ("a.csv", '"last, first",b\n"1","2"\n3,4\n5,7\n', {}, ("last, first", "b"), [[1, 2], [3, 4], [5, 7]]),
@@ -68,7 +70,13 @@ def test_what_is_meant_is_read(
     ("a.csv", "a,b\n1,\n3,4\n", {}, "line 2, column 2 ('b'): expected a finite number, got ''; --drop b leaves the column out"),
     ("a.csv", "a;b\n1;2\n3;4\n", {}, "are they separated by a semicolon? --sep semicolon"),
     ("a.csv", "a;b\n1,5;2\n3,5;4,1\n", {}, "--sep semicolon"),
-    ("a.csv", "a;b\n1,5;2\n3;4\n", {"sep": ";"}, "got '1,5'; decimals are written with a point"),
+    ("a.csv", "a;b\n1,5;2\n3;4\n", {"sep": ";"}, "got '1,5'; numbers are written like 1234.5"),
+    ("a.csv", 'a,b\n"1,000",2\n3,4\n', {}, "got '1,000'; numbers are written like 1234.5"),
+    ("a.csv", "a b\n1 2\n3 4\n", {}, "are they separated by a space? --sep space"),
+    ("a.csv", "5.1,3.5,setosa\n4.9,3.0,virginica\n", {}, "got 'setosa'; --drop 3 leaves the column out, and --label-column 3 makes"),
+    ("a.csv", "a,b\nTrue,2\n3,4\n", {}, "line 2, column 1 ('a'): expected a finite number, got 'True'"),
+    ("a.csv", "a,b c\n1,x\n3,4\n", {}, "--drop 'b c' leaves the column out"),
+    ("a.csv", "a,b\n1,2\n3,4\n", {"columns": "a,a"}, "columns and drop must name each column once, got a, a"),
     ("a.csv", ",a\n.5,1\n.7,2\n", {}, "column 1 has no name and is no index"),
     ("a.csv", "a,,c\n1,2,3\n4,5,7\n", {}, "column 2 has no name and is no index"),
     ("a.csv", "a,b,a\n1,2,3\n4,5,7\n", {}, "names of columns must differ, got 'a' 2 times"),
@@ -195,6 +203,12 @@ def test_an_outlier_is_named_and_ordinary_columns_are_not(tmp_path: Path) -> Non
     x[:5, 0] = 1.0
     np.save(tmp_path / "a.npy", x)
     assert "column '4': 1 of 4000 rows" in load(tmp_path / "a.npy").notes[1]
+
+
+def test_a_column_that_counts_the_rows_gets_a_word(tmp_path: Path) -> None:
+    """pandas' index in a file without a header, or an id."""
+    (tmp_path / "a.csv").write_text("\n".join(f"{i},{(7 * i) % 50}.5" for i in range(50)))
+    assert load(tmp_path / "a.csv").notes[1:] == ("column '1' counts the rows: where that is no measurement, --drop 1",)
 
 
 def test_few_rows_get_a_word(tmp_path: Path) -> None:
