@@ -24,7 +24,7 @@ Those of an energy-based model alone are in energy_evaluation.py. Times depend o
 """
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
@@ -89,34 +89,35 @@ def held_out_energy_score(
         scores = energy_score(footing(dataset, trained.sample(SHARED, rng), rng), y)
     else:
         parts = []
-        for rows in in_chunks(len(y)):
-            draws = footing(dataset, trained.sample(DRAWS * len(y[rows]), rng, np.tile(labels[rows], DRAWS)), rng)
-            parts.append(energy_score(draws.reshape(DRAWS, *y[rows].shape), y[rows]))
+        for at, told in in_chunks(y, labels):
+            draws = footing(dataset, trained.sample(DRAWS * len(at), rng, np.tile(told, DRAWS)), rng)
+            parts.append(energy_score(draws.reshape(DRAWS, *at.shape), at))
         scores = np.concatenate(parts)
     return mean_and_error("held_out_energy_score", scores)
 
 
-def in_chunks(n: int) -> list[slice]:
-    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
+def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:
+    """The rows of x and of what stands beside it, CHUNK at a time."""
+    for start in range(0, len(x), CHUNK):
+        yield tuple(part if part is None else part[start : start + CHUNK] for part in (x, *beside))
 
 
 def log_densities(trained: Trained, x: Array, labels: Array | None, uniforms: Array | None) -> Array:
     """`Trained.log_density` (n,) in float64, a chunk of rows at a time."""
-    parts = [
-        trained.log_density(x[rows], None if labels is None else labels[rows], None if uniforms is None else uniforms[rows])
-        for rows in in_chunks(len(x))
-    ]
+    parts = [trained.log_density(*chunk) for chunk in in_chunks(x, labels, uniforms)]
     return np.concatenate(parts).astype(np.float64)
 
 
 def likelihood_and_round_trip(
     trained: Trained, dataset: Dataset, labels: Array | None, uniforms: Array | None
 ) -> dict[str, float | None]:
-    x, model = dataset.held_out, trained.flow_model()
-    z, u = trained.encode(x, labels, uniforms), trained.to_model(x, uniforms)
-    again = model.forward(trained.params, placed(z, trained.config.dtype), trained.context(labels, len(x)))
-    told = mean_and_error("held_out_log_likelihood", log_densities(trained, x, labels, uniforms))
-    return told | {"round_trip_error": float(np.max(np.abs(fetched(again - u))))}
+    model, errors = trained.flow_model(), []
+    for x, told, fractions in in_chunks(dataset.held_out, labels, uniforms):
+        z, u = trained.encode(x, told, fractions), trained.to_model(x, fractions)
+        again = model.forward(trained.params, placed(z, trained.config.dtype), trained.context(told, len(x)))
+        errors.append(float(np.max(np.abs(fetched(again - u)))))
+    log_p = log_densities(trained, dataset.held_out, labels, uniforms)
+    return mean_and_error("held_out_log_likelihood", log_p) | {"round_trip_error": max(errors)}
 
 
 def of_gaussian(
@@ -154,8 +155,9 @@ def warnings(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> list[st
     if ours == -math.inf:
         said.append("some held-out rows are impossible under the model (density 0): a base without bounds, --base normal")
     elif ours is not None and theirs is not None and ours + WORSE < theirs:
+        blind = vars(trained.config).get("objective", "likelihood") != "likelihood"
         said.append(f"worse than a Gaussian by {theirs - ours:.3g} nats a row: where log.jsonl's held_out has risen, fewer "
-                    "--steps or a smaller model; else more --steps, or --objective likelihood")
+                    f"--steps or a smaller model; else more --steps{', or --objective likelihood' if blind else ''}")
     if 0 < len(train) < FEW * trained.d:
         said.append(few(len(train), trained.d))
     return said

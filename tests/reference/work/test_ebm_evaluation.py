@@ -128,7 +128,10 @@ def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: 
     row = dict.fromkeys(FIELDS) | {"log_z_ess": 3.0, "log_z_draws": 1000, "rhat": 1.0, "rhat_mode": math.inf}
     assert len(warnings(row)) == 2
     assert "log_z is not to be trusted" in warnings(row)[0]
-    assert "have not mixed" in warnings(row)[1]
+    assert "R-hat inf: the chains have not mixed" in warnings(row)[1]
+    assert "smaller --step-size, more --local-steps" in warnings(row)[1]
+    (refused,) = warnings(row | {"log_z_ess": 900.0, "rhat_mode": None, "acceptance_global": 0.01, "acceptance_local": 0.5})
+    assert refused.startswith("only 1.0% of the global moves are taken: a better flow")
     assert warnings(row | {"log_z_ess": 900.0, "rhat_mode": None}) == []
     console.print_json(row)
     assert json.loads(capsys.readouterr().out)["rhat_mode"] == "inf"
