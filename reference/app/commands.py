@@ -72,7 +72,7 @@ def train(
 
 def train_and_draw(config: Config, source: str, reading: Reading, out: Path, resume: bool) -> dict[str, Any]:
     pictures.new_figure(1, 1)
-    dataset, ebm = load(source, **vars(reading)), config.family == "ebm"
+    dataset, ebm = load(source, **reading.as_json()), config.family == "ebm"
     runs.assemble(describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False)))  # or it is refused
     for line in dataset.notes:
         console.say(line)

@@ -27,10 +27,9 @@ def describe_run(config: dict[str, Any], dataset: Dataset, class_conditional: bo
     """All of a run but its numbers, as JSON: what must agree before it may be resumed."""
     units, columns = dataset.units, dataset.columns
     shares, classes = shares_of(dataset) if class_conditional else ([], ())
-    reading = {name: list(how) if isinstance(how, tuple) else how for name, how in vars(dataset.reading).items()}
     return {
         "format": FORMAT, "config": config, "class_shares": shares, "classes": list(classes), "data": dataset.name,
-        "digest": dataset.digest, "reading": reading, "columns": None if columns is None else list(columns),
+        "digest": dataset.digest, "reading": dataset.reading.as_json(), "columns": None if columns is None else list(columns),
         "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels},
     }
 

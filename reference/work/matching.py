@@ -19,7 +19,7 @@ KNOWN = 0.1  # the share of rows equal to some it was trained on that is worth a
 
 def own_data(trained: Trained) -> Dataset:
     """The data that the model was trained on, split as they were; a note where they are no longer what they were."""
-    dataset = load(trained.data, **vars(trained.reading))
+    dataset = load(trained.data, **trained.reading.as_json())
     if dataset.held_out.shape[1] != trained.d:
         raise ValueError(f"{trained.data} has changed: the model has {trained.d} columns, got {dataset.held_out.shape[1]}")
     if trained.class_shares and dataset.classes not in ((), trained.classes):

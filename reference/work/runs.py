@@ -149,8 +149,10 @@ def assemble(described: dict[str, Any]) -> Trained:
     kind = EnergyModel if config.family == "ebm" else FlowModel
     model = kind.of(config, len(units.shift), len(shares), described["data"])
     columns = None if described["columns"] is None else tuple(described["columns"])
-    classes, reading = tuple(described["classes"]), Reading(**described["reading"])
-    return Trained(config, described["data"], units, shares, columns, model, None, classes, described["digest"], reading)
+    classes, digest, reading = tuple(described["classes"]), described["digest"], Reading(**described["reading"])
+    if not isinstance(digest, str):
+        raise ValueError(f"digest must be a string, got {digest!r}")
+    return Trained(config, described["data"], units, shares, columns, model, None, classes, digest, reading)
 
 
 def load_description(folder: folders.PathLike) -> Trained:

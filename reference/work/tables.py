@@ -52,6 +52,11 @@ class Reading:
             raise ValueError(f"sep must be one character, or one of {', '.join(SEPARATORS.values())}, got {self.sep!r}")
         object.__setattr__(self, "sep", sep)
 
+    def as_json(self) -> dict[str, Any]:
+        """What was asked for: plain JSON, and arguments that make the same Reading."""
+        asked = {name: how for name, how in vars(self).items() if how not in (None, "auto")}
+        return {name: list(how) if isinstance(how, tuple) else how for name, how in asked.items()}
+
 
 PLAIN = Reading()  # by the ending alone
 

@@ -73,7 +73,7 @@ def test_what_is_meant_is_read(
     ("a.csv", "a;b\n1,5;2\n3;4\n", {"sep": ";"}, "got '1,5'; numbers are written like 1234.5"),
     ("a.csv", 'a,b\n"1,000",2\n3,4\n', {}, "got '1,000'; numbers are written like 1234.5"),
     ("a.csv", "a b\n1 2\n3 4\n", {}, "are they separated by a space? --sep space"),
-    ("a.csv", "5.1,3.5,setosa\n4.9,3.0,virginica\n", {}, "got 'setosa'; --drop 3 leaves the column out, and --label-column 3 makes"),
+    ("a.csv", "5.1,3.5,setosa\n4.9,3.0,virginica\n", {}, "got 'setosa'; --drop 3 leaves the column out, and --label-column 3"),
     ("a.csv", "a,b\nTrue,2\n3,4\n", {}, "line 2, column 1 ('a'): expected a finite number, got 'True'"),
     ("a.csv", "a,b c\n1,x\n3,4\n", {}, "--drop 'b c' leaves the column out"),
     ("a.csv", "a,b\n1,2\n3,4\n", {"columns": "a,a"}, "columns and drop must name each column once, got a, a"),
