@@ -10,6 +10,7 @@ same classes* as if they were samples: what a perfect model would get, sampling 
 writes results.json, samples.png, loss.png and posterior.png.
 """
 import json
+import math
 import platform
 import sys
 import time
@@ -25,7 +26,7 @@ from evenflow.reference.app.pictures import digit_grid, loss_picture, posterior_
 from evenflow.reference.core import Array
 from evenflow.reference.scores import energy_score
 from evenflow.reference.work.data import Dataset, load
-from evenflow.reference.work.evaluation import DRAWS, OF_FLOWS, OF_SAMPLES, compare, evaluate, footing
+from evenflow.reference.work.evaluation import DRAWS, OF_FLOWS, compare, evaluate, footing
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
@@ -33,7 +34,7 @@ from evenflow.reference.work.training import Progress
 
 RUNS = ((1, "energy"), (4, "energy"), (16, "energy"), (16, "likelihood"))
 STEPS = 800
-FIELDS = (*OF_SAMPLES, *OF_FLOWS)
+FIELDS = ("held_out_energy_score", "d_loss", "frechet", "nll_bits_per_dim", *OF_FLOWS)
 
 OnStep = Callable[[str, Progress], None]  # the run's name, how far it is
 
@@ -61,8 +62,9 @@ def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[dict[st
         start = time.perf_counter()
         models[name] = train_on(config, dataset, callback=watch)
         seconds = time.perf_counter() - start
-        row = {"blocks": blocks, "objective": objective, **evaluate(models[name], dataset, seed), "train_seconds": seconds}
-        rows.append(row)
+        judged = evaluate(models[name], dataset, seed)
+        judged["nll_bits_per_dim"] = -judged["held_out_log_likelihood"] / (models[name].d * math.log(2))
+        rows.append({"blocks": blocks, "objective": objective, **{k: judged[k] for k in FIELDS}, "train_seconds": seconds})
     write_results(out / "results.json", rows, seed)
     loss_picture(out / "loss.png", curves, {f"B = {blocks}, {objective}": objective for blocks, objective in RUNS})
     digit_grid(out / "samples.png", sample_rows(dataset, models, seed))

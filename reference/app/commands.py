@@ -1,4 +1,4 @@
-"""The commands of `evenflow`: train, sample, evaluate. Those of evenflow.experiments and others join them (cli.main)."""
+"""The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of evenflow.experiments join them (cli.py)."""
 import csv
 import io
 import sys
@@ -9,16 +9,17 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from evenflow.reference.app import console, pictures
+from evenflow.reference.app import console, judging, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import reporting
 from evenflow.reference.core import Array, unknown
 from evenflow.reference.work import runs
 from evenflow.reference.work.data import load
 from evenflow.reference.work.files import write_aside
-from evenflow.reference.work.folders import LOG, read_log
+from evenflow.reference.work.folders import LOG, describe_run, read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained
+from evenflow.reference.work.tables import Reading
 from evenflow.reference.work.threads import single_blas_thread
 
 app = typer.Typer(
@@ -51,23 +52,30 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 @app.command(epilog=EXAMPLES)
 @o.with_choices
 def train(
-    family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False, as_json: o.JSON = False, **given: Any
+    family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False, as_json: o.JSON = False,
+    columns: o.Columns = None, drop: o.Drop = None, label_column: o.LabelColumn = None, sep: o.Sep = None,
+    header: o.Header = None, **given: Any,
 ) -> None:
     """Train a model and keep the run in a folder."""
     with reporting(as_json):
         config, source = o.choose(family, {k: v for k, v in given.items() if v is not None}, data, out, resume)
+        how = {"columns": columns, "drop": drop, "label_column": label_column, "sep": sep, "header": header}
+        reading = o.choose_reading(how, out, resume)
         out = out or o.usual_folder(config, source)
         with reporting(as_json, f"interrupted; go on with: evenflow train {family} --out {out} --resume"):
-            summary = train_and_draw(config, source, out, resume)
+            summary = train_and_draw(config, source, reading, out, resume)
         if as_json:
             console.print_json(summary)
         else:
             print(f"Written to {out}: config.json, checkpoint.npz, log.jsonl, loss.png, samples.png")
 
 
-def train_and_draw(config: Config, source: str, out: Path, resume: bool) -> dict[str, Any]:
+def train_and_draw(config: Config, source: str, reading: Reading, out: Path, resume: bool) -> dict[str, Any]:
     pictures.new_figure(1, 1)
-    dataset, ebm = load(source), config.family == "ebm"
+    dataset, ebm = load(source, **reading.as_json()), config.family == "ebm"
+    runs.assemble(describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False)))  # or it is refused
+    for line in dataset.notes:
+        console.say(line)
     name = f"ebm, {config.algorithm}" if ebm else config.family
     with single_blas_thread():
         with console.bars() as bars:
@@ -122,13 +130,13 @@ def sample(run: o.Run, n: o.Count = 100, out: o.SampleOut = None, label: o.Label
         write_samples(trained, x, out)
 
 
-def labels_for(trained: Trained, label: int | None, n: int) -> Array | None:
-    seen = [k for k, share in enumerate(trained.class_shares) if share]
+def labels_for(trained: Trained, label: str | None, n: int) -> Array | None:
+    seen = {str(trained.classes[k]): k for k, share in enumerate(trained.class_shares) if share}
     if label is not None and not seen:
         raise ValueError("--label means nothing for a model that is not class-conditional")
     if label is not None and label not in seen:
-        raise ValueError(f"--label must be one of those in the data, {', '.join(map(str, seen))}, got {label}")
-    return None if label is None else np.full(n, label)
+        raise ValueError(f"--label must be one of those in the data, {', '.join(seen)}, got {label}")
+    return None if label is None else np.full(n, seen[label])
 
 
 def write_samples(trained: Trained, x: Array, out: Path | None) -> None:
@@ -156,25 +164,5 @@ def write_samples(trained: Trained, x: Array, out: Path | None) -> None:
         write_aside(out, lambda file: file.write(content))
 
 
-@app.command(epilog="[bold]evenflow evaluate runs/a --json[/bold]")
-def evaluate(run: o.Run, data: o.OtherData = None, seed: o.Seed = 0, as_json: o.JSON = False) -> None:
-    """Judge a trained model on held-out data.
-
-    All: energy score, D-loss, Frechet distance. Flows: likelihood, speed.
-    Energy-based models: log Z, likelihood, weights of the modes, acceptances, R-hat.
-    """
-    with reporting(as_json):
-        from evenflow.reference.work.energy_evaluation import warnings
-        from evenflow.reference.work.evaluation import evaluate as judge
-        trained = runs.load_run(run)
-        dataset = load(data or trained.data)
-        with single_blas_thread():
-            row = judge(trained, dataset, seed)
-        if as_json:
-            console.print_json({"run": str(run), **row})
-        elif trained.can("log_z"):
-            console.print_fields(row, f"{run}: ebm, {trained.config.algorithm}")
-            for line in warnings(row):
-                console.say(line)
-        else:
-            console.print_rows([row], f"{run}: {trained.config.family}, {trained.config.objective}")
+app.command(epilog="[bold]evenflow evaluate runs/a --json[/bold]")(judging.evaluate)
+app.command(epilog="[bold]evenflow score runs/a --data new.csv --out scores.csv[/bold]")(judging.score)

@@ -16,7 +16,7 @@ import numpy as np
 
 from evenflow.reference.work.training import TrainingStopped
 
-EXTRAS = {"typer": "cli", "rich": "cli", "threadpoolctl": "cli", "matplotlib": "plots", "sklearn": "data"}
+EXTRAS = {"typer": "cli", "rich": "cli", "threadpoolctl": "cli", "matplotlib": "plots", "sklearn": "data", "pyarrow": "parquet"}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from evenflow.reference.core import unknown
 from evenflow.reference.targets.toys import TARGETS
 from evenflow.reference.work import runs
 from evenflow.reference.work.options import BY_NAME, FAMILIES, OPTIONS, Config, Option, belongs_to
+from evenflow.reference.work.tables import Reading
 
 
 def option(text: str, default: str, *names: str) -> Any:
@@ -17,7 +18,7 @@ def option(text: str, default: str, *names: str) -> Any:
     return typer.Option(*names, help=text, show_default=default)
 
 
-FILES = "or a file: .npy, .npz (arrays x and y), .csv (labels in a column named label)"
+FILES = "or a file: .csv, .tsv, either as .gz, .npy, .npz (arrays x and y), .parquet"
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
 Seed = Annotated[int, typer.Option(help="Of all that is random.", min=0)]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, as `evenflow train --out` made it.", show_default=False)]
@@ -27,8 +28,21 @@ Out = Annotated[Path | None, option("The run's folder: config, checkpoint, log, 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit.")]
 Count = Annotated[int, typer.Option(help="How many.")]
 SampleOut = Annotated[Path | None, option("A new file: .npy, .npz, .csv or .png.", "csv on standard output")]
-Label = Annotated[int | None, option("The class, for a class-conditional model.", "as in the data")]
-OtherData = Annotated[str | None, option("Another data set of the same columns.", "the run's own")]
+Label = Annotated[str | None, option("The class, for a class-conditional model.", "as in the data")]
+OtherData = Annotated[str | None, option("A file with the model's columns: all of its rows.", "what the run held out")]
+ScoredData = Annotated[str, typer.Option("--data", help="A file with the model's columns.", show_default=False)]
+ScoreOut = Annotated[Path | None, option("A new .csv file.", "csv on standard output")]
+TABLE = "The table"
+Columns = Annotated[str | None, typer.Option(
+    help="Those to train on: a,b,c; by number from 1 where they have no names.", rich_help_panel=TABLE, show_default="all")]
+Drop = Annotated[str | None, typer.Option(help="Columns to leave out.", rich_help_panel=TABLE, show_default="none")]
+LabelColumn = Annotated[str | None, typer.Option(
+    help="The column of the labels, whole numbers or words.", rich_help_panel=TABLE, show_default="label, where there is one")]
+Sep = Annotated[str | None, typer.Option(
+    help="What stands between the cells: a character, or comma, semicolon, tab, bar, space.", rich_help_panel=TABLE,
+    show_default="as the file's ending says")]
+Header = Annotated[str | None, typer.Option(
+    help="Whether the first line names the columns: yes, no, auto.", rich_help_panel=TABLE, show_default="auto")]
 
 
 def with_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -72,4 +86,16 @@ def choose(
 
 def usual_folder(config: Config, source: str) -> Path:
     kind = f"ebm-{config.algorithm}" if config.family == "ebm" else config.family
-    return Path("runs") / f"{kind}-{Path(source).stem}-s{config.seed}"
+    return Path("runs") / f"{kind}-{Path(source.removesuffix('.gz')).stem}-s{config.seed}"
+
+
+def choose_reading(given: dict[str, Any], out: Path | None, resume: bool) -> Reading:
+    """How the data are read, from the command line and, to resume, from the run."""
+    asked = {name: how for name, how in given.items() if how is not None}
+    if not resume or out is None:
+        return Reading(**asked)
+    there = runs.load_description(out).reading
+    for name, how in asked.items():
+        if getattr(Reading(**{name: how}), name) != getattr(there, name):
+            raise ValueError(f"{out} was begun with another {name}: leave the option out, or begin another run")
+    return there

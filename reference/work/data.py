@@ -10,19 +10,20 @@ place of x; on average log p(x + uniforms) is a lower bound on the log probabili
 2016, section 3.1). Real and generated whole numbers are compared dequantised alike (evaluation.py) or not at all:
 raw draws would give themselves away by what they hold between and beyond the levels.
 """
-import csv
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_finite, check_shape, lookup, unknown
+from evenflow.reference.core import Array, check_count, check_finite, check_shape, unknown
 from evenflow.reference.targets.toys import TARGETS
+from evenflow.reference.work.tables import ENDINGS, PLAIN, Reading, as_table, read
 
-Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
 DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
+FEW, FAR = 20, 50  # rows a dimension that are little; interquartile ranges that are far
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ class Units:
         constant = np.flatnonzero((x.min(axis=0) == x.max(axis=0)) | (sd == 0))
         if len(constant):
             names = ", ".join(repr(columns[j]) if columns else str(j) for j in constant)
-            raise ValueError(f"columns must vary, got constant ones (leave them out): {names}")
+            drop = ",".join(columns[j] if columns else str(j + 1) for j in constant)
+            raise ValueError(f"columns must vary, got constant ones (leave them out): {names}; of a file: --drop {drop}")
         return cls(mean, sd)
 
     @classmethod
@@ -117,36 +119,98 @@ class Dataset(NamedTuple):
     name: str
     train: Array                      # (n, d)
     held_out: Array                   # (k, d)
-    train_labels: Array | None        # (n,) whole numbers
+    train_labels: Array | None        # (n,) whole numbers, 0 ... K - 1
     held_out_labels: Array | None     # (k,)
     units: Units                      # from the training part alone
     columns: tuple[str, ...] | None   # their names, where the file gives them
+    classes: tuple[Any, ...] = ()     # (K,) what the file calls the labels; empty: 0, 1, ...
+    reading: Reading = PLAIN          # how the file was read
+    notes: tuple[str, ...] = ()       # what was decided on the way, and what to doubt
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the numbers and labels in both parts: of the data, and of how they are split."""
+        parts = [part for part in self[1:5] if part is not None]
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
-def load(source: str | Path, seed: int = 0, held_out: float = 0.2) -> Dataset:
-    """A data set by name ("digits", or one of TARGETS) or from a file that ends in .npy, .npz or .csv.
+def load(source: str | Path, seed: int = 0, held_out: float = 0.2, **how: Any) -> Dataset:
+    """A data set by name ("digits", or one of TARGETS) or from a file (tables.py).
 
     seed shuffles before the split and draws the toy sets; held_out is the share of a file's rows that is held out (the
-    digits are split 1,500 to 297, the toys 10,000 to 2,000). Files hold tables (n, d); a vector is a column (n, 1).
-    .npy  one array        .npz  the array "x" and, where there are labels, whole numbers "y"
-    .csv  a first line without any number is a header, and a column that it calls "label" holds the labels
+    digits are split 1,500 to 297, the toys 10,000 to 2,000). how: columns, drop, label_column, sep, header, as in `Reading`.
     """
-    rng, name = np.random.default_rng(seed), str(source)
+    rng, name, reading = np.random.default_rng(seed), str(source), Reading(**how)
+    if name in ("digits", *TARGETS) and reading != PLAIN:
+        raise ValueError(f"{', '.join(how)} say how to read a file, and {name} is none")
     if name == "digits":
         return digits(rng)
     if name in TARGETS:
-        target = TARGETS[name]()
-        x, labels, columns, n = target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT)), None, None, TOY_TRAIN
-    else:
-        x, labels, columns = read(Path(name))
-        n = len(x) - round(held_out * len(x))
-        if not 2 <= n < len(x):
-            raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
-        order = rng.permutation(len(x))
-        x, labels = x[order], None if labels is None else labels[order]
-    y, k = (None, None) if labels is None else (labels[:n], labels[n:])
-    units = (Units.standardised if name in TARGETS else Units.whitened)(x[:n], columns)
-    return Dataset(name, x[:n], x[n:], y, k, units, columns)
+        target, n = TARGETS[name](), TOY_TRAIN
+        x = target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT))
+        return Dataset(name, x[:n], x[n:], None, None, Units.standardised(x[:n]), None)
+    path = Path(name)
+    if not (path.suffix or reading.sep):
+        raise ValueError(unknown("data set", name, ["digits", *TARGETS, f"or a file: {', '.join(ENDINGS)}"]))
+    x, values, columns, notes = read(path, reading)
+    labels, classes = (None, ()) if values is None else numbered(f"the labels in {name}", values)
+    n = len(x) - round(held_out * len(x))
+    if not 2 <= n < len(x):
+        raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
+    order = shuffled(x, labels, rng)
+    units = Units.whitened(x[order[:n]], columns)
+    notes, x = (*notes, *doubts(x, n, columns)), x[order]
+    y, k = (None, None) if labels is None else (labels[order[:n]], labels[order[n:]])
+    return Dataset(name, x[:n], x[n:], y, k, units, columns, classes, reading, notes)
+
+
+def shuffled(x: Array, labels: Array | None, rng: np.random.Generator) -> Array:
+    """A random order of the rows in which the first ones hold every label, and vary in every column that does.
+
+    Were it random alone, a rare label or a flag might be in the held-out rows only, and nothing could be learned of it.
+    """
+    order = rng.permutation(len(x))
+    first = np.append((x[order] != x[order[0]]).argmax(axis=0), 0)
+    if labels is not None:
+        first = np.append(first, np.unique(labels[order], return_index=True)[1])
+    first = np.unique(first)
+    return np.concatenate([order[first], np.delete(order, first)])
+
+
+def doubts(x: Array, n: int, columns: tuple[str, ...] | None) -> list[str]:
+    """What should be looked at before a model is trained on n of the rows x (m, d).
+
+    Far out is what lies FAR interquartile ranges from the median (where half of a column is one value: FAR times as far from it
+    as half of the others). A few such rows set the column's unit, its standard deviation, and all else becomes a point.
+    """
+    said, (m, d) = [], x.shape
+    if n < FEW * d:
+        said.append(few(n, d))
+    for j, column in enumerate(x.T):
+        middle, name = float(np.median(column)), columns[j] if columns else str(j + 1)
+        if m > 2 and column[0] in (0, 1) and (np.diff(column) == 1).all():
+            said.append(f"column {name!r} counts the rows: where that is no measurement, --drop {name}")
+        away = np.abs(column - middle)
+        scale = np.subtract(*np.quantile(column, [0.75, 0.25])) or np.median(away[away > 0])
+        if far := int(np.sum(away > FAR * scale)):
+            i = int(away.argmax())
+            where = f"{far} of {m} rows lie far from all others (median {middle:.3g}; row {i + 1}: {column[i]:.3g})"
+            said.append(f"column {name!r}: {where}, and set its unit: mend or leave out those rows, or --drop {name}")
+    return said
+
+
+def few(n: int, d: int) -> str:
+    return f"{n} rows to train on in {d} dimensions is little: fewer --columns, or a smaller model (--layers, --hidden)"
+
+
+def numbered(name: str, values: list[Any], known: tuple[Any, ...] = ()) -> tuple[Array, tuple[Any, ...]]:
+    """Labels, whole numbers or words, as 0 ... K - 1 (n,), and the K classes, in order; known: the classes of a model."""
+    classes = known or tuple(sorted(set(values)))
+    number = {str(label): k for k, label in enumerate(classes)}
+    for value in values:
+        if str(value) not in number:
+            raise ValueError(unknown("label", f"{value} in {name}", map(str, classes)))
+    return np.array([number[str(value)] for value in values], dtype=np.int64), classes
 
 
 def digits(rng: np.random.Generator) -> Dataset:
@@ -157,75 +221,6 @@ def digits(rng: np.random.Generator) -> Dataset:
     x, labels = x[order].astype(np.float64), labels[order].astype(np.int64)
     units = Units.whole_numbers(x[:n], levels=17)
     return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None)
-
-
-def read(path: Path) -> Table:
-    """A file by its ending. Raises FileNotFoundError, or ValueError where it does not hold what it should."""
-    if not path.suffix:
-        raise ValueError(unknown("data set", str(path), ["digits", *TARGETS, "or a file: .npy, .npz, .csv"]))
-    return lookup("file ending", path.suffix.lower(), {".npy": read_numpy, ".npz": read_numpy, ".csv": read_csv})(path)
-
-
-def read_numpy(path: Path) -> Table:
-    """An .npy or .npz file. Nothing is read that would have to be unpickled."""
-    with open(path, "rb") as file:
-        try:
-            content = np.load(file, allow_pickle=False)
-            arrays = {"x": content} if isinstance(content, np.ndarray) else dict(content)
-        except Exception as error:  # numpy, zip and zlib each have their own for a damaged file
-            raise ValueError(f"{path} must be a whole NumPy file without Python objects (pickles): {error}") from error
-    if "x" not in arrays:
-        raise ValueError(f"{path} must hold an array 'x', got {sorted(arrays)}")
-    x = as_table(f"x in {path}", arrays["x"])
-    return x, as_labels(f"y in {path}", arrays["y"], len(x)) if "y" in arrays else None, None
-
-
-def read_csv(path: Path) -> Table:
-    """A .csv file, UTF-8, comma separated."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} must be comma-separated text in UTF-8: {error}") from error
-    first = lines[0][1] if lines else []
-    header = None if np.isfinite([number(cell) for cell in first]).any() else tuple(cell.strip() for cell in first)
-    rows = [csv_row(path, *line, len(first), header) for line in (lines if header is None else lines[1:])]
-    table = np.array(rows).reshape(len(rows), len(first))
-    if header is None or "label" not in header:
-        return as_table(str(path), table), None, header
-    at = header.index("label")
-    x = as_table(str(path), np.delete(table, at, axis=1))
-    return x, as_labels(f"label in {path}", table[:, at], len(x)), header[:at] + header[at + 1 :]
-
-
-def csv_row(path: Path, line: int, cells: list[str], width: int, header: tuple[str, ...] | None) -> list[float]:
-    if len(cells) != width:
-        raise ValueError(f"{path}, line {line}: expected {width} cells as in the first line, got {len(cells)}")
-    row = [number(cell) for cell in cells]
-    for j in np.flatnonzero(~np.isfinite(row)):
-        column = f"column {j + 1}" + (f" ({header[j]!r})" if header else "")
-        raise ValueError(f"{path}, line {line}, {column}: expected a finite number, got {cells[j]!r}")
-    return row
-
-
-def number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
-
-
-def as_table(name: str, x: Array) -> Array:
-    """x as a float64 table (n, d), a vector as one column. Refuses what is empty, not finite or not numbers."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
-    x = x.reshape(-1, 1) if x.ndim == 1 else x
-    if x.ndim != 2 or x.size == 0:
-        raise ValueError(f"{name} must be a table (n >= 1, d >= 1), got shape {x.shape}")
-    check_finite(name, x)
-    return x.astype(np.float64)
 
 
 def as_labels(name: str, y: Array, n: int) -> Array:

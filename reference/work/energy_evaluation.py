@@ -9,6 +9,7 @@
     log_z_grid               by the midpoint rule on a box around data and base; d <= 2 only
     held_out_log_likelihood  mean log p of held-out data, nats in the user's units, with log_z_grid or else log_z. Whole numbers
                              with fresh uniforms: a bound (data.py). Z too small makes it too large
+    held_out_log_likelihood_se   its standard error, with that of log_z
 
     zones_true               how much probability the modes of a named target have (targets/), and of the same zones
     zones_held_out           the share of held-out data,
@@ -25,6 +26,7 @@
 
 None where there is no such number.
 """
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,29 +44,48 @@ from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.sampling import Walk
 
 DRAWS, CHAINS, SWEEPS = 20_000, 100, 100
-AGREE = 1.1  # R-hat
+AGREE, REFUSED = 1.1, 0.05  # R-hat; acceptance
 REACH, CELL, POINTS = 6.0, 0.03, 600  # of the box in the model's units: least extent, cell, most cells along an edge
 FIELDS = (
     "log_z", "log_z_ess", "log_z_draws", "log_z_standard_error", "log_z_bridge", "log_z_grid", "held_out_log_likelihood",
-    "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local", "acceptance_global", "rhat", "ess",
-    "autocorrelation_time", "rhat_mode", "switch_rate",
+    "held_out_log_likelihood_se", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local",
+    "acceptance_global", "rhat", "ess", "autocorrelation_time", "rhat_mode", "switch_rate",
 )
 
 
 def evaluate_energy(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> dict[str, Any]:
     """The row of numbers above."""
     x = dataset.held_out
-    at_data = trained.log_density(x, uniforms=rng.random(x.shape) if trained.units.levels else None)
+    at_data = trained.log_density(x, uniforms=rng.random(x.shape) if trained.units.levels else None).astype(np.float64)
     z, box = trained.log_z(DRAWS, rng), on_grid(trained, dataset)
+    log_z, error = (z.log_z, z.standard_error) if box is None else (box.log_z, 0.0)
     walked = trained.walk(CHAINS, SWEEPS, rng)
     row = dict.fromkeys(FIELDS) | {
         "log_z": z.log_z, "log_z_ess": z.ess, "log_z_draws": DRAWS, "log_z_standard_error": z.standard_error,
         "log_z_bridge": bridged(trained, walked, rng), "log_z_grid": None if box is None else box.log_z,
-        "held_out_log_likelihood": float(np.mean(at_data.astype(np.float64))) - (z.log_z if box is None else box.log_z),
+        **mean_and_error("held_out_log_likelihood", at_data - log_z, error),
         "acceptance_local": walked.acceptance_local, "acceptance_global": walked.acceptance_global,
         "rhat": float(np.max(rhat(walked.x))),
     }
     return row | correlated(walked.x) | in_zones(trained, dataset, walked.x, box)
+
+
+def normaliser(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> tuple[float, float, str]:
+    """log Z as the likelihood takes it, its standard error, and how it was found."""
+    box = on_grid(trained, dataset)
+    if box is not None:
+        return box.log_z, 0.0, "on a grid"
+    z = trained.log_z(DRAWS, rng)
+    doubt = "; not to be trusted: a better flow, more --steps" if z.ess < TRUST * DRAWS else ""
+    return z.log_z, z.standard_error, f"by importance sampling: {z.ess:.3g} of {DRAWS} draws are effective{doubt}"
+
+
+def mean_and_error(name: str, terms: Array, error: float = 0.0) -> dict[str, float | None]:
+    """The mean of terms (n,), and its standard error beside another one."""
+    n, se = len(terms), None
+    if n > 1 and np.isfinite(terms).all():
+        se = math.hypot(np.std(terms, ddof=1) / math.sqrt(n), error)
+    return {name: float(np.mean(terms)), f"{name}_se": se}
 
 
 def or_none(f: Callable[[], float]) -> float | None:
@@ -126,11 +147,29 @@ def in_zones(trained: Trained, dataset: Dataset, walked: Array, box: Grid | None
 
 
 def warnings(row: dict[str, Any]) -> list[str]:
-    """What a reader of the row should not overlook."""
+    """What a reader of the row should not overlook, and what to do."""
     said = []
     if row["log_z_ess"] < TRUST * row["log_z_draws"]:
         neither = ", nor is the likelihood" if row["log_z_grid"] is None else ""
-        said.append(f"few of the draws are effective: log_z is not to be trusted{neither}")
-    if row["rhat"] > AGREE or (row["rhat_mode"] or 0.0) > AGREE:
-        said.append("R-hat: the chains have not mixed; samples and their zone weights are not to be trusted")
+        share = f"{row['log_z_ess']:.3g} of {row['log_z_draws']} draws are effective"
+        said.append(f"{share}: log_z is not to be trusted{neither}; a better flow: more --steps, --layers or --hidden")
+    worst = max(row["rhat"], row["rhat_mode"] or 0.0)
+    if worst > AGREE:
+        said.append(f"R-hat {worst:.3g}: the chains have not mixed; samples and their zone weights are not to be trusted: "
+                    "smaller --step-size, more --local-steps, more --steps")
+    for kind, do in (("local", "a smaller --step-size"), ("global", "a better flow, more --steps or --layers; a larger --N")):
+        if (accepted := row[f"acceptance_{kind}"]) is not None and accepted < REFUSED:
+            said.append(f"only {accepted:.1%} of the {kind} moves are taken: {do}")
     return said
+
+
+def reasons(d: int) -> dict[str, str]:
+    """Why a number may not be there, by name."""
+    return {
+        "log_z_bridge": "the draws and the chains have nothing in common",
+        "log_z_grid": f"a grid has 1 or 2 dimensions, not {d}",
+        **dict.fromkeys(("ess", "autocorrelation_time"), "the chains stand still, or are too short"),
+        **dict.fromkeys(("zones_true", "zones_held_out", "zones_sampled", "rhat_mode", "switch_rate"),
+                        "only named targets with modes have zones"),
+        "zones_grid": "only named targets in 1 or 2 dimensions with modes have them",
+    }

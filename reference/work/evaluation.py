@@ -2,17 +2,21 @@
 
 Real data and samples are compared on one footing, in the model's units. Whole-number data are dequantised with fresh
 uniforms; so are samples, after they have been made whole like the data. A class-conditional model is given the held-out
-labels.
+labels. A name with _se is the standard error of the number before it, that of a mean of independent terms; beside two numbers
+stands what a Gaussian fitted to the training rows gets (gaussian.py). None where there is no such number, `reasons` says why.
 
+    held_out_rows           how many they are
+    held_out_log_likelihood mean log p of a row, nats, in the user's units; of whole numbers a bound (data.py). Of an
+                            energy-based model with its log Z, whose error is part of the error (energy_evaluation.py)
+    gaussian_log_likelihood of the same rows, with the same uniforms
     held_out_energy_score   beta = 1: DRAWS draws for each held-out item where the model takes labels, else SHARED draws as
-                            one forecast for all
+                            one forecast for all; gaussian_energy_score with as many
     d_loss                  held-out cross-entropy of a classifier that tells held-out data from as many samples (metrics.py);
-                            log 2 = 0.693 if it cannot; None below LEAST items
-    frechet                 Frechet distance between features of held-out data and of as many samples: digits, the last hidden
+                            log 2 = 0.693 if it cannot. At most COMPARED of each
+    frechet                 Frechet distance between features of held-out data and of the same samples: digits, the last hidden
                             layer of a classifier trained on the training digits; else the coordinates
 
-    of a flow, None where a free-form head has no such number:
-    nll_bits_per_dim        negative log2-likelihood of held-out data, in the user's units, per coordinate
+    of a flow:
     sampling_ms_per_1000    milliseconds for 1,000 samples, and inversion_ms_per_1000 for the way back; medians of 5
     round_trip_error        the largest |x - T(T^-1(x))| over held-out data, in the model's units
 
@@ -20,7 +24,7 @@ Those of an energy-based model alone are in energy_evaluation.py. Times depend o
 """
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
@@ -28,42 +32,48 @@ import numpy as np
 
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.scores import energy_score
-from evenflow.reference.work.data import Dataset
-from evenflow.reference.work.energy_evaluation import evaluate_energy
+from evenflow.reference.work import energy_evaluation, gaussian
+from evenflow.reference.work.data import FEW, Dataset, few
+from evenflow.reference.work.energy_evaluation import evaluate_energy, mean_and_error
 from evenflow.reference.work.metrics import LEAST, d_loss, digit_features, frechet_distance
 from evenflow.reference.work.runs import Trained
+from evenflow.reference.work.sampling import CHUNK
 
-DRAWS = 50
-SHARED = 2000
-OF_SAMPLES = ("held_out_energy_score", "d_loss", "frechet")
-OF_FLOWS = ("nll_bits_per_dim", "sampling_ms_per_1000", "inversion_ms_per_1000", "round_trip_error")
+DRAWS, SHARED, COMPARED = 50, 2000, 5000
+WORSE = 0.1  # nats a row below a Gaussian that are worth a word: of the same rows, so that the difference errs little
+LIKELIHOOD = ("held_out_log_likelihood", "held_out_log_likelihood_se", "gaussian_log_likelihood")
+OF_SAMPLES = ("held_out_energy_score", "held_out_energy_score_se", "gaussian_energy_score", "d_loss", "d_loss_se", "frechet")
+OF_FLOWS = ("sampling_ms_per_1000", "inversion_ms_per_1000", "round_trip_error")
 
 
 def evaluate(trained: Trained, dataset: Dataset, seed: int = 0) -> dict[str, Any]:
     """The row of numbers above. Raises ValueError where the data are not of the model's width or kind."""
     if dataset.held_out.shape[1] != trained.d:
         raise ValueError(f"data must have the model's {trained.d} columns, got {dataset.held_out.shape[1]}")
+    dataset = dataset._replace(units=trained.units)  # never those of other data
     rng, labels = np.random.default_rng(seed), dataset.held_out_labels if trained.class_shares else None
-    row: dict[str, Any] = evaluate_energy(trained, dataset, rng) if trained.can("log_z") else {}
-    samples = trained.sample(len(dataset.held_out), rng, labels)
-    row["held_out_energy_score"] = held_out_energy_score(trained, dataset, labels, rng)
-    row |= compare(dataset, samples, rng, seed)
-    if trained.can("log_z"):
-        return row
-    row |= dict.fromkeys(OF_FLOWS)
+    told = evaluate_energy(trained, dataset, rng) if trained.can("log_z") else dict.fromkeys(OF_FLOWS)
+    samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if labels is None else labels[:COMPARED])
+    told |= held_out_energy_score(trained, dataset, labels, rng) | compare(dataset, samples, rng, seed)
+    uniforms = rng.random(dataset.held_out.shape) if dataset.units.levels else None
     if trained.can("density"):
-        row |= likelihood_and_round_trip(trained, dataset, labels, rng)
-    return row | speed(trained, labels, rng)
+        told |= likelihood_and_round_trip(trained, dataset, labels, uniforms)
+    if not trained.can("log_z"):
+        told |= speed(trained, labels, rng)
+    told |= of_gaussian(trained, dataset, uniforms, np.random.default_rng(seed))
+    return {"held_out_rows": len(dataset.held_out), **dict.fromkeys((*LIKELIHOOD, *OF_SAMPLES)), **told}
 
 
 def compare(dataset: Dataset, samples: Array, rng: np.random.Generator, seed: int = 0) -> dict[str, Any]:
     """d_loss and frechet of samples (user's units) against held-out data."""
-    real, generated = (footing(dataset, x, rng) for x in (dataset.held_out, samples))
-    told = d_loss(real, generated, seed)[0] if len(real) >= LEAST else None
+    real, generated = (footing(dataset, x, rng) for x in (dataset.held_out[:COMPARED], samples))
+    told: tuple[float | None, float | None] = (None, None)
+    if len(real) >= LEAST and np.ptp(real, axis=0).any():
+        told = d_loss(real, generated, seed)
     if dataset.name == "digits" and dataset.train_labels is not None:
         features = digit_features(footing(dataset, dataset.train, rng), dataset.train_labels)
         real, generated = features(real), features(generated)
-    return {"d_loss": told, "frechet": frechet_distance(real, generated)}
+    return {"d_loss": told[0], "d_loss_se": told[1], "frechet": frechet_distance(real, generated) if len(real) > 1 else None}
 
 
 def footing(dataset: Dataset, x: Array, rng: np.random.Generator) -> Array:
@@ -71,26 +81,86 @@ def footing(dataset: Dataset, x: Array, rng: np.random.Generator) -> Array:
     return dataset.units.dequantised(x.astype(np.float64), rng)
 
 
-def held_out_energy_score(trained: Trained, dataset: Dataset, labels: Array | None, rng: np.random.Generator) -> float:
+def held_out_energy_score(
+    trained: Trained, dataset: Dataset, labels: Array | None, rng: np.random.Generator
+) -> dict[str, float | None]:
     y = footing(dataset, dataset.held_out, rng)
     if labels is None:
-        draws = footing(dataset, trained.sample(SHARED, rng), rng)
+        scores = energy_score(footing(dataset, trained.sample(SHARED, rng), rng), y)
     else:
-        draws = footing(dataset, trained.sample(DRAWS * len(y), rng, np.tile(labels, DRAWS)), rng)
-        draws = draws.reshape(DRAWS, *y.shape)
-    return float(np.mean(energy_score(draws, y)))
+        parts = []
+        for at, told in in_chunks(y, labels):
+            draws = footing(dataset, trained.sample(DRAWS * len(at), rng, np.tile(told, DRAWS)), rng)
+            parts.append(energy_score(draws.reshape(DRAWS, *at.shape), at))
+        scores = np.concatenate(parts)
+    return mean_and_error("held_out_energy_score", scores)
+
+
+def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:
+    """The rows of x and of what stands beside it, CHUNK at a time."""
+    for start in range(0, len(x), CHUNK):
+        yield tuple(part if part is None else part[start : start + CHUNK] for part in (x, *beside))
+
+
+def log_densities(trained: Trained, x: Array, labels: Array | None, uniforms: Array | None) -> Array:
+    """`Trained.log_density` (n,) in float64, a chunk of rows at a time."""
+    parts = [trained.log_density(*chunk) for chunk in in_chunks(x, labels, uniforms)]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def likelihood_and_round_trip(
-    trained: Trained, dataset: Dataset, labels: Array | None, rng: np.random.Generator
-) -> dict[str, float]:
-    x, model = dataset.held_out, trained.flow_model()
-    uniforms = rng.random(x.shape) if dataset.units.levels else None
-    log_prob = trained.log_density(x, labels, uniforms)
-    z, u = trained.encode(x, labels, uniforms), trained.to_model(x, uniforms)
-    again = model.forward(trained.params, placed(z, trained.config.dtype), trained.context(labels, len(x)))
-    bits = -float(np.mean(log_prob.astype(np.float64))) / (trained.d * math.log(2))
-    return {"nll_bits_per_dim": bits, "round_trip_error": float(np.max(np.abs(fetched(again - u))))}
+    trained: Trained, dataset: Dataset, labels: Array | None, uniforms: Array | None
+) -> dict[str, float | None]:
+    model, errors = trained.flow_model(), []
+    for x, told, fractions in in_chunks(dataset.held_out, labels, uniforms):
+        z, u = trained.encode(x, told, fractions), trained.to_model(x, fractions)
+        again = model.forward(trained.params, placed(z, trained.config.dtype), trained.context(told, len(x)))
+        errors.append(float(np.max(np.abs(fetched(again - u)))))
+    log_p = log_densities(trained, dataset.held_out, labels, uniforms)
+    return mean_and_error("held_out_log_likelihood", log_p) | {"round_trip_error": max(errors)}
+
+
+def of_gaussian(
+    trained: Trained, dataset: Dataset, uniforms: Array | None, rng: np.random.Generator
+) -> dict[str, float | None]:
+    """What a Gaussian gets that is fitted to the training rows, dequantised like all others."""
+    known = gaussian.fitted(footing(dataset, dataset.train, rng))
+    if known is None:
+        return {}
+    u = trained.units.to_model(dataset.held_out, uniforms)
+    draws = trained.to_user(known.sample(rng.standard_normal((SHARED, trained.d))))
+    score = np.mean(energy_score(footing(dataset, draws, rng), footing(dataset, dataset.held_out, rng)))
+    likelihood = np.mean(known.log_density(u)) + trained.units.log_det()
+    return {"gaussian_log_likelihood": float(likelihood), "gaussian_energy_score": float(score)}
+
+
+def reasons(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> dict[str, str]:
+    """Why a number is not there, by name."""
+    n, d = dataset.held_out.shape
+    no_density = "a model with a free-form head has no density and no inverse, only samples"
+    known = {
+        **dict.fromkeys(("held_out_log_likelihood", "inversion_ms_per_1000", "round_trip_error"), no_density),
+        **dict.fromkeys(("gaussian_log_likelihood", "gaussian_energy_score"), "the training rows, where they are there, "
+                        f"determine no Gaussian: more than d = {d} must be known, and no column may follow from others"),
+        "d_loss": f"the classifier needs {LEAST} rows that differ, got {n}", "frechet": "needs 2 rows",
+        **energy_evaluation.reasons(d),
+    }
+    return {name: known[name] for name, value in row.items() if value is None and name in known}
+
+
+def warnings(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> list[str]:
+    """What a reader of the row should not overlook, and what to do."""
+    said, train = energy_evaluation.warnings(row) if trained.can("log_z") else [], dataset.train
+    ours, theirs = row["held_out_log_likelihood"], row["gaussian_log_likelihood"]
+    if ours == -math.inf:
+        said.append("some held-out rows are impossible under the model (density 0): a base without bounds, --base normal")
+    elif ours is not None and theirs is not None and ours + WORSE < theirs:
+        blind = vars(trained.config).get("objective", "likelihood") != "likelihood"
+        said.append(f"worse than a Gaussian by {theirs - ours:.3g} nats a row: where log.jsonl's held_out has risen, fewer "
+                    f"--steps or a smaller model; else more --steps{', or --objective likelihood' if blind else ''}")
+    if 0 < len(train) < FEW * trained.d:
+        said.append(few(len(train), trained.d))
+    return said
 
 
 def speed(trained: Trained, labels: Array | None, rng: np.random.Generator) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The folder of a run, the same for flows and for energy-based models.
 
-    config.json       the choices, the data's name, its units and columns: all that is needed to build the model again
+    config.json       the choices, the data's name, its units, columns and classes: all that is needed to build the model again;
+                      how the data are read, and their digest
     checkpoint.npz    the parameters and all else that training needs to go on bit for bit
     log.jsonl         one line a step: step, loss, learning_rate, gradient_norm, held_out, seconds, and what the algorithm adds
 """
@@ -17,23 +18,36 @@ from evenflow.reference.work.files import CorruptFileError, write_aside
 from evenflow.reference.work.training import Progress
 
 PathLike = str | os.PathLike[str]
-FORMAT = 2  # of config.json
+FORMAT = 3  # of config.json
+MOST_CLASSES = 1000
 CONFIG, CHECKPOINT, LOG = "config.json", "checkpoint.npz", "log.jsonl"
 
 
 def describe_run(config: dict[str, Any], dataset: Dataset, class_conditional: bool) -> dict[str, Any]:
     """All of a run but its numbers, as JSON: what must agree before it may be resumed."""
-    units, columns, shares = dataset.units, dataset.columns, []
-    if class_conditional:
-        if dataset.train_labels is None:
-            raise ValueError(f"class_conditional needs labels, and {dataset.name} has none")
-        shares = (np.bincount(dataset.train_labels) / len(dataset.train_labels)).tolist()
+    units, columns = dataset.units, dataset.columns
+    shares, classes = shares_of(dataset) if class_conditional else ([], ())
     return {
-        "format": FORMAT, "config": config, "class_shares": shares, "data": dataset.name,
-        "columns": None if columns is None else list(columns),
+        "format": FORMAT, "config": config, "class_shares": shares, "classes": list(classes), "data": dataset.name,
+        "digest": dataset.digest, "reading": dataset.reading.as_json(), "columns": None if columns is None else list(columns),
         "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels,
                   "L": None if units.L is None else units.L.tolist()},
     }
+
+
+def shares_of(dataset: Dataset) -> tuple[list[float], tuple[Any, ...]]:
+    """How frequent each class is among the rows to train on, and what the classes are called.
+
+    A class that the held-out rows alone have has the share 0. Raises ValueError where there are no labels, or too many.
+    """
+    labels, judged = dataset.train_labels, dataset.held_out_labels
+    if labels is None or judged is None:
+        raise ValueError(f"class_conditional needs labels, and {dataset.name} has none")
+    classes = dataset.classes or tuple(range(1 + int(max(labels.max(), judged.max(initial=0)))))
+    if len(classes) > min(MOST_CLASSES, max(20, len(labels) // 2)):
+        few = f"at most {MOST_CLASSES} classes, with two rows each beyond twenty"
+        raise ValueError(f"class_conditional takes {few}, got {len(classes)} in {len(labels)} rows: is that column the label?")
+    return (np.bincount(labels, minlength=len(classes)) / len(labels)).tolist(), classes
 
 
 def units_of(described: dict[str, Any]) -> Units:

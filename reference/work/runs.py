@@ -19,6 +19,7 @@ from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
+from evenflow.reference.work.tables import PLAIN, Reading
 from evenflow.reference.work.training import Progress
 
 
@@ -32,6 +33,9 @@ class Trained:
     columns: tuple[str, ...] | None
     model: FlowModel | EnergyModel
     params: Any
+    classes: tuple[Any, ...] = ()      # what the data call the labels 0 ... K - 1
+    digest: str = ""                   # Dataset.digest of what it was trained on
+    reading: Reading = PLAIN           # how that was read
     best: Best | None = None           # the step whose parameters these are, and its held-out loss; None: the last ones
 
     @property
@@ -146,7 +150,10 @@ def assemble(described: dict[str, Any]) -> Trained:
     kind = EnergyModel if config.family == "ebm" else FlowModel
     model = kind.of(config, len(units.shift), len(shares), described["data"], units.levels is not None)
     columns = None if described["columns"] is None else tuple(described["columns"])
-    return Trained(config, described["data"], units, shares, columns, model, None)
+    classes, digest, reading = tuple(described["classes"]), described["digest"], Reading(**described["reading"])
+    if not isinstance(digest, str):
+        raise ValueError(f"digest must be a string, got {digest!r}")
+    return Trained(config, described["data"], units, shares, columns, model, None, classes, digest, reading)
 
 
 def load_description(folder: folders.PathLike) -> Trained:

@@ -120,7 +120,8 @@ def test_an_energy_based_model_of_a_users_csv(few: None) -> None:
     assert abs(np.array([line.split(",") for line in lines], float) - 1000).max() < 100
     refused(evenflow("sample", summary["out"], "--label", "1"), "--label means nothing for a model that is not class-c")
     row = json.loads(evenflow("evaluate", summary["out"], "--json").stdout)
-    assert list(row) == ["run", *energy_evaluation.FIELDS, *evaluation.OF_SAMPLES]
+    of_all = {"run", "held_out_rows", *evaluation.LIKELIHOOD, *evaluation.OF_SAMPLES}
+    assert set(row) == of_all | set(energy_evaluation.FIELDS)
     told = evenflow("evaluate", summary["out"])
     assert told.exit_code == 0
     assert "held out log likelihood" in told.stdout
@@ -140,7 +141,7 @@ def test_resume_of_an_energy_based_model_refuses_other_choices(few: None) -> Non
 def test_evaluate_prints_the_row() -> None:
     assert evenflow("train", "maf", "--data", "two-moons", "--out", "a", *QUICK).exit_code == 0
     row = json.loads(evenflow("evaluate", "a", "--json").stdout)
-    assert list(row) == ["run", *evaluation.OF_SAMPLES, *evaluation.OF_FLOWS]
+    assert list(row) == ["run", "held_out_rows", *evaluation.LIKELIHOOD, *evaluation.OF_SAMPLES, *evaluation.OF_FLOWS]
     told = evenflow("evaluate", "a")
     assert told.exit_code == 0
     assert "D-loss" in told.stdout
@@ -273,7 +274,7 @@ def test_a_finished_run_without_its_log_is_still_a_run() -> None:
 
 def test_a_damaged_description_is_one_line() -> None:
     assert evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK).exit_code == 0
-    Path("a/config.json").write_text('{"format": 2, "config": {}, "data": "rings"}')
+    Path("a/config.json").write_text('{"format": 3, "config": {}, "data": "rings"}')
     for command in (["sample", "a"], ["evaluate", "a"], ["train", "maf", "--out", "a", "--resume"]):
         refused(evenflow(*command), "a/config.json is not the description of a run: there is no 'units'")
 
@@ -342,7 +343,7 @@ def test_a_closed_pipe_is_no_accident(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["demo"], ["train"], ["sample"], ["evaluate"]])
+@pytest.mark.parametrize("arguments", [[], ["demo"], ["train"], ["sample"], ["evaluate"], ["score"]])
 def test_help_reads_well(arguments: list[str]) -> None:
     result = evenflow(*arguments, "--help")
     assert result.exit_code == 0

@@ -11,7 +11,7 @@ from evenflow.reference.targets.mixtures import normal_cdf
 from evenflow.reference.work import energy_evaluation, sampling
 from evenflow.reference.work.data import Dataset, Units, load
 from evenflow.reference.work.energy_evaluation import FIELDS, evaluate_energy, on_grid, warnings
-from evenflow.reference.work.evaluation import OF_SAMPLES, evaluate
+from evenflow.reference.work.evaluation import LIKELIHOOD, OF_SAMPLES, evaluate
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 
@@ -74,7 +74,7 @@ def test_one_evaluation_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = table(2)
     trained = train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset)
     row = evaluate(trained, dataset)
-    assert tuple(row) == (*FIELDS, *OF_SAMPLES)
+    assert set(row) == {"held_out_rows", *FIELDS, *LIKELIHOOD, *OF_SAMPLES}
     assert 0.3 < row["d_loss"] < 0.8
     for ask in (trained.encode, trained.decode):
         with pytest.raises(ValueError, match="an energy-based model has no inverse"):
@@ -128,7 +128,10 @@ def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: 
     row = dict.fromkeys(FIELDS) | {"log_z_ess": 3.0, "log_z_draws": 1000, "rhat": 1.0, "rhat_mode": math.inf}
     assert len(warnings(row)) == 2
     assert "log_z is not to be trusted" in warnings(row)[0]
-    assert "have not mixed" in warnings(row)[1]
+    assert "R-hat inf: the chains have not mixed" in warnings(row)[1]
+    assert "smaller --step-size, more --local-steps" in warnings(row)[1]
+    (refused,) = warnings(row | {"log_z_ess": 900.0, "rhat_mode": None, "acceptance_global": 0.01, "acceptance_local": 0.5})
+    assert refused.startswith("only 1.0% of the global moves are taken: a better flow")
     assert warnings(row | {"log_z_ess": 900.0, "rhat_mode": None}) == []
     console.print_json(row)
     assert json.loads(capsys.readouterr().out)["rhat_mode"] == "inf"

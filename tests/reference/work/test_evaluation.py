@@ -10,7 +10,7 @@ import pytest
 from evenflow.experiments import digits
 from evenflow.reference.work import evaluation
 from evenflow.reference.work.data import Dataset, Units, load
-from evenflow.reference.work.evaluation import compare, evaluate
+from evenflow.reference.work.evaluation import compare, evaluate, warnings
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.training import Progress
@@ -34,7 +34,10 @@ def test_a_right_model_gets_the_numbers_theory_says() -> None:
     row = evaluate(train_on(config, dataset), dataset)
     covariance = np.array([[4.0, 2.0], [2.0, 1.25]])
     entropy = 0.5 * math.log(np.linalg.det(2 * math.pi * math.e * covariance))
-    assert abs(row["nll_bits_per_dim"] - entropy / (2 * math.log(2))) < 5 * 0.03 / (2 * math.log(2))
+    assert abs(row["held_out_log_likelihood"] + entropy) < 5 * 0.03
+    assert abs(row["held_out_log_likelihood_se"] - 1 / math.sqrt(1000)) < 0.0075  # log p is exponential: 4.5 % of its error
+    assert abs(row["gaussian_log_likelihood"] + entropy) < 5 * 0.03
+    assert abs(row["gaussian_log_likelihood"] - row["held_out_log_likelihood"]) < 0.05  # the same rows
     assert math.log(2) - 0.06 < row["d_loss"] < math.log(2) + 0.03
     assert row["frechet"] < 0.1
     draws = np.random.default_rng(1).standard_normal((2, 200_000, 2)) @ np.array([[2.0, 1.0], [0.0, 0.5]])
@@ -49,7 +52,38 @@ def test_a_right_model_gets_the_numbers_theory_says() -> None:
 def test_a_free_form_head_has_gaps_where_it_has_no_number() -> None:
     dataset = normal_data(200, 100)
     row = evaluate(train_on(Config("saef", blocks=2, block_map="free_form", steps=3, batch=16), dataset), dataset)
-    assert [k for k, v in row.items() if v is None] == ["nll_bits_per_dim", "inversion_ms_per_1000", "round_trip_error"]
+    gaps = ["held_out_log_likelihood", "held_out_log_likelihood_se", "inversion_ms_per_1000", "round_trip_error"]
+    assert [k for k, v in row.items() if v is None] == gaps
+    assert row["gaussian_energy_score"] < row["held_out_energy_score"]  # three steps are few
+
+
+def test_a_row_that_the_model_calls_impossible() -> None:
+    """Beyond a uniform base: no likelihood at all, no error bar, and a word."""
+    dataset = normal_data(200, 30)
+    trained = train_on(Config("spline", base="uniform", base_scale=6.0, layers=1, steps=1, batch=16), dataset)
+    dataset.held_out[3] += 1000.0
+    row = evaluate(trained, dataset)
+    assert (row["held_out_log_likelihood"], row["held_out_log_likelihood_se"]) == (-math.inf, None)
+    assert "some held-out rows are impossible under the model" in warnings(trained, dataset, row)[0]
+
+
+def test_the_gaussian_is_the_textbooks() -> None:
+    dataset = normal_data(200, 100)
+    row = evaluate(train_on(Config("maf", layers=1, hidden=(8,), steps=1, batch=16), dataset), dataset)
+    mean, covariance = dataset.train.mean(axis=0), np.cov(dataset.train.T, bias=True)
+    v = dataset.held_out - mean
+    log_p = -np.sum(v @ np.linalg.inv(covariance) * v, axis=1) / 2 - np.log(np.linalg.det(2 * np.pi * covariance)) / 2
+    assert row["gaussian_log_likelihood"] == pytest.approx(np.mean(log_p), rel=1e-9)
+
+
+def test_whole_numbers_are_dequantised_for_the_gaussian_too() -> None:
+    """Independent numbers 0 ... 6: its covariance is that of the dequantised ones, 4 + 1/12, and so is its bound; five standard
+    errors of 500 rows."""
+    x = np.random.default_rng(0).integers(7, size=(2500, 2)).astype(float)
+    dataset = Dataset("whole", x[:2000], x[2000:], None, None, Units.whole_numbers(x[:2000], 7), None)
+    row = evaluate(train_on(Config("maf", layers=1, hidden=(8,), steps=1, batch=16), dataset), dataset)
+    bound = -1 - math.log(2 * math.pi * (4 + 1 / 12))
+    assert abs(row["gaussian_log_likelihood"] - bound) < 5 * math.sqrt(2 * 0.2 / 500)  # Var(z^2 / 2) = 0.2 for a uniform z
 
 
 def test_data_of_another_width_are_refused() -> None:
