@@ -32,7 +32,7 @@ def reporting(as_json: bool = False, on_interrupt: str = "interrupted") -> Itera
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, OSError, FloatingPointError, TrainingStopped, np.linalg.LinAlgError) as error:
+    except (ValueError, OSError, MemoryError, FloatingPointError, TrainingStopped, np.linalg.LinAlgError) as error:
         leave(f"error: {message(error)}", 1, as_json)
 
 
@@ -41,10 +41,11 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def message(error: BaseException) -> str:
-    """What an error says; of an OSError the reason and the file, without its number."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split())
+    """What an error says, on one line; of an OSError the reason and the file, without its number."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    return " ".join(said.split())
 
 
 def missing(error: ModuleNotFoundError) -> str:

@@ -7,7 +7,7 @@
     options               every option of a run, written once; Config
     flow_model, energy_model     a model as a run sees it
     sampling              drawing from a trained energy-based model
-    folders, runs         a run's folder; Trained, train_on, load_run
+    lock, folders, runs   a run's folder, one process at a time; Trained, train_on, load_run
     metrics, evaluation, energy_evaluation     how good is it
     estimators            the scikit-learn face
     threads               one BLAS thread

@@ -19,6 +19,7 @@ from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Settings, train, weights
 
 HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
+ROWS = 4096     # samples at a time: a network's activations then stay small
 BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
 
 
@@ -91,8 +92,11 @@ class FlowModel:
         return fetched(self.init(np.random.default_rng(0)))
 
     def sample(self, params: Tree, n: int, rng: np.random.Generator, context: Array | None = None) -> Array:
-        noise = placed(self.flow.noise(streams(rng, self.config.dtype), n), self.config.dtype)
-        return self.flow.sample(params, noise, context)
+        rng, parts = streams(rng, self.config.dtype), []
+        for done in range(0, n, ROWS):
+            noise = placed(self.flow.noise(rng, min(ROWS, n - done)), self.config.dtype)
+            parts.append(self.flow.sample(params, noise, None if context is None else context[done : done + ROWS]))
+        return np.concatenate(parts)
 
     def log_density(self, params: Tree, u: Array, context: Array | None = None) -> Array:
         return self.invertible().log_prob(params, u, context)

@@ -63,6 +63,8 @@ def widths(name: str, value: Any) -> tuple[int, ...]:
 def blocks(name: str, value: Any) -> int | tuple[int, ...]:
     """One number, how many; several, their sizes."""
     numbers = widths(name, value)
+    if not numbers:
+        raise ValueError(f"{name} must be one at least, got {value!r}")
     alone = len(numbers) == 1 and (isinstance(value, str) or not isinstance(value, Iterable))
     return numbers[0] if alone else numbers
 

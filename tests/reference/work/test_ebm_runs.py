@@ -117,7 +117,7 @@ def test_a_run_stopped_while_its_flow_was_pretrained_begins_anew(tmp_path: Path,
             train_on(quick("nt"), table(), tmp_path)
     assert same(train_on(quick("nt"), table(), tmp_path, resume=True).params, whole.params)
     (tmp_path / "checkpoint.npz").unlink()  # lost, not never made: the log says so
-    with pytest.raises(FileNotFoundError, match="no checkpoint to resume from"):
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
         train_on(quick("nt"), table(), tmp_path, resume=True)
 
 
