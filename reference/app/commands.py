@@ -87,12 +87,14 @@ def train_and_draw(config: Config, source: str, out: Path, resume: bool, extend:
         with console.bars() as bars:
             trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress), extend)
         lines = read_log(out / LOG)
+        kept = console.kept_step(lines, trained.best)
         draw: dict[str, Callable[[Path], None]] = {
             "loss.png": partial(draw_losses, config=config, name=name, lines=lines),
             "samples.png": partial(draw_samples, trained=trained, data=dataset.train),
         }
         drew = [picture for picture in draw if can_be_drawn(draw[picture], out / picture)]
-    return {"out": str(out), **{k: lines[-1][k] if lines else None for k in ("step", "loss", "held_out", "seconds")}}, drew
+    last = {name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}
+    return {"out": str(out), **last, "kept_step": kept}, drew
 
 
 def can_be_drawn(draw: Callable[[Path], None], path: Path) -> bool:

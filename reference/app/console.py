@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 
 from evenflow.reference.work import training
+from evenflow.reference.work.checkpoints import Best
 
 HEADS = {
     "blocks": "blocks", "objective": "objective", "held_out_energy_score": "energy\nscore", "d_loss": "D-loss",
@@ -72,8 +73,9 @@ def bars() -> Iterator[Callable[[str, training.Progress], None]]:
         yield Lines()
         return
     columns: list[tuple[int, ProgressColumn]] = [  # the width from which on each has room
-        (45, TextColumn("{task.description}", table_column=Column())), (105, BarColumn(bar_width=24)), (0, MofNCompleteColumn()), (0, field("loss")),
-        (70, field("held_out")), (80, field("rate")), (50, TimeRemainingColumn()),
+        (45, TextColumn("{task.description}", table_column=Column())), (105, BarColumn(bar_width=24)),
+        (0, MofNCompleteColumn()), (0, field("loss")), (70, field("held_out")), (80, field("rate")),
+        (50, TimeRemainingColumn()),
     ]
     with Progress(*(column for width, column in columns if console.width >= width), console=console) as progress:
         yield Bars(progress)
@@ -81,6 +83,18 @@ def bars() -> Iterator[Callable[[str, training.Progress], None]]:
 
 def field(name: str) -> TextColumn:
     return TextColumn(f"{{task.fields[{name}]}}")
+
+
+def kept_step(lines: list[dict[str, Any]], best: Best | None) -> int | None:
+    """Say which step's weights were kept of a training with this log, and what the others were worth; return the step."""
+    judged = [(line["held_out"]["loss"], line["step"]) for line in lines if "loss" in (line["held_out"] or {})]
+    if not judged:
+        return lines[-1]["step"] if lines else None
+    least, at = (best.value, best.step) if best is not None else min(judged)
+    last, step = judged[-1][0], lines[-1]["step"]
+    kept = step if best is None else best.step
+    say(f"best held out {least:.4g} at step {at}; last {last:.4g}: kept step {kept}")
+    return kept
 
 
 def say(line: str) -> None:

@@ -77,7 +77,8 @@ def choose(
     for name, value in asked.items():
         if (begun := vars(run.config).get(name)) != value and not (extend and name == "steps"):
             longer = ", make more with --extend" if name == "steps" else ""
-            raise ValueError(f"{out} was begun with {name} {begun}, not {value}: leave the option out{longer}, or begin another run")
+            way = f"leave the option out{longer}, or begin another run"
+            raise ValueError(f"{out} was begun with {name} {begun}, not {value}: {way}")
     if data is None and run.data not in ("digits", *TARGETS) and not Path(run.data).exists():
         raise FileNotFoundError(f"{out} was trained on {run.data}, which is not there: say with --data where it is now")
     return Config(**{**vars(run.config), **asked}), run.data if data is None else data

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from evenflow.reference.app import console, pictures
-from evenflow.reference.core import Array, check_count, lookup
+from evenflow.reference.core import Array, lookup
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.flow_model import ROWS
 from evenflow.reference.work.runs import Trained

@@ -18,6 +18,13 @@ from evenflow.reference.work.files import CorruptFileError, load, save
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
+class Best(NamedTuple):
+    """The weights that held-out data have liked best so far."""
+    step: int
+    value: float  # of the figure they are judged by: the smaller, the better
+    params: Tree
+
+
 class State(NamedTuple):
     """Training after `step` completed steps. Never changed, only replaced."""
     step: int
@@ -25,6 +32,7 @@ class State(NamedTuple):
     optimiser_state: Tree
     average: Tree | None      # of the parameters, None unless asked for
     rng: np.random.Generator  # as the last step left it
+    best: Best | None = None  # None where nothing is judged
 
 
 def keep(checkpoint: PathLike | None, state: State, identity: Mapping[str, Any] | None) -> None:
@@ -36,9 +44,10 @@ def save_checkpoint(path: PathLike, state: State, identity: Mapping[str, Any] | 
     """Write a State and the identity (anything JSON can hold) of the run it belongs to. Errors as in trees.save."""
     rng = json.dumps(state.rng.bit_generator.state, default=lambda array: array.tolist())
     average = [] if state.average is None else [state.average]
+    best = [{"step": np.array(it.step), "value": np.array(it.value), "params": it.params} for it in [state.best] if it]
     save(path, {
         "identity": np.array(json.dumps(identity or {})), "rng": np.array(rng), "step": np.array(state.step),
-        **fetched({"params": state.params, "optimiser_state": state.optimiser_state, "average": average}),
+        **fetched({"params": state.params, "optimiser_state": state.optimiser_state, "average": average, "best": best}),
     })
 
 
@@ -52,11 +61,12 @@ def load_checkpoint(path: PathLike, identity: Mapping[str, Any] | None, like: Tr
     try:
         there, rng = json.loads(str(tree["identity"])), generator(json.loads(str(tree["rng"])))
         (average,) = tree["average"] or [None]
-        state = State(int(tree["step"]), tree["params"], tree["optimiser_state"], average, rng)
+        best = [Best(int(it["step"]), float(it["value"]), it["params"]) for it in tree["best"]]
+        state = State(int(tree["step"]), tree["params"], tree["optimiser_state"], average, rng, *best)
     except (LookupError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} is not a checkpoint of a training run: {error!r}") from error
     check_same(path, there, json.loads(json.dumps(identity or {})))
-    for found in [state.params, *tree["average"]]:
+    for found in [state.params, *tree["average"], *(it.params for it in best)]:
         check_same(path, shapes(found), shapes(like))
     return state
 

@@ -2,7 +2,10 @@ r"""Data sets, and the units in which a model sees them: column by column, the u
 
 $$u = (x - \mathrm{shift}) / \mathrm{scale}, \qquad \log|\det du/dx| = -\sum_j \log \mathrm{scale}_j,$$
 
-for real numbers. Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the
+for real numbers; a table's columns are also made uncorrelated by its correlations' Cholesky factor, $x = \mathrm{shift} +
+\mathrm{scale} \odot L u$ (`Units.whitened`): L is triangular, so that what comes before a coordinate still comes before it. The
+flows begin at their base: at the table's own normal distribution then, and on few rows that is worth more than the training.
+Whole numbers 0 ... L - 1 are first *dequantised*: x + uniforms, with uniforms in [0, 1), takes the
 place of x; on average log p(x + uniforms) is a lower bound on the log probability of the whole number (Theis et al.
 2016, section 3.1). Real and generated whole numbers are compared dequantised alike (evaluation.py) or not at all:
 raw draws would give themselves away by what they hold between and beyond the levels.
@@ -28,6 +31,7 @@ class Units:
     shift: Array  # (d,)
     scale: Array  # (d,), positive
     levels: int | None = None
+    L: Array | None = None  # (d, d) lower triangular, its diagonal positive; None: the identity
 
     def __post_init__(self) -> None:
         check_shape("shift", self.shift, "d")
@@ -52,6 +56,20 @@ class Units:
         return cls(mean, sd)
 
     @classmethod
+    def whitened(cls, x: Array, columns: tuple[str, ...] | None = None) -> "Units":
+        """Units in which the columns of x (n, d) are uncorrelated, too: u is white, but for the shrinkage.
+
+        The correlations R are shrunk to (1 - s) R + s I with the s of Chen et al. 2010, eq. 23 (OAS): the fewer the rows, the
+        more; so that there is an L for fewer rows than columns, and for columns that follow from others.
+        """
+        plain, (n, d) = cls.standardised(x, columns), x.shape
+        u = plain.to_model(x)
+        R = u.T @ u / n
+        square = np.sum(R**2)
+        s = min(1.0, ((1 - 2 / d) * square + d**2) / ((n + 1 - 2 / d) * (square - d))) if square > d else 1.0
+        return cls(plain.shift, plain.scale, None, np.linalg.cholesky((1 - s) * R + max(s, 1e-9) * np.eye(d)))
+
+    @classmethod
     def whole_numbers(cls, x: Array, levels: int) -> "Units":
         """One shift and one scale for all columns of whole numbers x (n, d): mean and deviation of the dequantised numbers.
 
@@ -74,7 +92,8 @@ class Units:
                 raise ValueError(f"uniforms must lie in [0, 1), got {uniforms.min()} to {uniforms.max()}")
             x = x + uniforms
         x = 1.0 * x  # whole numbers become floats
-        return (x - self.shift.astype(x.dtype)) / self.scale.astype(x.dtype)
+        u = (x - self.shift.astype(x.dtype)) / self.scale.astype(x.dtype)
+        return u if self.L is None else np.linalg.solve(self.L, u.T).T.astype(x.dtype)
 
     def dequantised(self, x: Array, rng: np.random.Generator) -> Array:
         """`to_model`; whole numbers with fresh uniforms."""
@@ -84,12 +103,13 @@ class Units:
         """u (n, d) in the model's units -> x (n, d), the inverse; whole numbers by rounding down, then clipping."""
         check_shape("u", u, "n", len(self.shift))
         check_finite("u", u)
+        u = u if self.L is None else (u @ self.L.T).astype(u.dtype)
         x = u * self.scale.astype(u.dtype) + self.shift.astype(u.dtype)
         return np.clip(np.floor(x), 0, self.levels - 1) if self.levels else x
 
     def log_det(self) -> float:
         """log |det du/dx|: add it to log p(u) for the log density in the user's units."""
-        return -float(np.sum(np.log(self.scale)))
+        return -float(np.sum(np.log(self.scale))) - (0.0 if self.L is None else float(np.sum(np.log(np.diag(self.L)))))
 
 
 class Dataset(NamedTuple):
@@ -125,7 +145,8 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2) -> Dataset:
         order = rng.permutation(len(x))
         x, labels = x[order], None if labels is None else labels[order]
     y, k = (None, None) if labels is None else (labels[:n], labels[n:])
-    return Dataset(name, x[:n], x[n:], y, k, Units.standardised(x[:n], columns), columns)
+    units = (Units.standardised if name in TARGETS else Units.whitened)(x[:n], columns)
+    return Dataset(name, x[:n], x[n:], y, k, units, columns)
 
 
 def digits(rng: np.random.Generator) -> Dataset:

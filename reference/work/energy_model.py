@@ -103,9 +103,9 @@ class EnergyModel:
             state = self.algorithm.init(rng, pretrained(self.flow, pretrain_on, steps, rng, batch, PRETRAIN_RATE))
         return type(state)(*(placed(part, self.config.dtype) for part in state))
 
-    def read(self, state: State) -> Any:
-        """The algorithm's state, out of a checkpoint."""
-        return type(self.init(np.random.default_rng(0)))(**placed(state.params, self.config.dtype))
+    def read(self, state: State) -> tuple[Any, None]:
+        """The algorithm's state, out of a checkpoint: always the last."""
+        return type(self.init(np.random.default_rng(0)))(**placed(state.params, self.config.dtype)), None
 
     def like(self) -> Tree:
         return fetched(self.init(np.random.default_rng(0))._asdict())
@@ -183,7 +183,7 @@ class EnergyModel:
         return train_ebm(
             self.algorithm, self.init(rng, data), draw, self.rates(), Settings(config.steps), rng, evaluate=judge,
             resume=resume, **kept,
-        )
+        ), None
 
 
 def flow_params(state: Any) -> Tree:

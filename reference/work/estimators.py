@@ -70,7 +70,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
             raise ValueError(f"held_out must leave at least 2 rows to train on, got {held_out} of {len(x)} rows")
         order = np.random.default_rng(self.seed or 0).permutation(len(x))
         train, judge = x[order[k:]], x[order[:k]]
-        units = Units.whole_numbers(train, levels) if levels else Units.standardised(train)
+        units = Units.whole_numbers(train, levels) if levels else Units.whitened(train)
         if y is None or not self.class_conditional:
             return Dataset("X", train, judge, None, None, units, None)
         labels = as_labels("y", np.asarray(y), len(x))

@@ -2,6 +2,7 @@
 
 energy_model.py is the same for energy-based models; runs.py knows both by what they can do.
 """
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,14 @@ from evenflow.reference.flows import AffineTransformer, Density, Flow, Normal, S
 from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef import FreeForm, aqf, saef
 from evenflow.reference.saef.objectives import Objective, objective_for
-from evenflow.reference.work.checkpoints import State
+from evenflow.reference.work.checkpoints import Best, State
 from evenflow.reference.work.data import Dataset, Units, one_hot, patch_order
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Settings, train, weights
 
 HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
 ROWS = 4096     # samples at a time: a network's activations then stay small
+LEARNING_RATE, FEW = 1e-3, 1000  # of Adam; in proportion smaller for fewer rows, which are learned by heart the sooner
 BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
 
 
@@ -83,9 +85,10 @@ class FlowModel:
     def init(self, rng: np.random.Generator) -> Tree:
         return placed(self.flow.init(rng), self.config.dtype)
 
-    def read(self, state: State) -> Tree:
-        """The parameters to use, out of a checkpoint."""
-        return placed(weights(state), self.config.dtype)
+    def read(self, state: State) -> tuple[Tree, Best | None]:
+        """The parameters to use, and what they were chosen by, if they were."""
+        best = state.best if self.config.keep == "best" else None
+        return placed(weights(state) if best is None else best.params, self.config.dtype), best
 
     def like(self) -> Tree:
         """What the parameters in a checkpoint must look like."""
@@ -115,16 +118,16 @@ class FlowModel:
             return self.flow
         raise ValueError("a model with a free-form head has no inverse and no density, only samples")
 
-    def fit(self, units: Units, dataset: Dataset, classes: int, **kept: Any) -> Tree:
-        """The parameters after training. kept: callback, checkpoint, resume, identity, as in `training.train`."""
+    def fit(self, units: Units, dataset: Dataset, classes: int, **kept: Any) -> tuple[Tree, Best | None]:
+        """As `read`, after training. kept: callback, checkpoint, resume, identity, as in `training.train`."""
         config, n, rng = self.config, len(dataset.train), np.random.default_rng(self.config.seed)
-        dtype, conditional = config.dtype, config.class_conditional
+        start, dtype = self.init(rng), config.dtype
 
         def arguments(rng: np.random.Generator, x: Array, labels: Array | None, chosen: Array) -> tuple[Any, ...]:
             """What the loss takes: rows in the model's units, freshly dequantised; the objective's noise; one-hot labels."""
             u = placed(units.dequantised(x[chosen], rng), dtype)
             context = None
-            if conditional and labels is not None:
+            if config.class_conditional and labels is not None:
                 context = placed(one_hot(labels[chosen], classes), dtype)
             return u, placed(self.objective.noise(streams(rng, dtype), self.flow, len(u)), dtype), context
 
@@ -132,15 +135,28 @@ class FlowModel:
             chosen = rng.choice(n, size=min(config.batch, n), replace=False)
             return arguments(rng, dataset.train, dataset.train_labels, chosen)
 
-        def loss(params: Tree, u: Array, noise: Tree, context: Array | None) -> Array:
-            return self.objective(params, self.flow, u, noise, context)
-
         judged = np.arange(min(HELD_OUT, len(dataset.held_out)))
         fixed = arguments(np.random.default_rng(config.seed), dataset.held_out, dataset.held_out_labels, judged)
-        schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
-        settings = Settings(config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay)
+        worst = self.judge(start, *fixed).get("nll", 0.0) + self.flow.d
 
-        def evaluate(params: Tree) -> dict[str, float]:
-            return {"loss": float(loss(params, *fixed))}
+        def verdict(told: dict[str, float]) -> float:
+            """The loss, unless the likelihood says that the model has run away: a nat a coordinate below where it began."""
+            return math.nan if told.get("nll", -math.inf) > worst else told["loss"]
 
-        return weights(train(loss, draw, self.init(rng), settings, rng, evaluate=evaluate, **kept))
+        schedule = SCHEDULES[config.schedule](config.learning_rate or LEARNING_RATE * min(n / FEW, 1.0), config.steps)
+        settings = Settings(
+            config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
+            evaluate_every=min(max(n // 20, 10), 100), best_by=verdict,
+        )
+        evaluate = lambda params: self.judge(params, *fixed)
+        return self.read(train(self.loss, draw, start, settings, rng, evaluate=evaluate, **kept))
+
+    def loss(self, params: Tree, u: Array, noise: Tree, context: Array | None) -> Array:
+        return self.objective(params, self.flow, u, noise, context)
+
+    def judge(self, params: Tree, u: Array, noise: Tree, context: Array | None) -> dict[str, float]:
+        """The loss, and of a model with a density the mean negative log-likelihood: nats, in the model's units."""
+        told = {"loss": float(self.loss(params, u, noise, context))}
+        if "density" in self.abilities:
+            told["nll"] = -float(np.mean(fetched(self.log_density(params, u, context))))
+        return told

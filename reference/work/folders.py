@@ -4,7 +4,7 @@
     checkpoint.npz    the parameters and all else that training needs to go on bit for bit
     log.jsonl         one line a step: step, loss, learning_rate, gradient_norm, held_out, seconds, and what the algorithm adds
 
-A file of data is kept by its absolute path, and known again by what it holds: it may move, and the run be resumed from anywhere.
+A file of data is kept by its absolute path and known again by what it holds: it may move, the run be resumed from anywhere.
 Whatever ends a training, its folder can be resumed: before its first checkpoint it begins anew, and comes out the same.
 """
 import json
@@ -37,13 +37,15 @@ def describe_run(config: dict[str, Any], dataset: Dataset, class_conditional: bo
         "format": FORMAT, "config": config, "steps": config["steps"], "class_shares": shares,
         "data": os.path.abspath(dataset.name) if Path(dataset.name).suffix and os.path.isfile(dataset.name) else dataset.name,
         "columns": None if columns is None else list(columns),
-        "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels},
+        "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels,
+                  "L": None if units.L is None else units.L.tolist()},
     }
 
 
 def units_of(described: dict[str, Any]) -> Units:
     units = described["units"]
-    return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"])
+    L = None if units["L"] is None else np.array(units["L"])
+    return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"], L)
 
 
 def identity(described: dict[str, Any]) -> dict[str, Any]:
@@ -70,8 +72,9 @@ def open_run(folder: PathLike, described: dict[str, Any], there: dict[str, Any] 
 def go_on(folder: Path, described: dict[str, Any], there: dict[str, Any], extend: bool) -> None:
     """Mark the description as that of the run that is there. Raises ValueError where it is of another one."""
     before, now = there["steps"], described["steps"]
-    if now < before or now > before and not extend:
-        raise ValueError(f"{folder} was begun with steps {before}, not {now}" + ("; to make more, extend it" if now > before else ""))
+    if now < before or (now > before and not extend):
+        longer = "; to make more, extend it" if now > before else ""
+        raise ValueError(f"{folder} was begun with steps {before}, not {now}{longer}")
     described["config"]["steps"] = there["config"]["steps"]
     differ = {name for name, part in identity(described).items() if part != there[name]}
     if differ - {"config"}:
@@ -142,7 +145,7 @@ def read_log(path: PathLike) -> list[dict[str, Any]]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             break
-        if not isinstance(entry, dict) or not LOGGED <= entry.keys():
+        if not isinstance(entry, dict) or not entry.keys() >= LOGGED or not isinstance(entry["held_out"], dict | None):
             break
         lines.append(entry)
     return lines

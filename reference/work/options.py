@@ -18,7 +18,7 @@ ALGORITHMS = ("flowmc", "pcd", "nt", "coopflow", "fce", "jarzynski")  # that tra
 FAMILIES = (*FLOWS, "ebm")
 CHAINED, FLOWING = ("flowmc", "pcd", "jarzynski"), ("flowmc", "nt", "coopflow", "fce")
 BASES, LOCAL, GLOBAL, MATRICES = ("normal", "uniform"), ("mala", "hmc", "random-walk"), ("isir", "independent"), ("free", "plu")
-TRANSFORMERS, DTYPES = ("affine", "spline"), ("float32", "float64")
+TRANSFORMERS, DTYPES, KEPT = ("affine", "spline"), ("float32", "float64"), ("best", "last")
 
 
 class Kind(NamedTuple):
@@ -127,8 +127,8 @@ OPTIONS = (
     Option("steps", COUNT, "Steps in all.", {**of(FLOWS, 3000), **of(ALGORITHMS, 2000)}, TRAINING, "3000; ebm: 2000"),
     Option("batch", COUNT, "Rows in a step, and chains moved.", of(ALL, 128), TRAINING),
     Option("learning_rate", POSITIVE, "Of Adam, at the start.",
-           {**of(FLOWS, 1e-3), **of(("flowmc", "pcd", "fce", "jarzynski"), 0.003), "nt": 1e-4, "coopflow": 1e-5}, TRAINING,
-           "0.001; ebm: the algorithm's"),
+           {**of(FLOWS, None), **of(("flowmc", "pcd", "fce", "jarzynski"), 0.003), "nt": 1e-4, "coopflow": 1e-5}, TRAINING,
+           "0.001, for fewer than 1,000 rows in proportion less; ebm: the algorithm's"),
     Option("algorithm", one_of(ALGORITHMS), f"One of {', '.join(ALGORITHMS)}.", {a: a for a in ALGORITHMS}, EBM, "flowmc"),
     Option("flow_learning_rate", POSITIVE, "Of the companion flow, at the start.",
            {**of(("flowmc", "fce"), 0.003), "coopflow": 3e-4}, EBM, "the algorithm's"),
@@ -148,6 +148,9 @@ OPTIONS = (
            {"flowmc": 0.01, "pcd": 0.002, "nt": 0.1, "coopflow": 5e-4, "jarzynski": 0.01}, EBM, "the algorithm's"),
     Option("leapfrog_steps", COUNT, "Of hmc.", of(["flowmc", "nt"], 5), EBM, needs=("local_kernel", ("hmc",))),
     Option("pretrain_steps", COUNT, "Of the flow on the data, before the energy.", of(["nt", "coopflow"], 500), EBM),
+    Option("keep", one_of(KEPT), "The weights to keep: best, on held-out rows, or last.", of(FLOWS, "best"), TRAINING),
+    Option("patience", COUNT, "End after as many looks at the held-out rows without a better one.", of(FLOWS, None), TRAINING,
+           "all steps"),
     Option("dtype", one_of(DTYPES), "float32 or float64.", of(ALL, "float32"), TRAINING),
     Option("seed", whole(0), "Of all that is random but the data's split.", of(ALL, 0), TRAINING),
 )

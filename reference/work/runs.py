@@ -14,7 +14,7 @@ import numpy as np
 from evenflow.reference.core import Array, check_count, check_finite, check_shape, fetched, placed
 from evenflow.reference.ebm.normalizer import LogZ
 from evenflow.reference.work import folders
-from evenflow.reference.work.checkpoints import load_checkpoint
+from evenflow.reference.work.checkpoints import Best, load_checkpoint
 from evenflow.reference.work.data import Dataset, Units, one_hot
 from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
@@ -34,6 +34,7 @@ class Trained:
     columns: tuple[str, ...] | None
     model: FlowModel | EnergyModel
     params: Any
+    best: Best | None = None           # the step whose parameters these are, and its held-out loss; None: the last ones
 
     @property
     def d(self) -> int:
@@ -120,9 +121,10 @@ def train_on(
 ) -> Trained:
     """Train on a data set; with a folder, keep the run there, and with resume go on with the run that it holds.
 
-    extend: likewise, for more steps than it was begun with, those of config. Along a constant learning rate it ends where a run
-    of so many steps ends, bit for bit; one that decays is from now on what it is in a longer run, higher than it was last, and
-    the numbers are those of no uninterrupted run (but the same whenever the same run is so extended).
+    extend: likewise, for more steps than it was begun with, those of config. Along a constant learning rate its last weights
+    are those of a run of so many steps, bit for bit (the best may differ: it also looked at held-out rows where it first ended).
+    A rate that decays is from now on what it is in the longer run, higher than it was last: the weights are those of no
+    uninterrupted run, but the same whenever the same run is so extended.
 
     A run that was stopped before its first checkpoint begins anew and comes out the same. Raises ValueError for choices that do
     not fit the data or the run, FileExistsError for a folder that holds a run already, BlockingIOError for one where another
@@ -132,17 +134,19 @@ def train_on(
     trained = assemble(described)
     fit = partial(trained.model.fit, trained.units, dataset, len(trained.class_shares))
     if folder is None:
-        return replace(trained, params=fit(callback=callback))
+        params, best = fit(callback=callback)
+        return replace(trained, params=params, best=best)
     folder = Path(folder)
     with alone(folder):
         began = (resume or extend) and not folders.never_began(folder)
         folders.open_run(folder, described, folders.read_description(folder, assemble) if began else None, extend)
         tell = (folders.Log(folder / folders.LOG), callback or (lambda progress: None))
-        return replace(trained, params=fit(
+        params, best = fit(
             callback=lambda progress: [told(progress) for told in tell], resume=began,
             checkpoint=folders.find_checkpoint(folder) if began else folder / folders.CHECKPOINT,
             identity=folders.identity(described),
-        ))
+        )
+    return replace(trained, params=params, best=best)
 
 
 def assemble(described: dict[str, Any]) -> Trained:
@@ -173,4 +177,5 @@ def load_run(folder: folders.PathLike) -> Trained:
     described = folders.read_description(folder, assemble)
     trained, checkpoint = assemble(described), folders.find_checkpoint(folder)
     state = load_checkpoint(checkpoint, folders.identity(described), trained.model.like())
-    return replace(trained, params=trained.model.read(state))
+    params, best = trained.model.read(state)
+    return replace(trained, params=params, best=best)

@@ -29,7 +29,7 @@ import numpy as np
 
 from evenflow.reference.core import Array, Tree, as_arrays, named_leaves, optim, placed, tree_map, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive
-from evenflow.reference.work.checkpoints import PathLike, State, keep, resumed
+from evenflow.reference.work.checkpoints import Best, PathLike, State, keep, resumed
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
 Draw: TypeAlias = Callable[[np.random.Generator], tuple[Any, ...]]  # the only place where randomness is made
@@ -45,10 +45,16 @@ class Settings:
     average_decay: float | None = None  # of the weight average, 0.999 say
     evaluate_every: int = 100
     checkpoint_every: int = 100
+    best_by: Callable[[dict[str, float]], float] | None = None  # of what `evaluate` gave: the least marks the best weights
+    patience: int | None = None         # as many evaluations without a better one end the training
 
     def __post_init__(self) -> None:
         for name in ("steps", "evaluate_every", "checkpoint_every"):
             check_count(name, getattr(self, name))
+        if self.patience is not None:
+            check_count("patience", self.patience)
+            if self.best_by is None:
+                raise ValueError("patience means nothing without best_by, which tells what is better")
         if self.clip is not None:
             check_positive("clip", self.clip)
         if self.average_decay is not None:
@@ -116,7 +122,8 @@ def loop(
 ) -> State:
     """Advance a State for settings.steps steps, by gradient descent or any other algorithm, and return the last one.
 
-    evaluate is asked every `evaluate_every` steps and after the last. The checkpoint is written at the start (a folder that
+    evaluate is asked every `evaluate_every` steps and after the last; where there is a figure to judge by, before the first
+    step, too, and the State keeps the best weights so far. The checkpoint is written at the start (a folder that
     refuses it is found out at once), every `checkpoint_every` steps and at the end. Raises TrainingStopped where `advance`
     raises FloatingPointError; ValueError or OSError for a checkpoint that does not fit or cannot be read or written.
     """
@@ -124,25 +131,43 @@ def loop(
         state = placed_again(resumed(checkpoint, identity, state, settings.steps))
     began = time.perf_counter()
     try:
+        if evaluate is not None and settings.best_by is not None and state.step == 0 and state.best is None:
+            state = judged(state, evaluate(state), settings)
         keep(checkpoint, state, identity)
-        while state.step < settings.steps:
+        while not ended(state, settings):
             try:
-                state, report = advance(state)
+                after, report = advance(state)
             except FloatingPointError as error:
                 raise TrainingStopped(state.step + 1, str(error), checkpoint) from error
-            last = state.step == settings.steps
-            due = evaluate is not None and (last or state.step % settings.evaluate_every == 0)
-            held_out = evaluate(state) if evaluate is not None and due else None
-            if last or state.step % settings.checkpoint_every == 0:
-                keep(checkpoint, state, identity)
+            held_out = None
+            if evaluate is not None and (after.step % settings.evaluate_every == 0 or after.step == settings.steps):
+                held_out = evaluate(after)
+                after = judged(after, held_out, settings)
             if callback is not None:
                 seconds = time.perf_counter() - began
                 value, rate, norm, info = report
-                callback(Progress(state.step, settings.steps, value, rate, norm, held_out, seconds, info))
+                callback(Progress(after.step, settings.steps, value, rate, norm, held_out, seconds, info))
+            state = after  # from here on the step is done; whatever was interrupted before will be made again
+            if ended(state, settings) or state.step % settings.checkpoint_every == 0:
+                keep(checkpoint, state, identity)
     except BaseException:
         keep(checkpoint, state, identity)
         raise
     return state
+
+
+def judged(state: State, held_out: dict[str, float], settings: Settings) -> State:
+    """The State with itself as the best one, if it is. NaN is never the best."""
+    value = math.nan if settings.best_by is None else settings.best_by(held_out)
+    if value < math.inf and (state.best is None or value < state.best.value):
+        return state._replace(best=Best(state.step, value, weights(state)))
+    return state
+
+
+def ended(state: State, settings: Settings) -> bool:
+    """Whether all steps are made, or patience is at its end."""
+    waited = 0 if state.best is None else state.step - state.best.step
+    return state.step >= settings.steps or waited >= (settings.patience or math.inf) * settings.evaluate_every
 
 
 def placed_again(state: State) -> State:
@@ -151,7 +176,8 @@ def placed_again(state: State) -> State:
         return tree_map(lambda leaf: placed(leaf, leaf.dtype), tree)
 
     average = None if state.average is None else place(state.average)
-    return State(state.step, place(state.params), place(state.optimiser_state), average, state.rng)
+    best = None if state.best is None else state.best._replace(params=place(state.best.params))
+    return State(state.step, place(state.params), place(state.optimiser_state), average, state.rng, best)
 
 
 def begin(params: Tree, settings: Settings, rng: np.random.Generator) -> State:
@@ -186,10 +212,10 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
     average = state.average
     if settings.average_decay is not None:
         average = optim.moving_average(average, params, settings.average_decay, state.step + 1)
-    after = State(state.step + 1, as_arrays(params), as_arrays(optimiser_state), as_arrays(average), rng)
+    after = State(state.step + 1, as_arrays(params), as_arrays(optimiser_state), as_arrays(average), rng, state.best)
     return after, Report(value, rate, norm)
 
 
 def weights(state: State) -> Tree:
-    """The parameters to use: the average where there is one."""
+    """The last parameters: their average where there is one."""
     return state.params if state.average is None else state.average

@@ -89,9 +89,10 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(part, path)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match=f"cannot write .*{file}: No space left on device"):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        train_on(small(), load(tmp_path / "x.npy"), tmp_path / "a")
+        with pytest.raises(OSError, match=f"cannot write .*{file}: No space left on device"):
+            train_on(small(), load(tmp_path / "x.npy"), tmp_path / "a")
     assert same(train_on(small(), load(tmp_path / "x.npy"), tmp_path / "a", resume=resume), whole)
     assert same(load_run(tmp_path / "a"), whole)
 
@@ -128,7 +129,10 @@ def test_what_a_killed_process_had_begun_to_write_is_removed_at_the_next_start(t
     assert sorted(os.listdir(tmp_path / "a")) == ["checkpoint.npz", "config.json", "log.jsonl", "mine.part"]
 
 
-@pytest.mark.parametrize("damage", [b'{"step": 4, "lo', b"\xff\xfe\n", b"3\n", b'{"step": 4}\n', b"[" * 100_000 + b"\n", b"1" * 5000])
+@pytest.mark.parametrize("damage", [
+    b'{"step": 4, "lo', b"\xff\xfe\n", b"3\n", b'{"step": 4}\n', b"[" * 100_000 + b"\n", b"1" * 5000,
+    b'{"step": 4, "loss": 1, "held_out": 3, "seconds": 1}\n',
+])
 def test_a_log_with_a_damaged_line_counts_up_to_that_line(tmp_path: Path, damage: bytes) -> None:
     with pytest.raises(Stop):
         train_on(small(), table(tmp_path / "x.npy"), tmp_path / "a", callback=stop_at(3))
@@ -195,7 +199,7 @@ def test_a_lock_is_let_go_when_its_process_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_that_its_holder_removes_meanwhile_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opened before the holder's end and locked after it: the file is no longer the folder's, another may have made a new one."""
+    """Opened before the holder's end and locked after it: the file is the folder's no more, another may have made a new one."""
     opened, removed = os.open, []
 
     def open_and_wait(path: Any, *args: Any) -> int:
@@ -215,24 +219,25 @@ def test_a_lock_file_that_its_holder_removes_meanwhile_holds_nobody(tmp_path: Pa
 
 def test_extended_along_a_constant_rate_a_run_ends_where_a_longer_one_ends(tmp_path: Path) -> None:
     dataset = table(tmp_path / "x.npy")
-    long = train_on(small(9, schedule="constant"), dataset)
-    train_on(small(6, schedule="constant"), dataset, tmp_path / "a")
+    six, nine = (small(steps, schedule="constant", keep="last") for steps in (6, 9))
+    long = train_on(nine, dataset)
+    train_on(six, dataset, tmp_path / "a")
     with pytest.raises(ValueError, match="a was begun with steps 6, not 9; to make more, extend it"):
-        train_on(small(9, schedule="constant"), dataset, tmp_path / "a", resume=True)
+        train_on(nine, dataset, tmp_path / "a", resume=True)
     with pytest.raises(Stop):
-        train_on(small(9, schedule="constant"), dataset, tmp_path / "a", extend=True, callback=stop_at(8))
+        train_on(nine, dataset, tmp_path / "a", extend=True, callback=stop_at(8))
     assert load_run(tmp_path / "a").config.steps == 9
-    assert same(train_on(small(9, schedule="constant"), dataset, tmp_path / "a", resume=True), long)
+    assert same(train_on(nine, dataset, tmp_path / "a", resume=True), long)
     assert [line["step"] for line in read_log(tmp_path / "a" / "log.jsonl")] == list(range(1, 10))
     with pytest.raises(ValueError, match="a was begun with steps 9, not 6"):
-        train_on(small(6, schedule="constant"), dataset, tmp_path / "a", resume=True)
+        train_on(six, dataset, tmp_path / "a", resume=True)
 
 
 def test_extended_along_a_decaying_rate_the_rate_is_that_of_the_longer_run(tmp_path: Path) -> None:
     dataset, rates = table(tmp_path / "x.npy"), {}
     for name, steps in (("a", 6), ("long", 9)):
-        train_on(small(steps), dataset, tmp_path / name)
-    train_on(small(9), dataset, tmp_path / "a", extend=True)
+        train_on(small(steps, learning_rate=1e-3), dataset, tmp_path / name)
+    train_on(small(9, learning_rate=1e-3), dataset, tmp_path / "a", extend=True)
     for name in ("a", "long"):
         rates[name] = [line["learning_rate"] for line in read_log(tmp_path / name / "log.jsonl")]
     np.testing.assert_allclose(rates["a"][:6], 1e-3 * (1 - np.arange(6) / 6))
