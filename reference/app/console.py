@@ -73,8 +73,8 @@ def bars() -> Iterator[Callable[[str, training.Progress], None]]:
         yield Lines()
         return
     columns: list[tuple[int, ProgressColumn]] = [  # the width from which on each has room
-        (45, TextColumn("{task.description}", table_column=Column())), (105, BarColumn(bar_width=24)),
-        (0, MofNCompleteColumn()), (0, field("loss")), (70, field("held_out")), (80, field("rate")),
+        (60, TextColumn("{task.description}", table_column=Column())), (105, BarColumn(bar_width=24)),
+        (0, MofNCompleteColumn()), (0, field("loss")), (75, field("held_out")), (80, field("rate")),
         (50, TimeRemainingColumn()),
     ]
     with Progress(*(column for width, column in columns if console.width >= width), console=console) as progress:

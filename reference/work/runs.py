@@ -122,8 +122,8 @@ def train_on(
     """Train on a data set; with a folder, keep the run there, and with resume go on with the run that it holds.
 
     extend: likewise, for more steps than it was begun with, those of config. Along a constant learning rate its last weights
-    are those of a run of so many steps, bit for bit (the best may differ: it also looked at held-out rows where it first ended).
-    A rate that decays is from now on what it is in the longer run, higher than it was last: the weights are those of no
+    are those of a run of so many steps, bit for bit (the best may differ: it also looked at the held-out rows where it first
+    ended). A rate that decays is from now on what it is in the longer run, higher than it was last: the weights are those of no
     uninterrupted run, but the same whenever the same run is so extended.
 
     A run that was stopped before its first checkpoint begins anew and comes out the same. Raises ValueError for choices that do

@@ -200,7 +200,7 @@ def test_a_lock_is_let_go_when_its_process_is_killed(tmp_path: Path) -> None:
 
 def test_a_lock_file_that_its_holder_removes_meanwhile_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opened before the holder's end and locked after it: the file is the folder's no more, another may have made a new one."""
-    opened, removed = os.open, []
+    opened, removed = os.open, list[Any]()
 
     def open_and_wait(path: Any, *args: Any) -> int:
         handle = opened(path, *args)
