@@ -33,6 +33,7 @@ from evenflow.reference.work.folders import CHECKPOINT, CONFIG, LOG, read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import load_run, train_on
 from evenflow.reference.work.threads import single_blas_thread
+from evenflow.reference.work.training import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 KILLS, LIMITS, FLIPS, CUTS, SPLICED, SWAPPED = 100, 30, 600, 200, 100, 100
@@ -141,7 +142,7 @@ def kill_by_the_clock(folder: Path, rng: np.random.Generator, seconds: float) ->
 
 def kill_while_writing(folder: Path, rng: np.random.Generator, calls: float) -> bool:
     """Train on, and be killed at one of so many calls that are made while files are written."""
-    at = int(rng.integers(calls))
+    at = int(rng.integers(int(calls)))
     return ended(fork(lambda: watched(folder, lambda count: os.kill(os.getpid(), signal.SIGKILL) if count == at else None)))
 
 
@@ -194,7 +195,7 @@ def limited(within: Path, largest: int, expected: Any) -> dict[str, int]:
     """LIMITS trainings that may write no file beyond a random size: stopped with one line, then resumed without the limit."""
     rng, found = np.random.default_rng(0), {"limits": 0, "stopped": 0, "unbegun": 0, "cut": 0}
     for n in range(LIMITS):
-        folder, limit = within / f"limit{n}", int(rng.integers(1.2 * largest))
+        folder, limit = within / f"limit{n}", int(rng.integers(12 * largest // 10))
         reader, writer = os.pipe()
 
         def work(folder: Path = folder, limit: int = limit, writer: int = writer) -> None:
@@ -234,7 +235,7 @@ def others(within: Path) -> list[bytes]:
     """Checkpoints of SWAPPED - 4 other runs, in seed, choices, length or data; and four files that are none."""
     made = []
     for n in range(SWAPPED - 4):
-        choice = [{"seed": n + 1}, {"learning_rate": 0.002 + n}, {"steps": n + 1}, {"hidden": (9 + n,)}, {}][n % 5]
+        choice: dict[str, Any] = [{"seed": n + 1}, {"learning_rate": 0.002 + n}, {"steps": n + 1}, {"hidden": (9 + n,)}, {}][n % 5]
         folder, data = within / f"other{n}", table(n + 1) if n % 5 == 4 else DATA
         with suppress(Stop):
             train_on(Config(**{**vars(CHOSEN), **choice}), data, folder, callback=stop)
@@ -308,7 +309,7 @@ def shared(within: Path) -> list[str]:
 
 def inject(within: Path) -> dict[str, Any]:
     """All of it, in a new folder."""
-    every_20 = mock.patch.object(flow_model, "Settings", partial(flow_model.Settings, checkpoint_every=20))
+    every_20 = mock.patch.object(flow_model, "Settings", partial(Settings, checkpoint_every=20))
     with accel.use("numpy"), single_blas_thread(), every_20:
         train(within / "whole")
         expected = left(within / "whole")

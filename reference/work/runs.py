@@ -130,6 +130,8 @@ def train_on(
     not fit the data or the run, FileExistsError for a folder that holds a run already, BlockingIOError for one where another
     process trains, and what `training.loop` raises.
     """
+    if folder == "":  # Path("") is the folder where one stands
+        raise ValueError("folder must name a folder, got ''")
     described = folders.describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False))
     trained = assemble(described)
     fit = partial(trained.model.fit, trained.units, dataset, len(trained.class_shares))
@@ -151,6 +153,9 @@ def train_on(
 
 def assemble(described: dict[str, Any]) -> Trained:
     """The model that a run's description describes, without parameters."""
+    check_count("steps", described["steps"])
+    if not isinstance(described["data"], str):
+        raise TypeError(f"data must be a name or a path, got {described['data']!r}")
     config = Config(**{**described["config"], "steps": described["steps"]})
     units, shares = folders.units_of(described), tuple(described["class_shares"])
     kind = EnergyModel if config.family == "ebm" else FlowModel

@@ -4,6 +4,8 @@ import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Progress
 
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8", "--layers", "1"]
+TRAIN = ["train", "maf", "--data", "rings", *QUICK, "--out"]
 app = copy.deepcopy(commands.app)
 accel.extend(app)
 
@@ -52,7 +55,7 @@ def stop(monkeypatch: pytest.MonkeyPatch, at: str, error: BaseException) -> None
 
 
 def train(*more: str, out: str = "a") -> Result:
-    return evenflow("train", "maf", "--data", "rings", "--out", out, *QUICK, *more)
+    return evenflow(*TRAIN, out, *more)
 
 
 def test_resume_from_another_folder_and_with_another_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,14 +89,13 @@ def test_the_way_on_after_an_interrupt_can_be_pasted(monkeypatch: pytest.MonkeyP
 
 
 def test_after_a_full_disk_the_same_command_or_resume_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    for again in (lambda: train(), lambda: evenflow("train", "maf", "--out", "b", "--resume")):
-        out = "a" if not Path("a").exists() else "b"
+    for out, again in {"a": [*TRAIN, "a"], "b": ["train", "maf", "--resume", "--out", "b"]}.items():
         with monkeypatch.context() as patch:
             stop(patch, "numpy.savez", OSError(28, "No space left on device"))
             full = f"cannot write {out}/checkpoint.npz: No space left on device; whatever file stands there is whole"
             refused(train(out=out), full)
         refused(evenflow("sample", out), f"{out} holds no checkpoint: there is no {out}/checkpoint.npz; resume the run")
-        assert again().exit_code == 0
+        assert evenflow(*again).exit_code == 0
         refused(train(out=out), f"{out} holds a run already")
 
 
@@ -261,6 +263,18 @@ def test_a_disk_that_fills_up_leaves_no_half_of_the_samples(monkeypatch: pytest.
     stop(monkeypatch, "os.fsync", OSError(28, "No space left on device"))
     refused(evenflow("sample", "a", "--out", "x.csv"), "cannot write x.csv: No space left on device")
     assert os.listdir() == ["a"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", ["sample a", "evaluate a --json", "train maf --out a --resume --json", "sample nowhere"])
+def test_output_that_cannot_be_written_is_one_line(arguments: str) -> None:
+    """/dev/full is a disk without room."""
+    assert train().exit_code == 0
+    command = f'{sys.executable} -c "from evenflow.conformance.cli import main; main()" {arguments} > /dev/full'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("best held out")]
+    assert (done.returncode, len(said)) == (1, 1)
+    assert said[0].startswith("error: nowhere holds no run" if "nowhere" in arguments else "error: No space left on device")
 
 
 def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,20 @@ def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(NotADirectoryError, match="a is a file, not a folder: choose another name"):
         train_on(small(), table(tmp_path / "x.npy"), tmp_path / "a")
+    with pytest.raises(ValueError, match="folder must name a folder, got ''"):
+        train_on(small(), table(tmp_path / "x.npy"), "")
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The superuser may write anywhere: the system's refusal is put in here."""
+    def refuse(*arguments: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    train_on(small(), table(tmp_path / "x.npy"), tmp_path / "a")
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError, match=r"cannot write .*a/\.lock: Permission denied"):
+        train_on(small(), load(tmp_path / "x.npy"), tmp_path / "a", resume=True)
+    assert load_run(tmp_path / "a").config == small()  # to read it needs no leave to write
 
 
 def test_a_description_nested_too_deep_is_damage(tmp_path: Path) -> None:

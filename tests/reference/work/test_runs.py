@@ -124,7 +124,8 @@ def test_folders_that_hold_no_whole_run_are_refused(tmp_path: Path) -> None:
         load_run(tmp_path)
     described = json.loads(text)
     without = [json.dumps({k: v for k, v in described.items() if k != part}) for part in described]
-    others = [json.dumps({**described, part: 7}) for part in described if part not in ("data", "steps")]
+    others = [json.dumps({**described, part: 7}) for part in described if part != "steps"]
+    others += [json.dumps({**described, "steps": wrong}) for wrong in (None, "7", 0, 1.5)]
     for bad in (text[:20], "[]", "{}", text.replace('"format": 3', '"format": 1'), *without, *others):
         config.write_text(bad)
         with pytest.raises(CorruptFileError, match=r"config.json is not the description of a run"):
