@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from evenflow.accel.devices import Unavailable, available
 from evenflow.accel.switch import BACKENDS, VARIABLE, use
 from evenflow.reference.app import errors
+from evenflow.reference.core import lookup
 
 
 def extend(app: Any) -> None:
@@ -23,7 +24,7 @@ def with_backend(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, backend: str | None = None, **kwargs: Any) -> None:
         try:
-            chosen = use(backend)
+            chosen = use(backend if backend is None else lookup("backend", backend, dict.fromkeys(BACKENDS, backend)))
         except (Unavailable, ValueError) as error:
             errors.leave(f"error: {error}", 1, kwargs.get("as_json", False))
         with chosen:

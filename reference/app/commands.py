@@ -1,7 +1,7 @@
 """The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of evenflow.experiments join them (cli.py)."""
-import csv
-import io
-import sys
+import shlex
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +11,12 @@ import typer
 
 from evenflow.reference.app import console, judging, pictures
 from evenflow.reference.app import options as o
-from evenflow.reference.app.errors import reporting
-from evenflow.reference.core import Array, unknown
+from evenflow.reference.app.errors import leave, message, reporting
+from evenflow.reference.app.samples import drawn, whole_number, write_samples
+from evenflow.reference.core import Array
 from evenflow.reference.work import runs
 from evenflow.reference.work.data import load
-from evenflow.reference.work.files import write_aside
-from evenflow.reference.work.folders import LOG, describe_run, read_log
+from evenflow.reference.work.folders import CHECKPOINT, CONFIG, LOG, describe_run, read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.tables import Reading
@@ -39,7 +39,9 @@ EXAMPLES = """Examples:
 
 [bold]evenflow train ebm --algorithm flowmc --data two-modes --out runs/e[/bold]
 
-[bold]evenflow train saef --out runs/a --resume[/bold]"""
+[bold]evenflow train saef --out runs/a --resume[/bold]
+
+[bold]evenflow train saef --out runs/a --extend --steps 4000[/bold]"""
 
 
 @app.callback(invoke_without_command=True)
@@ -52,41 +54,70 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 @app.command(epilog=EXAMPLES)
 @o.with_choices
 def train(
-    family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False, as_json: o.JSON = False,
-    columns: o.Columns = None, drop: o.Drop = None, label_column: o.LabelColumn = None, sep: o.Sep = None,
-    header: o.Header = None, **given: Any,
+    context: typer.Context, family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False,
+    extend: o.Extend = False, as_json: o.JSON = False, columns: o.Columns = None, drop: o.Drop = None,
+    label_column: o.LabelColumn = None, sep: o.Sep = None, header: o.Header = None, **given: Any,
 ) -> None:
     """Train a model and keep the run in a folder."""
     with reporting(as_json):
-        config, source = o.choose(family, {k: v for k, v in given.items() if v is not None}, data, out, resume)
+        config, source = o.choose(family, {k: v for k, v in given.items() if v is not None}, data, out, resume, extend)
         how = {"columns": columns, "drop": drop, "label_column": label_column, "sep": sep, "header": header}
-        reading = o.choose_reading(how, out, resume)
+        reading = o.choose_reading(how, out, resume or extend)
         out = out or o.usual_folder(config, source)
-        with reporting(as_json, f"interrupted; go on with: evenflow train {family} --out {out} --resume"):
-            summary = train_and_draw(config, source, reading, out, resume)
+        try:
+            summary, drew = train_and_draw(config, source, reading, out, resume, extend)
+        except KeyboardInterrupt:
+            leave(interrupted(family, out, context.params.get("backend")), 130, as_json)
         if as_json:
             console.print_json(summary)
         else:
-            print(f"Written to {out}: config.json, checkpoint.npz, log.jsonl, loss.png, samples.png")
+            print(f"Written to {out}: {', '.join([CONFIG, CHECKPOINT, LOG, *drew])}")
 
 
-def train_and_draw(config: Config, source: str, reading: Reading, out: Path, resume: bool) -> dict[str, Any]:
+def interrupted(family: str, out: Path, backend: str | None) -> str:
+    """backend: the choice of evenflow.accel's option, where it was given; another one would round otherwise."""
+    if not (out / CONFIG).exists():
+        return "interrupted before the run began"
+    again = ["evenflow", "train", family, "--out", str(out), "--resume", *(["--backend", backend] if backend else [])]
+    return f"interrupted; go on with: {shlex.join(again)}"
+
+
+def train_and_draw(
+    config: Config, source: str, reading: Reading, out: Path, resume: bool, extend: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """What --json prints, and the names of the pictures that could be drawn: none of them decides what becomes of a run."""
     pictures.new_figure(1, 1)
     dataset, ebm = load(source, **reading.as_json()), config.family == "ebm"
-    runs.assemble(describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False)))  # or it is refused
+    runs.assemble(describe_run(config, dataset))  # or it is refused
     for line in dataset.notes:
         console.say(line)
     name = f"ebm, {config.algorithm}" if ebm else config.family
     with single_blas_thread():
         with console.bars() as bars:
-            trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress))
+            trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress), extend)
         lines = read_log(out / LOG)
         kept = console.kept_step(lines, trained.best)
-        curves = energy_curves(lines) if ebm else ({name: lines}, {name: config.objective})
-        pictures.loss_picture(out / "loss.png", *curves)
-        draw_samples(trained, dataset.train, out / "samples.png")
+        draw: dict[str, Callable[[Path], None]] = {
+            "loss.png": partial(draw_losses, config=config, name=name, lines=lines),
+            "samples.png": partial(draw_samples, trained=trained, data=dataset.train),
+        }
+        drew = [picture for picture in draw if can_be_drawn(draw[picture], out / picture)]
     last = {name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}
-    return {"out": str(out), **last, "kept_step": kept}
+    return {"out": str(out), **last, "kept_step": kept}, drew
+
+
+def can_be_drawn(draw: Callable[[Path], None], path: Path) -> bool:
+    try:
+        draw(path)
+    except Exception as error:
+        console.say(f"warning: the run is finished, but {path} could not be drawn: {message(error)}")
+        return False
+    return True
+
+
+def draw_losses(path: Path, config: Config, name: str, lines: list[dict[str, Any]]) -> None:
+    curves = energy_curves(lines) if config.family == "ebm" else ({name: lines}, {name: config.objective})
+    pictures.loss_picture(path, *curves)
 
 
 def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
@@ -98,7 +129,7 @@ def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str,
     return curves, {"contrast": "mean E(data) - mean E(samples)", "held out": "nats: - log p of held-out data"}
 
 
-def draw_samples(trained: Trained, data: Array, path: Path) -> None:
+def draw_samples(path: Path, trained: Trained, data: Array) -> None:
     """Digits as images, planes as points, all else as histograms of the columns; the data beside."""
     rng = np.random.default_rng(trained.config.seed)
     if trained.data == "digits":
@@ -113,55 +144,25 @@ def draw_samples(trained: Trained, data: Array, path: Path) -> None:
 
 
 @app.command(epilog="[bold]evenflow sample runs/a --n 1000 --out samples.csv[/bold]; a picture: [bold]--out digits.png[/bold]")
-def sample(run: o.Run, n: o.Count = 100, out: o.SampleOut = None, label: o.Label = None, seed: o.Seed = 0) -> None:
+def sample(run: o.Run, n: o.Count = "100", out: o.SampleOut = None, label: o.Label = None, seed: o.Seed = 0) -> None:
     """Draw samples from a trained model, in the units of its data."""
     with reporting():
         if out is not None and out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
-        trained, rng = runs.load_run(run), np.random.default_rng(seed)
-        labels = labels_for(trained, label, n)
+        trained, count = runs.load_run(run), whole_number(n)
+        code = label_of(trained, label)
         with single_blas_thread():
-            if trained.can("log_z"):
-                x, walked = trained.sample_and_walk(n, rng)
-                console.say(f"flowMC took {walked.acceptance_local:.0%} of the local, {walked.acceptance_global:.0%} of the "
-                            "global moves")
-            else:
-                x = trained.sample(n, rng, labels)
-        write_samples(trained, x, out)
+            write_samples(trained, drawn(trained, count, np.random.default_rng(seed), code), count, out)
 
 
-def labels_for(trained: Trained, label: str | None, n: int) -> Array | None:
+def label_of(trained: Trained, label: str | None) -> int | None:
+    """The number of the class that is called so."""
     seen = {str(trained.classes[k]): k for k, share in enumerate(trained.class_shares) if share}
     if label is not None and not seen:
         raise ValueError("--label means nothing for a model that is not class-conditional")
     if label is not None and label not in seen:
         raise ValueError(f"--label must be one of those in the data, {', '.join(seen)}, got {label}")
-    return None if label is None else np.full(n, seen[label])
-
-
-def write_samples(trained: Trained, x: Array, out: Path | None) -> None:
-    ending = ".csv" if out is None else out.suffix.lower()
-    if ending == ".csv":
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(trained.columns or [f"x{j}" for j in range(trained.d)])
-        writer.writerows(x.tolist())
-        content = text.getvalue().encode()
-    elif ending in (".npy", ".npz"):
-        buffer = io.BytesIO()
-        np.save(buffer, x) if ending == ".npy" else np.savez(buffer, x=x)
-        content = buffer.getvalue()
-    elif ending == ".png" and out is not None:
-        flat = pictures.scatter_picture if trained.d == 2 else pictures.marginals_picture
-        draw = pictures.digit_grid if trained.data == "digits" else flat
-        draw(out, {"samples": x})
-        return
-    else:
-        raise ValueError(unknown("file ending", ending, [".npy", ".npz", ".csv", ".png"]))
-    if out is None:
-        sys.stdout.write(content.decode())
-    else:
-        write_aside(out, lambda file: file.write(content))
+    return None if label is None else seen[label]
 
 
 app.command(epilog="[bold]evenflow evaluate runs/a --json[/bold]")(judging.evaluate)

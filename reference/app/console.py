@@ -2,13 +2,15 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from evenflow.reference.work import training
 from evenflow.reference.work.checkpoints import Best
@@ -29,28 +31,58 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.tasks: dict[str, TaskID] = {}
-        self.first: dict[str, tuple[int, float]] = {}
+        self.first: dict[str, int] = {}
 
     def __call__(self, name: str, at: training.Progress) -> None:
         if name not in self.tasks:
             self.tasks[name] = self.progress.add_task(name, total=at.steps, loss="", held_out="", rate="")
-            self.first[name] = (at.step - 1, 0.0)
-        done = at.step - self.first[name][0]
-        fields = {"loss": f"loss {at.loss:.4g}", "rate": f"{done / max(at.seconds, 1e-9):.1f}/s"}
-        if at.held_out and "loss" in at.held_out:
-            fields["held_out"] = f"held out {at.held_out['loss']:.4g}"
-        self.progress.update(self.tasks[name], completed=at.step, **fields)  # type: ignore[arg-type]
+            self.first[name] = at.step - 1
+        self.progress.update(self.tasks[name], completed=at.step, **told(at, self.first[name]))  # type: ignore[arg-type]
+
+
+def told(at: training.Progress, first: int) -> dict[str, str]:
+    """first: the steps that were behind it when it began, or was resumed."""
+    fields = {"loss": f"loss {at.loss:.4g}", "rate": f"{(at.step - first) / max(at.seconds, 1e-9):.1f}/s"}
+    if at.held_out and "loss" in at.held_out:
+        fields["held_out"] = f"held out {at.held_out['loss']:.4g}"
+    return fields
+
+
+class Lines:
+    """Where no terminal is, in a file or a pipe: a line every twentieth of a training."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, int] = {}
+        self.fields: dict[str, dict[str, str]] = {}
+
+    def __call__(self, name: str, at: training.Progress) -> None:
+        first = self.first.setdefault(name, at.step - 1)
+        fields = self.fields.setdefault(name, {})
+        fields.update(told(at, first))
+        if at.step * 20 // at.steps > (at.step - 1) * 20 // at.steps:
+            left = timedelta(seconds=round(at.seconds / (at.step - first) * (at.steps - at.step)))
+            parts = [fields[k] for k in ("loss", "held_out", "rate") if k in fields]
+            say(f"{name}: step {at.step} of {at.steps}, {', '.join(parts)}, {left} left")
 
 
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Draws the bars on standard error until the block ends."""
-    columns = [TextColumn(f"{{task.fields[{field}]}}") for field in ("loss", "held_out", "rate")]
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), *columns, TimeRemainingColumn(),
-        console=Console(stderr=True), transient=False,
-    ) as progress:
+def bars() -> Iterator[Callable[[str, training.Progress], None]]:
+    """Shows on standard error how trainings go on, until the block ends."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    columns: list[tuple[int, ProgressColumn]] = [  # the width from which on each has room
+        (60, TextColumn("{task.description}", table_column=Column())), (105, BarColumn(bar_width=24)),
+        (0, MofNCompleteColumn()), (0, field("loss")), (75, field("held_out")), (80, field("rate")),
+        (50, TimeRemainingColumn()),
+    ]
+    with Progress(*(column for width, column in columns if console.width >= width), console=console) as progress:
         yield Bars(progress)
+
+
+def field(name: str) -> TextColumn:
+    return TextColumn(f"{{task.fields[{name}]}}")
 
 
 def kept_step(lines: list[dict[str, Any]], best: Best | None) -> int | None:
@@ -84,7 +116,7 @@ def without_infinity(document: Any) -> Any:
 
 def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     """A table of rows that share their fields."""
-    table = Table(title=title)
+    table = Table(title=escape(title))
     for field in rows[0]:
         table.add_column(HEADS.get(field, field), justify="left" if field == "objective" else "right", no_wrap=True)
     for row in rows:
@@ -94,7 +126,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
 
 def print_fields(row: Mapping[str, Any], title: str = "") -> None:
     """A table of one row, a field a line."""
-    table = Table(title=title, show_header=False)
+    table = Table(title=escape(title), show_header=False)
     for field, value in row.items():
         table.add_row(field.replace("_", " "), cell(value))
     Console(width=None if sys.stdout.isatty() else 114).print(table)

@@ -25,15 +25,21 @@ def reporting(as_json: bool = False, on_interrupt: str = "interrupted") -> Itera
     signal.signal(signal.SIGTERM, interrupt)  # so that a stopped job leaves its checkpoint, as after Ctrl-C
     try:
         yield
+        sys.stdout.flush()  # what cannot be written is said here, not when Python ends
     except KeyboardInterrupt:
         leave(on_interrupt, 130, as_json)
     except ModuleNotFoundError as error:
         leave(missing(error), 2, as_json)
     except BrokenPipeError:  # whoever read our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         sys.exit(1)
-    except (ValueError, OSError, FloatingPointError, TrainingStopped, np.linalg.LinAlgError) as error:
+    except (ValueError, OSError, MemoryError, FloatingPointError, TrainingStopped, np.linalg.LinAlgError) as error:
         leave(f"error: {message(error)}", 1, as_json)
+
+
+def drop_output() -> None:
+    """Python would else try again to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -41,10 +47,11 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def message(error: BaseException) -> str:
-    """What an error says; of an OSError the reason and the file, without its number."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split())
+    """What an error says, on one line; of an OSError the reason and the file, without its number."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    return " ".join(said.split())
 
 
 def missing(error: ModuleNotFoundError) -> str:
@@ -58,6 +65,10 @@ def missing(error: ModuleNotFoundError) -> str:
 
 def leave(line: str, status: int, as_json: bool = False) -> NoReturn:
     print(line, file=sys.stderr)
-    if as_json:
-        print(json.dumps({"error": line.removeprefix("error: ")}))
+    try:
+        if as_json:
+            print(json.dumps({"error": line.removeprefix("error: ")}))
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
     sys.exit(status)

@@ -18,15 +18,25 @@ def option(text: str, default: str, *names: str) -> Any:
     return typer.Option(*names, help=text, show_default=default)
 
 
+def folder(text: str) -> Path:
+    if not text:  # Path("") is the folder where one stands
+        raise typer.BadParameter("must name a folder, got ''")
+    return Path(text)
+
+
 FILES = "or a file: .csv, .tsv, either as .gz, .npy, .npz (arrays x and y), .parquet"
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
 Seed = Annotated[int, typer.Option(help="Of all that is random.", min=0)]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, as `evenflow train --out` made it.", show_default=False)]
 Family = Annotated[str, typer.Argument(help=f"One of {', '.join(FAMILIES)}.", show_default=False)]
 Data = Annotated[str | None, option(f"digits, {', '.join(TARGETS)}, {FILES}.", "digits; ebm: two-modes")]
-Out = Annotated[Path | None, option("The run's folder: config, checkpoint, log, pictures.", "runs/FAMILY-DATA-sSEED")]
+Out = Annotated[Path | None, typer.Option(
+    help="The run's folder: config, checkpoint, log, pictures.", show_default="runs/FAMILY-DATA-sSEED", metavar="PATH",
+    parser=folder)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit.")]
-Count = Annotated[int, typer.Option(help="How many.")]
+Extend = Annotated[bool, typer.Option(
+    "--extend", help="Go on with it until so many --steps, more than it was begun with, along the schedule for so many.")]
+Count = Annotated[str, typer.Option("--n", "-n", help="How many.", metavar="INTEGER")]
 SampleOut = Annotated[Path | None, option("A new file: .npy, .npz, .csv or .png.", "csv on standard output")]
 Label = Annotated[str | None, option("The class, for a class-conditional model.", "as in the data")]
 OtherData = Annotated[str | None, option("A file with the model's columns: all of its rows.", "what the run held out")]
@@ -65,23 +75,27 @@ def annotation(choice: Option) -> Any:
 
 
 def choose(
-    family: str, given: dict[str, Any], data: str | None, out: Path | None, resume: bool
+    family: str, given: dict[str, Any], data: str | None, out: Path | None, resume: bool = False, extend: bool = False
 ) -> tuple[Config, str]:
-    """The choices and the data's name or path, from the command line and, to resume, from the run."""
+    """The choices and the data's name or path, from the command line and, to go on with a run, from its folder."""
     if family not in FAMILIES:
         raise ValueError(unknown("family", family, FAMILIES))
-    if not resume:
-        return Config(family, **given), data or ("two-modes" if family == "ebm" else "digits")
+    if not resume and not extend:
+        return Config(family, **given), ("two-modes" if family == "ebm" else "digits") if data is None else data
     if out is None:
-        raise ValueError("--resume needs --out, the folder of the run")
+        raise ValueError(f"--{'extend' if extend else 'resume'} needs --out, the folder of the run")
     run = runs.load_description(out)
-    there = {**vars(run.config), "data": run.data}
-    asked = {"family": family, **{k: BY_NAME[k].kind.check(k, v) for k, v in given.items()}, **({"data": data} if data else {})}
+    asked = {"family": family, **{name: BY_NAME[name].kind.check(name, value) for name, value in given.items()}}
+    if extend and "steps" not in asked:
+        raise ValueError(f"--extend needs --steps, how many in all: more than {run.config.steps}")
     for name, value in asked.items():
-        if there.get(name) != value:
-            said = f"{out} was begun with {name} {there.get(name)}, not {value}"
-            raise ValueError(f"{said}: leave the option out, or begin another run")
-    return run.config, run.data
+        if (begun := vars(run.config).get(name)) != value and not (extend and name == "steps"):
+            longer = ", make more with --extend" if name == "steps" else ""
+            way = f"leave the option out{longer}, or begin another run"
+            raise ValueError(f"{out} was begun with {name} {begun}, not {value}: {way}")
+    if data is None and run.data not in ("digits", *TARGETS) and not Path(run.data).exists():
+        raise FileNotFoundError(f"{out} was trained on {run.data}, which is not there: say with --data where it is now")
+    return Config(**{**vars(run.config), **asked}), run.data if data is None else data
 
 
 def usual_folder(config: Config, source: str) -> Path:

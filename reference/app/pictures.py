@@ -114,7 +114,7 @@ def scatter_picture(path: PathLike, sets: Mapping[str, Array]) -> None:
     for axes, colour, (label, points) in zip(panels, COLOURS, sets.items(), strict=False):
         check_shape(label, points, "n", 2)
         axes.plot(*np.asarray(points[:SHOWN]).T, ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
-        axes.set_title(label)
+        axes.set_title(label, parse_math=False)
         axes.set_aspect("equal", adjustable="box")
     middle = [window(np.asarray(next(iter(sets.values())))[:, j]) for j in range(2)]
     panels[0].set(xlim=middle[0], ylim=middle[1])
@@ -137,7 +137,7 @@ def marginals_picture(path: PathLike, sets: Mapping[str, Array], columns: Sequen
             density, _ = np.histogram(points[:, j], edges)
             width = len(points) * (edges[1] - edges[0])
             axes.stairs(density / width, edges, color=colour, linewidth=1.5, label=label)
-        axes.set_title(columns[j] if columns else f"column {j}")
+        axes.set_title(columns[j] if columns else f"column {j}", parse_math=False)  # a $ is a $
         axes.set_yticks([])
     for axes in panels[shown:]:
         axes.set_visible(False)

@@ -24,12 +24,13 @@ from evenflow.reference.flows import Density, Flow, Permutation, Uniform, realnv
 from evenflow.reference.mcmc import HMC, ISIR, MALA, IndependentMH, RandomWalk
 from evenflow.reference.mcmc.adaptation import Adaptable
 from evenflow.reference.work.checkpoints import State
-from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.ebm_training import pretrained, train_ebm
 from evenflow.reference.work.flow_model import base_of
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk, flow_draws, walk
 from evenflow.reference.work.training import Settings
+from evenflow.reference.work.units import Units
 
 CHAINS = (200, 1000)         # at least, lest the warm-up follow noise, and at most
 BURN_IN, EVERY = 10, 2       # sweeps before the first samples are taken from the chains, and between takes

@@ -3,9 +3,11 @@
 A tree is an `.npz` file: the leaves as arrays, the nesting as JSON with leaf numbers where the arrays were. Nothing is pickled,
 so a file from a stranger can be opened safely.
 """
+import glob
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,10 +37,7 @@ def save(path: str | os.PathLike[str], tree: Tree) -> None:
 
     check_nesting(tree)
     nesting = np.array(json.dumps(tree_map(number, tree)))
-    try:
-        write_aside(Path(path), lambda file: np.savez(file, nesting=nesting, **arrays))
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write {path}: {error}; whatever file stands there is whole") from error
+    write_aside(Path(path), lambda file: np.savez(file, nesting=nesting, **arrays))
 
 
 def check_nesting(tree: Tree) -> None:
@@ -55,19 +54,39 @@ def check_nesting(tree: Tree) -> None:
 
 
 def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write in the same folder, flush to the disk, rename over `path`; on any error remove the part file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write in the same folder, flush to the disk, rename over `path`; on any error remove the part file.
+
+    Part files of the same name, left by a process that was killed, go first. An OSError says which file could not be written.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with naming(path, "; whatever file stands there is whole"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(path.parent, path.name)
+        try:
+            with open(part, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path, more: str = "") -> Iterator[None]:
+    """An OSError of the block comes out with the path of the file that was being written."""
     try:
-        with open(part, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}{more}") from error
+
+
+def remove_parts(folder: Path, name: str | None = None) -> None:
+    """Remove what `write_aside` had begun to write, of one name or of all, when its process was killed."""
+    for part in folder.glob(f".{'*' if name is None else glob.escape(name)}.*.part"):
         part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

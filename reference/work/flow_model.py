@@ -15,16 +15,16 @@ from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef import FreeForm, aqf, saef
 from evenflow.reference.saef.objectives import Objective, objective_for
 from evenflow.reference.work.checkpoints import Best, State
-from evenflow.reference.work.data import Dataset, Units, one_hot, patch_order
+from evenflow.reference.work.data import Dataset, one_hot, patch_order
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Settings, train, weights
+from evenflow.reference.work.units import Units
 
 HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
-STEPS = 300, 3000                # between these, as many as there are rows: few rows are soon learned by heart
-LEARNING_RATE, FEW = 1e-3, 1000  # of Adam; for fewer rows in proportion smaller
-LOG_SCALE = 5.0                  # of all layers together: no row is taken for more than e^5 times as far out as it is
-ACTIVATIONS = "tanh", "relu"     # of the networks: for real numbers bounded, so that a row far out in one coordinate does not
-                                 # distort the others without end; whole numbers are never far out
+ROWS = 4096         # samples at a time: a network's activations then stay small
+LOG_SCALE = 5.0     # of all layers together: no row is taken for more than e^5 times as far out as it is
+ACTIVATIONS = "tanh", "relu"  # of the networks: for real numbers bounded, so that a row far out in one coordinate does not
+                              # distort the others without end; whole numbers are never far out
 BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
 
 
@@ -101,8 +101,11 @@ class FlowModel:
         return fetched(self.init(np.random.default_rng(0)))
 
     def sample(self, params: Tree, n: int, rng: np.random.Generator, context: Array | None = None) -> Array:
-        noise = placed(self.flow.noise(streams(rng, self.config.dtype), n), self.config.dtype)
-        return self.flow.sample(params, noise, context)
+        rng, parts = streams(rng, self.config.dtype), []
+        for done in range(0, n, ROWS):
+            noise = placed(self.flow.noise(rng, min(ROWS, n - done)), self.config.dtype)
+            parts.append(self.flow.sample(params, noise, None if context is None else context[done : done + ROWS]))
+        return np.concatenate(parts)
 
     def log_density(self, params: Tree, u: Array, context: Array | None = None) -> Array:
         return self.invertible().log_prob(params, u, context)
@@ -146,10 +149,9 @@ class FlowModel:
             """The loss; nothing where the data have become less likely than they were at the start."""
             return math.nan if told.get("nll", -math.inf) > worst else told["loss"]
 
-        steps = config.steps or min(max(n, STEPS[0]), STEPS[1])
-        schedule = SCHEDULES[config.schedule](config.learning_rate or LEARNING_RATE * min(n / FEW, 1.0), steps)
+        schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
         settings = Settings(
-            steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
+            config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
             evaluate_every=min(max(n // 20, 10), 100), best_by=verdict,
         )
         evaluate = lambda params: self.judge(params, *fixed)

@@ -1,9 +1,12 @@
 """The folder of a run, the same for flows and for energy-based models.
 
-    config.json       the choices, the data's name, its units, columns and classes: all that is needed to build the model again;
-                      how the data are read, and their digest
+    config.json       the choices, the data's place, its units, columns and classes: all that is needed to build the model
+                      again; how the data are read, and their digest
     checkpoint.npz    the parameters and all else that training needs to go on bit for bit
     log.jsonl         one line a step: step, loss, learning_rate, gradient_norm, held_out, seconds, and what the algorithm adds
+
+A file of data is kept by its absolute path and known again by what it holds: it may move, the run be resumed from anywhere.
+Whatever ends a training, its folder can be resumed: before its first checkpoint it begins anew, and comes out the same.
 """
 import json
 import os
@@ -13,22 +16,27 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.work.data import Dataset, Units
-from evenflow.reference.work.files import CorruptFileError, write_aside
+from evenflow.reference.work.checkpoints import check_same
+from evenflow.reference.work.data import Dataset
+from evenflow.reference.work.files import CorruptFileError, naming, remove_parts, write_aside
+from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Progress
+from evenflow.reference.work.units import Units
 
 PathLike = str | os.PathLike[str]
 FORMAT = 3  # of config.json
 MOST_CLASSES = 1000
 CONFIG, CHECKPOINT, LOG = "config.json", "checkpoint.npz", "log.jsonl"
+LOGGED = {"step", "loss", "held_out", "seconds"}  # in every line at least
 
 
-def describe_run(config: dict[str, Any], dataset: Dataset, class_conditional: bool) -> dict[str, Any]:
-    """All of a run but its numbers, as JSON: what must agree before it may be resumed."""
-    units, columns = dataset.units, dataset.columns
-    shares, classes = shares_of(dataset) if class_conditional else ([], ())
+def describe_run(config: Config, dataset: Dataset) -> dict[str, Any]:
+    """All of a run but its numbers, as JSON.  steps: as many as are to be made; in config, as many as it was begun with."""
+    config, units, columns = config.for_rows(len(dataset.train)), dataset.units, dataset.columns
+    shares, classes = shares_of(dataset) if vars(config).get("class_conditional") else ([], ())
     return {
-        "format": FORMAT, "config": config, "class_shares": shares, "classes": list(classes), "data": dataset.name,
+        "format": FORMAT, "config": config.as_json(), "steps": config.steps, "class_shares": shares, "classes": list(classes),
+        "data": os.path.abspath(dataset.name) if Path(dataset.name).suffix and os.path.isfile(dataset.name) else dataset.name,
         "digest": dataset.digest, "reading": dataset.reading.as_json(), "columns": None if columns is None else list(columns),
         "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels,
                   "L": None if units.L is None else units.L.tolist()},
@@ -56,16 +64,38 @@ def units_of(described: dict[str, Any]) -> Units:
     return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"], L)
 
 
-def open_run(folder: PathLike, described: dict[str, Any], resume: bool) -> Path:
-    """Make the folder of a new run. Raises FileExistsError rather than write over another run."""
+def identity(described: dict[str, Any]) -> dict[str, Any]:
+    """What of a run's description must agree before it may be resumed: all but where its data are and how long it will be."""
+    return {name: part for name, part in described.items() if name not in ("data", "steps")}
+
+
+def open_run(folder: PathLike, described: dict[str, Any], there: dict[str, Any] | None = None, extend: bool = False) -> None:
+    """Write what is described, and remove what a killed process had begun to write.  there: of a run to go on with, as it was.
+
+    Raises FileExistsError rather than write over another run; ValueError where the run in the folder is another.
+    """
     folder = Path(folder)
-    config = folder / CONFIG
-    if config.exists() and not resume:
+    if there is not None:
+        go_on(folder, described, there, extend)
+    elif not never_began(folder):
         raise FileExistsError(f"{folder} holds a run already: resume it, or choose another folder")
-    if not resume:
+    remove_parts(folder)
+    if described != there:
         text = json.dumps(described, indent=2) + "\n"
-        write_aside(config, lambda file: file.write(text.encode()))
-    return folder
+        write_aside(folder / CONFIG, lambda file: file.write(text.encode()))
+
+
+def go_on(folder: Path, described: dict[str, Any], there: dict[str, Any], extend: bool) -> None:
+    """Mark the description as that of the run that is there. Raises ValueError where it is of another one."""
+    before, now = there["steps"], described["steps"]
+    if now < before or (now > before and not extend):
+        longer = "; to make more, extend it" if now > before else ""
+        raise ValueError(f"{folder} was begun with steps {before}, not {now}{longer}")
+    described["config"]["steps"] = there["config"]["steps"]
+    differ = {name for name, part in identity(described).items() if part != there[name]}
+    if differ - {"config"}:
+        raise ValueError(f"{folder} was trained on other data than {described['data']}: {', '.join(sorted(differ))} differ")
+    check_same(folder / CHECKPOINT, {"config": there["config"]}, {"config": described["config"]})
 
 
 def read_description(folder: PathLike, assemble: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -75,7 +105,7 @@ def read_description(folder: PathLike, assemble: Callable[[dict[str, Any]], obje
     """
     path = Path(folder) / CONFIG
     if not path.exists():
-        raise FileNotFoundError(f"{folder} holds no run: there is no {path}")
+        raise FileNotFoundError(f"{folder} holds no run: there is no {path}; begin one, without resume")
     try:
         described = json.loads(path.read_text())
         if described["format"] != FORMAT:
@@ -83,7 +113,7 @@ def read_description(folder: PathLike, assemble: Callable[[dict[str, Any]], obje
         assemble(described)  # whatever is missing or out of place shows here
     except KeyError as error:
         raise CorruptFileError(f"{path} is not the description of a run: there is no {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptFileError(f"{path} is not the description of a run: {error}") from error
     return described  # type: ignore[no-any-return]
 
@@ -92,7 +122,8 @@ def find_checkpoint(folder: PathLike) -> Path:
     """Raises FileNotFoundError where there is none."""
     checkpoint = Path(folder) / CHECKPOINT
     if not checkpoint.exists():
-        raise FileNotFoundError(f"{folder} holds no checkpoint: there is no {checkpoint}")
+        wanted = "resume the run" if never_began(folder) else "put it back, or begin another run"
+        raise FileNotFoundError(f"{folder} holds no checkpoint: there is no {checkpoint}; {wanted}")
     return checkpoint
 
 
@@ -116,18 +147,21 @@ class Log:
         line = progress._asdict()
         del line["steps"]
         line = {**line.pop("info"), **line}
-        with open(self.path, "a") as file:
+        with naming(self.path), open(self.path, "a") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def read_log(path: PathLike) -> list[dict[str, Any]]:
-    """The lines of a log; none where there is no log. A last line cut short by a power cut is left out."""
+    """The lines of a log; none where there is no log. From the first that is damaged or cut short on, they are left out."""
     if not Path(path).exists():
         return []
     lines = []
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(errors="replace").splitlines():
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(entry, dict) or not entry.keys() >= LOGGED or not isinstance(entry["held_out"], dict | None):
+            break
+        lines.append(entry)
     return lines

@@ -18,6 +18,7 @@ only, or with the values of random splits of the pooled points. Energy distance 
 Both take data and samples in the model's units and on one footing (evaluation.py).
 """
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,12 @@ def digit_classifier(images: Array, labels: Array, seed: int = 0) -> Any:
     check_shape("images", images, "n", "d")
     check_shape("labels", labels, len(images))
     check_finite("images", images)
-    return MLPClassifier(HIDDEN, max_iter=1000, random_state=seed).fit(images, labels)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Training interrupted by user")  # said by fit, which would go on with half a network
+        try:
+            return MLPClassifier(HIDDEN, max_iter=1000, random_state=seed).fit(images, labels)
+        except UserWarning as warning:
+            raise KeyboardInterrupt if "interrupted" in str(warning) else warning from None
 
 
 def digit_features(images: Array, labels: Array, seed: int = 0) -> Callable[[Array], Array]:

@@ -65,6 +65,8 @@ def widths(name: str, value: Any) -> tuple[int, ...]:
 def blocks(name: str, value: Any) -> int | tuple[int, ...]:
     """One number, how many; several, their sizes."""
     numbers = widths(name, value)
+    if not numbers:
+        raise ValueError(f"{name} must be one at least, got {value!r}")
     alone = len(numbers) == 1 and (isinstance(value, str) or not isinstance(value, Iterable))
     return numbers[0] if alone else numbers
 
@@ -155,6 +157,8 @@ OPTIONS = (
     Option("dtype", one_of(DTYPES), "float32 or float64.", of(ALL, "float32"), TRAINING),
     Option("seed", whole(0), "Of all that is random but the data's split.", of(ALL, 0), TRAINING),
 )
+STEPS = 300, 3000                # of a flow: between these, as many as there are rows; few rows are soon learned by heart
+LEARNING_RATE, FEW = 1e-3, 1000  # of a flow; for fewer rows in proportion smaller
 BY_NAME = {option.name: option for option in OPTIONS}
 
 
@@ -209,6 +213,13 @@ class Config:
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def for_rows(self, n: int) -> "Config":
+        """The same, with what was left to the number n of rows to train on made out."""
+        if self.family == "ebm":
+            return self
+        worked_out = {"steps": min(max(n, STEPS[0]), STEPS[1]), "learning_rate": LEARNING_RATE * min(n / FEW, 1.0)}
+        return Config(**{**vars(self), **{name: getattr(self, name) or value for name, value in worked_out.items()}})
 
     def as_json(self) -> dict[str, Any]:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}

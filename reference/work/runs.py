@@ -5,6 +5,7 @@ energy-based model, shows in what it can do.
 """
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from evenflow.reference.core import Array, check_count, check_finite, check_shap
 from evenflow.reference.ebm.normalizer import LogZ
 from evenflow.reference.work import folders
 from evenflow.reference.work.checkpoints import Best, load_checkpoint
-from evenflow.reference.work.data import Dataset, Units, one_hot
+from evenflow.reference.work.data import Dataset, one_hot
 from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
+from evenflow.reference.work.lock import alone
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
 from evenflow.reference.work.tables import PLAIN, Reading
 from evenflow.reference.work.training import Progress
+from evenflow.reference.work.units import Units
 
 
 @dataclass(frozen=True)
@@ -119,34 +122,47 @@ class Trained:
 
 def train_on(
     config: Config, dataset: Dataset, folder: folders.PathLike | None = None, resume: bool = False,
-    callback: Callable[[Progress], None] | None = None,
+    callback: Callable[[Progress], None] | None = None, extend: bool = False,
 ) -> Trained:
     """Train on a data set; with a folder, keep the run there, and with resume go on with the run that it holds.
 
-    A run that was stopped before its first step (while a flow was pretrained, say) begins anew and comes out the same. Raises
-    ValueError for choices that do not fit the data, FileExistsError for a folder that holds a run already, and what
-    `training.loop` raises.
+    extend: likewise, for more steps than it was begun with, those of config. Along a constant learning rate its last weights
+    are those of a run of so many steps, bit for bit (the best may differ: it also looked at the held-out rows where it first
+    ended). A rate that decays is from now on what it is in the longer run, higher than it was last: the weights are those of no
+    uninterrupted run, but the same whenever the same run is so extended.
+
+    A run that was stopped before its first checkpoint begins anew and comes out the same. Raises ValueError for choices that do
+    not fit the data or the run, FileExistsError for a folder that holds a run already, BlockingIOError for one where another
+    process trains, and what `training.loop` raises.
     """
-    described = folders.describe_run(config.as_json(), dataset, getattr(config, "class_conditional", False))
+    if folder == "":  # Path("") is the folder where one stands
+        raise ValueError("folder must name a folder, got ''")
+    described = folders.describe_run(config, dataset)
     trained = assemble(described)
-    log = None if folder is None else folders.Log(folders.open_run(folder, described, resume) / folders.LOG)
-
-    def report(progress: Progress) -> None:
-        for tell in (log, callback):
-            if tell is not None:
-                tell(progress)
-
-    params, best = trained.model.fit(
-        trained.units, dataset, len(trained.class_shares), callback=report, identity=described,
-        resume=resume and not (folder is not None and folders.never_began(folder)),
-        checkpoint=None if folder is None else Path(folder) / folders.CHECKPOINT,
-    )
+    fit = partial(trained.model.fit, trained.units, dataset, len(trained.class_shares))
+    if folder is None:
+        params, best = fit(callback=callback)
+        return replace(trained, params=params, best=best)
+    folder = Path(folder)
+    with alone(folder):
+        began = (resume or extend) and not folders.never_began(folder)
+        folders.open_run(folder, described, folders.read_description(folder, assemble) if began else None, extend)
+        tell = (folders.Log(folder / folders.LOG), callback or (lambda progress: None))
+        params, best = fit(
+            callback=lambda progress: [told(progress) for told in tell], resume=began,
+            checkpoint=folders.find_checkpoint(folder) if began else folder / folders.CHECKPOINT,
+            identity=folders.identity(described),
+        )
     return replace(trained, params=params, best=best)
 
 
 def assemble(described: dict[str, Any]) -> Trained:
     """The model that a run's description describes, without parameters."""
-    config, units, shares = Config(**described["config"]), folders.units_of(described), tuple(described["class_shares"])
+    check_count("steps", described["steps"])
+    if not isinstance(described["data"], str):
+        raise TypeError(f"data must be a name or a path, got {described['data']!r}")
+    config = Config(**{**described["config"], "steps": described["steps"]})
+    units, shares = folders.units_of(described), tuple(described["class_shares"])
     kind = EnergyModel if config.family == "ebm" else FlowModel
     model = kind.of(config, len(units.shift), len(shares), described["data"], units.levels is not None)
     columns = None if described["columns"] is None else tuple(described["columns"])
@@ -173,5 +189,6 @@ def load_run(folder: folders.PathLike) -> Trained:
     """
     described = folders.read_description(folder, assemble)
     trained, checkpoint = assemble(described), folders.find_checkpoint(folder)
-    params, best = trained.model.read(load_checkpoint(checkpoint, described, trained.model.like()))
+    state = load_checkpoint(checkpoint, folders.identity(described), trained.model.like())
+    params, best = trained.model.read(state)
     return replace(trained, params=params, best=best)

@@ -16,12 +16,13 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 
 from evenflow.reference.core import Array, Tree, check_count, dispatch, fetched, placed
 from evenflow.reference.core.dispatch import as_its_caller
-from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.folders import LOG, read_log
 from evenflow.reference.work.options import FLOWS, OPTIONS, Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
+from evenflow.reference.work.units import Units
 
 OWN = {"levels": None, "held_out": 0.2, "folder": None, "random_state": None}  # what is no choice of a Config
 NOTED = ("step", "loss", "held_out")  # in history_

@@ -20,10 +20,11 @@ from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import ISIR
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.work import energy_evaluation, energy_model, sampling
-from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.options import ALGORITHMS as NAMES
 from evenflow.reference.work.options import OPTIONS, Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
+from evenflow.reference.work.units import Units
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.strategies import generator, randomise
 

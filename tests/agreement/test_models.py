@@ -18,10 +18,11 @@ from evenflow.reference.saef import semiautoregressive as saef
 from evenflow.reference.saef.aqf import aqf
 from evenflow.reference.saef.maps import BLOCK_MAPS, block_map_of
 from evenflow.reference.work import estimators, evaluation
-from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.training import Settings, train
+from evenflow.reference.work.units import Units
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
 from tests.agreement.comparison import agree
 from tests.strategies import generator, randomise

@@ -256,7 +256,8 @@ def test_resume_takes_the_runs_choices_and_refuses_others() -> None:
     refused(evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK), "a holds a run already")
     refused(evenflow("train", "maf", "--out", "a", "--resume", "--steps", "9"), "a was begun with steps 4, not 9")
     refused(evenflow("train", "saef", "--out", "a", "--resume"), "a was begun with family maf, not saef")
-    refused(evenflow("train", "maf", "--data", "digits", "--out", "a", "--resume"), "begun with data rings, not digits")
+    other = "a was trained on other data than digits: units differ"
+    refused(evenflow("train", "maf", "--data", "digits", "--out", "a", "--resume"), other)
     assert evenflow("train", "maf", "--out", "a", "--resume").exit_code == 0
     whole = Path("a/checkpoint.npz").read_bytes()
     Path("a/checkpoint.npz").write_bytes(whole[:-100])
@@ -274,7 +275,7 @@ def test_a_finished_run_without_its_log_is_still_a_run() -> None:
 
 def test_a_damaged_description_is_one_line() -> None:
     assert evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK).exit_code == 0
-    Path("a/config.json").write_text('{"format": 3, "config": {}, "data": "rings"}')
+    Path("a/config.json").write_text('{"format": 3, "config": {}, "steps": 4, "data": "rings"}')
     for command in (["sample", "a"], ["evaluate", "a"], ["train", "maf", "--out", "a", "--resume"]):
         refused(evenflow(*command), "a/config.json is not the description of a run: there is no 'units'")
 

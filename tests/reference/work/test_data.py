@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenflow.reference.targets.toys import TARGETS
-from evenflow.reference.work.data import Units, load, one_hot, patch_order
+from evenflow.reference.work.data import load, one_hot, patch_order
+from evenflow.reference.work.units import Units
 
 REAL = Units(np.array([1.0, -200.0]), np.array([0.5, 1e3]))
 WHOLE = Units(np.full(3, 8.3), np.full(3, 4.9), levels=17)

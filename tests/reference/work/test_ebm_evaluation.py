@@ -9,11 +9,12 @@ import pytest
 from evenflow.reference.app import console
 from evenflow.reference.targets.mixtures import normal_cdf
 from evenflow.reference.work import energy_evaluation, sampling
-from evenflow.reference.work.data import Dataset, Units, load
+from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.energy_evaluation import FIELDS, evaluate_energy, on_grid, warnings
 from evenflow.reference.work.evaluation import LIKELIHOOD, OF_SAMPLES, evaluate
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
+from evenflow.reference.work.units import Units
 
 UNTRAINED: dict[str, Any] = {"steps": 1, "batch": 16, "buffer": 16, "learning_rate": 1e-12}  # nearly
 FLOWMC: dict[str, Any] = {"layers": 1, "hidden": (8,), "N": 8, "flow_learning_rate": 1e-12}

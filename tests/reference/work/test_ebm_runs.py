@@ -10,13 +10,14 @@ from evenflow.reference.core.trees import leaves, named_leaves
 from evenflow.reference.flows import Normal, Uniform
 from evenflow.reference.mcmc import HMC, ISIR, MALA, IndependentMH, RandomWalk
 from evenflow.reference.work import energy_model, sampling
-from evenflow.reference.work.data import Dataset, Units, load
+from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.energy_model import EnergyModel, build_energy, resting
 from evenflow.reference.work.files import CorruptFileError
 from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.options import ALGORITHMS, OPTIONS, Config
 from evenflow.reference.work.runs import load_run, train_on
 from evenflow.reference.work.training import Progress, TrainingStopped
+from evenflow.reference.work.units import Units
 
 FEW: dict[str, Any] = {
     "buffer": 24, "local_steps": 2, "global_steps": 1, "N": 4, "layers": 1, "hidden": (8,), "pretrain_steps": 3,
@@ -117,7 +118,7 @@ def test_a_run_stopped_while_its_flow_was_pretrained_begins_anew(tmp_path: Path,
             train_on(quick("nt"), table(), tmp_path)
     assert same(train_on(quick("nt"), table(), tmp_path, resume=True).params, whole.params)
     (tmp_path / "checkpoint.npz").unlink()  # lost, not never made: the log says so
-    with pytest.raises(FileNotFoundError, match="no checkpoint to resume from"):
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
         train_on(quick("nt"), table(), tmp_path, resume=True)
 
 

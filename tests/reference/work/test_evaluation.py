@@ -9,11 +9,12 @@ import pytest
 
 from evenflow.experiments import digits
 from evenflow.reference.work import evaluation
-from evenflow.reference.work.data import Dataset, Units, load
+from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import compare, evaluate, warnings
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.training import Progress
+from evenflow.reference.work.units import Units
 
 ROW = ["blocks", "objective", *digits.FIELDS, "train_seconds"]
 

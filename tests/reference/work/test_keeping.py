@@ -11,11 +11,12 @@ import pytest
 from evenflow.reference.core import optim
 from evenflow.reference.core.trees import leaves
 from evenflow.reference.work.checkpoints import State
-from evenflow.reference.work.data import Dataset, Units
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.estimators import FlowEstimator
 from evenflow.reference.work.options import FLOWS, Config
 from evenflow.reference.work.runs import load_run, train_on
 from evenflow.reference.work.training import Progress, Settings, train
+from evenflow.reference.work.units import Units
 
 FALLING = optim.constant(1.0)
 

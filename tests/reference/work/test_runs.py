@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from evenflow.reference.core.trees import leaves
-from evenflow.reference.work.data import Dataset, Units, load
+from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.files import CorruptFileError
 from evenflow.reference.work.flow_model import four_blocks
 from evenflow.reference.work.folders import describe_run, read_log
 from evenflow.reference.work.options import BY_NAME, FLOWS, Config
 from evenflow.reference.work.runs import load_run, train_on
 from evenflow.reference.work.training import Progress
+from evenflow.reference.work.units import Units
 from tests import tolerances
 
 QUICK: dict[str, Any] = {"steps": 6, "batch": 16, "context_hidden": (8,), "context_width": 4, "hidden": (8,)}
@@ -106,7 +107,7 @@ def test_a_checkpoint_of_another_model_or_data_set_is_refused(tmp_path: Path) ->
         train_on(quick("maf", learning_rate=0.1), table(), tmp_path, resume=True)
     moved = table()
     moved = moved._replace(units=Units(moved.units.shift + 1, moved.units.scale))
-    with pytest.raises(ValueError, match="units/shift"):
+    with pytest.raises(ValueError, match="was trained on other data than table: units differ"):
         train_on(quick("maf"), moved, tmp_path, resume=True)
 
 
@@ -124,7 +125,8 @@ def test_folders_that_hold_no_whole_run_are_refused(tmp_path: Path) -> None:
         load_run(tmp_path)
     described = json.loads(text)
     without = [json.dumps({k: v for k, v in described.items() if k != part}) for part in described]
-    others = [json.dumps({**described, part: 7}) for part in described if part != "data"]
+    others = [json.dumps({**described, part: 7}) for part in described if part not in ("data", "steps")]
+    others += [json.dumps({**described, "steps": wrong}) for wrong in (None, "7", 0, 1.5)]
     for bad in (text[:20], "[]", "{}", text.replace('"format": 3', '"format": 1'), *without, *others):
         config.write_text(bad)
         with pytest.raises(CorruptFileError, match=r"config.json is not the description of a run"):
@@ -240,7 +242,7 @@ def test_bad_data_are_refused() -> None:
 
 
 def test_digits_are_cut_into_patches() -> None:
-    described = describe_run(Config("saef", blocks=16).as_json(), load("digits"), False)
+    described = describe_run(Config("saef", blocks=16), load("digits"))
     assert json.loads(json.dumps(described)) == described
     trained = train_on(quick("saef", blocks=16), load("digits"))
     blocks = trained.flow_model().flow.bijection.blocks  # type: ignore[union-attr]

@@ -148,7 +148,7 @@ def test_labels_are_numbered_by_class(labels: list[str], classes: tuple[Any, ...
     assert data.train_labels is not None
     order = [0, 1] if str(classes[0]) in (labels[0], "1") else [1, 0]  # of the two labels as they are written
     assert [order[int(x) % 2] for x in data.train[:, 0]] == data.train_labels.tolist()
-    described = describe_run(Config("maf").as_json(), data, True)
+    described = describe_run(Config("maf", class_conditional=True), data)
     assert described["class_shares"] == pytest.approx([0.5, 0.5], abs=0.15)
 
 
@@ -165,7 +165,7 @@ def test_too_many_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\n".join(["a,label", *(f"{i % 7},{i}" for i in range(300))]))
     data = load(tmp_path / "a.csv")
     with pytest.raises(ValueError, match="got 300 in 240 rows: is that column the label"):
-        describe_run(Config("maf").as_json(), data, True)
+        describe_run(Config("maf", class_conditional=True), data)
 
 
 def test_every_class_and_every_flag_is_in_the_training_part(tmp_path: Path) -> None:

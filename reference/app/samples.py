@@ -1,0 +1,106 @@
+"""Samples, drawn and written a part at a time: as many as are wanted fit into memory."""
+import csv
+import io
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from evenflow.reference.app import console, pictures
+from evenflow.reference.core import Array, lookup
+from evenflow.reference.work.files import write_aside
+from evenflow.reference.work.flow_model import ROWS
+from evenflow.reference.work.runs import Trained
+
+WALKED = 100_000                   # samples of one walk: each begins with a warm-up
+PRINTED, PICTURED = 10**8, 10_000  # samples at most, on standard output and in a picture
+
+
+def whole_number(text: str) -> int:
+    """What --n may be."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"--n must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+def drawn(trained: Trained, n: int, rng: np.random.Generator, label: int | None = None) -> Iterator[Array]:
+    """n samples in parts (k, d). Of an energy-based model it is said at the end how its chains moved: each part has its own."""
+    walks, most = [], WALKED if trained.can("log_z") else ROWS
+    for done in range(0, n, most):
+        k = min(most, n - done)
+        if trained.can("log_z"):
+            x, walked = trained.sample_and_walk(k, rng)
+            walks.append((walked.acceptance_local, walked.acceptance_global))
+            yield x
+        else:
+            yield trained.sample(k, rng, None if label is None else np.full(k, label))
+    if walks:
+        local, far = np.mean(walks, axis=0)
+        console.say(f"flowMC took {local:.0%} of the local, {far:.0%} of the global moves")
+
+
+def write_samples(trained: Trained, parts: Iterable[Array], n: int, out: Path | None) -> None:
+    """The n rows of parts into a file by its ending, or as .csv on standard output. Refuses, before any is drawn, too many."""
+    ending = ".csv" if out is None else out.suffix.lower()
+    size, write = lookup("file ending", ending, WRITERS)
+    if ending == ".png" and n > PICTURED:
+        raise ValueError(f"a picture shows {PICTURED:,} samples at most, got --n {n}")
+    if out is None:
+        if n > PRINTED:
+            raise ValueError(f"{PRINTED:,} samples at most go to standard output, got --n {n}: name a file with --out")
+        write_csv(sys.stdout, trained, parts)
+        return
+    needed, free = n * trained.d * size, shutil.disk_usage(next(p for p in out.absolute().parents if p.exists())).free
+    if needed > free:
+        raise ValueError(f"{n} samples take about {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free for {out}")
+    write(out, trained, parts, n)
+
+
+def write_csv(file: IO[str], trained: Trained, parts: Iterable[Array]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(trained.columns or [f"x{j}" for j in range(trained.d)])
+    for x in parts:
+        writer.writerows(x.tolist())
+
+
+def csv_file(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+    def write(file: IO[bytes]) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        write_csv(text, trained, parts)
+        text.detach()
+
+    write_aside(out, write)
+
+
+def npy_file(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+    write_aside(out, lambda file: write_npy(file, parts, n, trained.d))
+
+
+def npz_file(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive, archive.open("x.npy", "w", force_zip64=True) as entry:
+            write_npy(entry, parts, n, trained.d)
+
+    write_aside(out, write)
+
+
+def write_npy(file: IO[bytes], parts: Iterable[Array], n: int, d: int) -> None:
+    """What np.save writes of all parts in one array (n, d)."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (n, d)})
+    for x in parts:
+        file.write(x.astype("<f8").tobytes())
+
+
+def picture(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+    flat = pictures.scatter_picture if trained.d == 2 else pictures.marginals_picture
+    draw: Callable[..., None] = pictures.digit_grid if trained.data == "digits" else flat
+    draw(out, {"samples": np.concatenate(list(parts))})
+
+
+WRITERS: dict[str, tuple[int, Callable[..., Any]]] = {  # bytes a number, about; and what writes the file
+    ".npy": (8, npy_file), ".npz": (8, npz_file), ".csv": (19, csv_file), ".png": (0, picture),
+}
