@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,14 @@ def test_a_run_keeps_how_its_table_is_read() -> None:
 def test_tables_are_refused_in_one_line(text: str, how: list[str], said: str) -> None:
     Path("t.csv").write_text(text)
     refused(evenflow("train", "maf", "--data", "t.csv", *QUICK, *how), said)
+
+
+def test_parquet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    Path("t.parquet").write_bytes(b"")
+    result = evenflow("train", "maf", "--data", "t.parquet", *QUICK)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: this needs pyarrow, which is not installed: pip install 'evenflow[parquet]'")
 
 
 def test_scores_of_an_energy_based_model_are_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
