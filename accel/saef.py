@@ -24,6 +24,7 @@ def forecasts(
     saef: SemiAutoregressive, params: Tree, x: Array, z: Array, context: Array | None = None
 ) -> list[tuple[Array, Array]]:
     """The same draws and data, as many pairs as there are different maps: (m, n B_k, k) and (n B_k, k)."""
+    check_input(saef, "x", x, context)
     check_shape("noise", z, "m n", saef.d)
     m, n = draws_each(z, x), x.shape[0]
     z, pairs = anp.reshape(z, (m, n, saef.d)), []

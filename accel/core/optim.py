@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import on_device
-from evenflow.accel.buffers import flat, joined, plain_leaves, start_of, unpacked
+from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import layers
 from evenflow.reference.core import Adam, Array, Tree, tree_map
 from evenflow.reference.core.dispatch import definitions
@@ -20,7 +20,7 @@ PIECE = 2**14  # numbers
 
 def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
     """core.optim.Adam.update."""
-    leaves = [plain_leaves(tree) for tree in (params, grads, state["m"], state["v"])]
+    leaves = paired(params, grads, state["m"], state["v"])
     if [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
         tree_map(like_leaf, grads, params)  # which says where
     buffers: list[Any] = [joined(parts) for parts in leaves]
@@ -81,7 +81,7 @@ def global_norm(grads: Tree) -> float:
 
 def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     """core.optim.moving_average."""
-    a, theta = flat(average), flat(params)
+    a, theta = map(joined, paired(average, params))
     if a is None or theta is None:
         return definitions["core.optim.moving_average"](average, params, decay, t)
     return unpacked(definitions["core.optim.moving_average"](a, theta, decay, t), params)

@@ -1,0 +1,155 @@
+"""What a user may pass as an array, everywhere and on every backend: the same as float64 (float32), or one clear error."""
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evenflow.reference.core.trees import Array
+from tests.agreement.backends import BACKENDS, backend, host
+from tests.public import CALLS, EXEMPT, Small, public
+
+DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "g", ">f8", ">f4", ">i4", ">u2", "f8"]
+CONTAINERS: dict[str, Callable[[Array], Any]] = {
+    "list": lambda x: x.tolist(), "tuple": tuple, "list of whole numbers": lambda x: x.astype(int).tolist(),
+    "Fortran": np.asfortranarray, "every second": lambda x: np.repeat(x, 2, axis=0)[::2], "backwards": lambda x: x[::-1].copy()[::-1],
+    "read only": lambda x: np.broadcast_to(x, x.shape), "frame": lambda x: tabled(x),
+    "frame of whole numbers": lambda x: tabled(x.astype(int)),
+}
+REFUSED: dict[str, Callable[[Array], Any]] = {
+    "masked": lambda x: np.ma.masked_array(x, mask=np.arange(x.size).reshape(x.shape) == 0),
+    "not masked": np.ma.masked_array, "masked rows": lambda x: [np.ma.masked_array(row, mask=True) for row in x],
+    "objects": lambda x: x.astype(object), "complex": lambda x: x + 0j, "words": lambda x: x.astype(str),
+    "ragged": lambda x: [x.ravel()[:1].tolist(), x.ravel().tolist()], "dates": lambda x: x.astype("M8[D]"),
+    "word": lambda x: "x", "a number": lambda x: np.float64(1.0), "no axes": lambda x: np.array(1),
+}
+NUMBERS = {"bounded", "normal_quantile", "affine", "affine_inverse", "AffineTransformer", "quantile_score", "crps_normal",
+           "rational_quadratic_spline", "logsumexp", "RBF", "Linear", "DistanceKernel"}  # where a number alone has a meaning
+
+
+def tabled(x: Array) -> Any:
+    return pd.DataFrame(x) if x.ndim == 2 else pd.Series(x) if x.ndim == 1 else x
+
+
+def arguments(name: str, seed: int, most: int) -> dict[str, Array]:
+    """Whole numbers up to `most`, as float64."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(spec: Any) -> Array:
+        if isinstance(spec, np.ndarray):
+            return spec.copy()
+        return rng.integers(0, min(4, most + 1) if isinstance(spec, Small) else most + 1, tuple(spec[0]) if isinstance(
+            spec, Small) else spec).astype(np.float64)
+
+    return {argument: drawn(spec) for argument, spec in CALLS[name][1].items()}
+
+
+def parts(result: Any) -> list[Array]:
+    """The arrays and numbers in what a function gives."""
+    if isinstance(result, dict):
+        return [part for branch in result.values() for part in parts(branch)]
+    if isinstance(result, list | tuple):
+        return [part for branch in result for part in parts(branch)]
+    return [] if result is None or hasattr(result, "__dataclass_fields__") else [np.asarray(host(result))]
+
+
+def same(got: Any, expected: Any) -> None:
+    for a, b in zip(parts(got), parts(expected), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        tolerance = 1e-4 if b.dtype == np.float32 else 1e-9  # rows that lie otherwise in memory are summed in another order
+        largest = np.max(np.abs(b), where=np.isfinite(b), initial=1.0) if b.dtype.kind == "f" else 0
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * largest)
+
+
+def narrow(dtype: str) -> type:
+    kind = np.dtype(dtype)
+    return np.float32 if kind.kind == "f" and kind.itemsize <= 4 else np.float64
+
+
+def of_dtype(name: str, chosen: list[str], dtype: str, seed: int, where: str) -> None:
+    """These arguments in another dtype: as float64 ones, or float32."""
+    kind = np.dtype(dtype)
+    most = 100 if kind.kind == "f" else 1 if kind.kind == "b" else min(100_000, int(np.iinfo(kind).max * 0.9))
+    plain = arguments(name, seed, most)
+    held = [k for k in chosen if plain[k].dtype.kind == "f" and np.array_equal(plain[k].astype(kind), plain[k])]
+    as_floats = {k: x.astype(narrow(dtype)) if k in held else x for k, x in plain.items()}
+    as_they_come = {k: x.astype(kind) if k in held else x for k, x in plain.items()}
+    f = CALLS[name][0]
+    expected = f(**as_floats)
+    with backend(where):
+        same(f(**as_they_come), f(**as_floats))
+        got = f(**as_floats)
+    kinds, wanted = ([part.dtype for part in parts(result)] for result in (got, expected))
+    assert kinds == wanted if len(kinds) == len(wanted) else set(kinds) == set(wanted)  # blocks with one map are one on numpy
+
+
+def of_container(name: str, chosen: list[str], container: str, seed: int, where: str) -> None:
+    plain = arguments(name, seed, 100)
+    whole = [k for k in chosen if "whole" not in container or np.array_equal(plain[k].astype(int), plain[k])]
+    f = CALLS[name][0]
+    with backend(where):
+        same(f(**{**plain, **{k: CONTAINERS[container](plain[k]) for k in whole}}), f(**plain))
+
+
+def refused(name: str, argument: str, kind: str, where: str) -> None:
+    if name.split(".")[0].split(" ")[0] in NUMBERS and kind in ("a number", "no axes"):
+        return
+    plain = arguments(name, 0, 100)
+    called = "noise|momentum" if argument == "noise" else argument
+    said = called if kind not in ("a number", "no axes") else "|".join((*plain, "noise", "momentum", "z"))  # the shape of one asks another's
+    with backend(where), pytest.raises(ValueError, match=rf"^(the length of )?({said}) "):
+        CALLS[name][0](**{**plain, argument: REFUSED[kind](plain[argument])})
+
+
+def subsets(name: str) -> list[list[str]]:
+    each = list(CALLS[name][1])
+    return [[k] for k in each] + ([each] if len(each) > 1 else [])
+
+
+def test_every_public_function_is_in_the_table() -> None:
+    assert public() - {name.split(" ")[0] for name in CALLS} == set(EXEMPT)
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_any_dtype_any_container(data: Any) -> None:
+    name, where = data.draw(st.sampled_from(list(CALLS))), data.draw(st.sampled_from(["reference", "numpy"]))
+    chosen, seed = data.draw(st.sampled_from(subsets(name))), data.draw(st.integers(0, 100))
+    of_dtype(name, chosen, data.draw(st.sampled_from(DTYPES)), seed, where)
+    of_container(name, chosen, data.draw(st.sampled_from(list(CONTAINERS))), seed, where)
+    refused(name, chosen[0], data.draw(st.sampled_from(list(REFUSED))), where)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["reference", "numpy"])
+@pytest.mark.parametrize("name", CALLS)
+def test_all_dtypes_all_containers(name: str, where: str) -> None:
+    for chosen in subsets(name):
+        for dtype in DTYPES:
+            of_dtype(name, chosen, dtype, 0, where)
+        for container in CONTAINERS:
+            of_container(name, chosen, container, 0, where)
+    for argument in CALLS[name][1]:
+        for kind in REFUSED:
+            refused(name, argument, kind, where)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("name", CALLS)
+def test_no_rows_are_as_they_are_in_the_reference(name: str, where: str) -> None:
+    """Empty arrays, or the same words; the diagnostics and targets, which no backend replaces, have their own tests."""
+    f, plain = CALLS[name][0], arguments(name, 0, 3)
+    none = {k: x[:0] if x.dtype.kind == "f" and k != "temperatures" else x for k, x in plain.items()}
+    try:
+        expected = f(**none)
+    except ValueError as error:
+        with backend(where), pytest.raises(ValueError, match=re.escape(str(error))):
+            f(**none)
+    else:
+        with backend(where):
+            got = f(**none)
+        assert {(part.shape, part.dtype) for part in parts(got)} == {(part.shape, part.dtype) for part in parts(expected)}
