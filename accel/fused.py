@@ -78,7 +78,7 @@ def run_back(argnums: Sequence[int], ans: Array, args: tuple[Any, ...], kwargs: 
 
 
 def of_one_dtype(args: Sequence[Any]) -> Sequence[Any]:
-    """The arrays among them in the dtype that NumPy's promotion gives all of them together: the operations write into buffers."""
+    """With the arrays among them in the dtype that NumPy's promotion gives all together: results are written into buffers."""
     dtypes = {arg.dtype for arg in args if hasattr(arg, "dtype")}
     if len(dtypes) < 2:
         return args

@@ -17,7 +17,7 @@ import numpy as np
 from evenflow.reference import ebm, flows, mcmc, saef, scores, targets
 from evenflow.reference.core import MLP, MaskedMLP, bounded, logsumexp, normal_quantile
 from evenflow.reference.ebm import Rates, normalizer
-from evenflow.reference.flows import Flow, Normal
+from evenflow.reference.flows import Normal
 from evenflow.reference.mcmc.adaptation import warm_up
 from evenflow.reference.mcmc.ess import autocorrelation, integrated_time
 from evenflow.reference.mcmc.rhat import split_rhat
@@ -179,7 +179,8 @@ tilted, theta = ebm.EBM(energy, Normal(2)), trained(energy)
 call("MLPEnergy.__call__", partial(energy, theta), x=(4, 2))
 call("EBM.log_density", partial(tilted.log_density, theta), x=(4, 2))
 call("Likelihood.__call__", lambda x: saef.Likelihood()(trained(whole), whole, x, {}), x=(4, 3))
-call("contrast", partial(ebm.energies.contrast, energy, theta), positives=(4, 2), negatives=(2, 2), weights=np.array([0.0, 1.0]))
+call("contrast", partial(ebm.energies.contrast, energy, theta), positives=(4, 2), negatives=(2, 2),
+     weights=np.array([0.0, 1.0]))
 pair = flows.realnvp(2, layers=2, hidden=(4,))
 for algorithm in (
     ebm.PCD(energy, Normal(2), steps=2, batch=3, buffer=3), ebm.CoopFlow(energy, pair, steps=2, batch=3),
@@ -221,4 +222,5 @@ def taking_arrays(room: ModuleType, name: str) -> list[str]:
 
 def takes_arrays(function: Callable[..., Any]) -> bool:
     """Array and Tree are names for Any."""
-    return any(Any in (p.annotation, *getattr(p.annotation, "__args__", ())) for p in inspect.signature(function).parameters.values())
+    kinds = [p.annotation for p in inspect.signature(function).parameters.values()]
+    return any(Any in (kind, *getattr(kind, "__args__", ())) for kind in kinds)

@@ -10,7 +10,7 @@
     networks      perceptrons, plain and masked
     optim         SGD, Adam, schedules, clipping, the average of the weights
 """
-from evenflow.reference.core.arrays import array, arrays, numbers
+from evenflow.reference.core.arrays import array, arrays, check_unmasked, numbers
 from evenflow.reference.core.checks import (
     check_context,
     check_count,
@@ -32,6 +32,7 @@ from evenflow.reference.core.trees import Array, Tree, as_arrays, leaves, named_
 __all__ = [
     "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "array", "arrays", "as_arrays", "beside", "bounded",
     "check_all_finite", "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape",
-    "fetched", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile", "numbers", "placed",
-    "replaceable", "size", "streams", "tanh", "traced", "tree_map", "unknown", "value", "value_and_gradient",
+    "check_unmasked", "fetched", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile",
+    "numbers", "placed", "replaceable", "size", "streams", "tanh", "traced", "tree_map", "unknown", "value",
+    "value_and_gradient",
 ]

@@ -79,20 +79,22 @@ def numbers(name: str, x: Any) -> Array:
     if x is None:
         return x
     if not (isbox(x) or elsewhere(x)):
-        if masked(x):
-            raise ValueError(f"{name} must not be masked: leave out or fill in what the mask hides")
+        check_unmasked(name, x)
         try:
             x = np.asarray(x)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{name} must be an array of real numbers, got {reprlib.repr(x)}: {error}") from error
     if x.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold real numbers, got the dtype {x.dtype}")
+        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
     return x
 
 
-def masked(x: Any) -> bool:
-    """NumPy forgets the mask of what stands in a list."""
-    return isinstance(x, np.ma.MaskedArray) or (isinstance(x, list | tuple) and any(map(masked, x)))
+def check_unmasked(name: str, x: Any) -> None:
+    """Raise ValueError for a masked array, in a list too: whoever makes an array of it forgets the mask."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise ValueError(f"{name} must not be masked: leave out or fill in what the mask hides")
+    for part in x if isinstance(x, list | tuple) else ():
+        check_unmasked(name, part)
 
 
 def elsewhere(x: Any) -> bool:

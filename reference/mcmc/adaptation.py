@@ -56,8 +56,8 @@ def warm_up(kernel: K, x: Array, log_density: LogDensity, steps: int, rng: np.ra
     check_count("steps", steps)
     if not hasattr(kernel, "step_size") or isinstance(kernel, ULA):
         raise ValueError(f"kernel must have a step_size and refuse some proposals, got {type(kernel).__name__}")
-    check_count("the number of chains", len(x))
     state, tuned = kernel.init(x, log_density), kernel
+    check_count("the number of chains", len(x))
     for _ in range(steps):
         state, info = tuned.step(state, noise_like(x, tuned, rng), log_density)
         step_size = adapted(tuned.step_size, int(np.sum(info.accepted)) / len(x))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_finite, check_shape, lookup, unknown
+from evenflow.reference.core import Array, array, arrays, check_count, check_finite, check_shape, lookup, numbers, unknown
 from evenflow.reference.targets.toys import TARGETS
 
 Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
@@ -61,6 +61,7 @@ class Units:
         d = x.shape[1]
         return cls(np.full(d, x.mean() + 0.5), np.full(d, math.sqrt(x.var() + 1 / 12)), levels)
 
+    @arrays("x", "uniforms")
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n, d); uniforms (n, d) in [0, 1) for whole numbers, and only for them."""
         check_shape("x", x, "n", len(self.shift))
@@ -197,9 +198,7 @@ def number(cell: str) -> float:
 
 def as_table(name: str, x: Array) -> Array:
     """x as a float64 table (n, d), a vector as one column. Refuses what is empty, not finite or not numbers."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    x = array(name, x)
     x = x.reshape(-1, 1) if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"{name} must be a table (n >= 1, d >= 1), got shape {x.shape}")
@@ -209,6 +208,7 @@ def as_table(name: str, x: Array) -> Array:
 
 def as_labels(name: str, y: Array, n: int) -> Array:
     """y (n,) as int64. Refuses all but whole numbers >= 0."""
+    y = numbers(name, y)
     check_shape(name, y, n)
     check_whole(name, y)
     return y.astype(np.int64)

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from evenflow.reference.core import Array, check_count
+from evenflow.reference.core import Array, arrays, check_count, check_unmasked
 from evenflow.reference.work.data import Dataset, Units, as_labels
 from evenflow.reference.work.options import FLOWS, OPTIONS, Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
@@ -52,6 +52,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
 
     def fit(self, X: Array, y: Array | None = None) -> Self:
         """X (n, d) finite numbers; y (n,) whole numbers 0, 1, ..., used by a class-conditional model. Raises ValueError."""
+        check_unmasked("X", X)
         config = Config(self.family, **{name: getattr(self, name) for name in CHOICES})
         dataset = self.split(validate_data(self, X, dtype=np.float64, ensure_min_samples=3), y)
         with single_blas_thread():
@@ -73,7 +74,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
         units = Units.whole_numbers(train, levels) if levels else Units.standardised(train)
         if y is None or not self.class_conditional:
             return Dataset("X", train, judge, None, None, units, None)
-        labels = as_labels("y", np.asarray(y), len(x))
+        labels = as_labels("y", y, len(x))
         self.classes_ = np.unique(labels)
         return Dataset("X", train, judge, labels[order[k:]], labels[order[:k]], units, None)
 
@@ -96,6 +97,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
         x = self.table(X)
         return self.fitted().encode(x, labels, self.uniforms(x))
 
+    @arrays("Z")
     def inverse_transform(self, Z: Array, *, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d)."""
         return self.fitted().decode(np.asarray(Z, dtype=self.fitted().config.dtype), labels)
@@ -103,6 +105,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
     def table(self, X: Array) -> Array:
         """X checked against the columns it was fitted on, as scikit-learn does."""
         check_is_fitted(self, "trained_")
+        check_unmasked("X", X)
         return validate_data(self, X, dtype=np.float64, reset=False)
 
     def uniforms(self, x: Array) -> Array | None:

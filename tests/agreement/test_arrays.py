@@ -4,21 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenflow.reference.core.trees import Array
-from tests.agreement.backends import BACKENDS, backend, host
+from tests.agreement.backends import backend, host
 from tests.public import CALLS, EXEMPT, Small, public
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "g", ">f8", ">f4", ">i4", ">u2", "f8"]
 CONTAINERS: dict[str, Callable[[Array], Any]] = {
     "list": lambda x: x.tolist(), "tuple": tuple, "list of whole numbers": lambda x: x.astype(int).tolist(),
-    "Fortran": np.asfortranarray, "every second": lambda x: np.repeat(x, 2, axis=0)[::2], "backwards": lambda x: x[::-1].copy()[::-1],
-    "read only": lambda x: np.broadcast_to(x, x.shape), "frame": lambda x: tabled(x),
-    "frame of whole numbers": lambda x: tabled(x.astype(int)),
+    "Fortran": np.asfortranarray, "every second": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "backwards": lambda x: x[::-1].copy()[::-1], "subclass": lambda x: x.view(np.recarray),
+    "read only": lambda x: np.broadcast_to(x, x.shape), "table": lambda x: Table(x),
+    "table of whole numbers": lambda x: Table(x.astype(int)),
 }
 REFUSED: dict[str, Callable[[Array], Any]] = {
     "masked": lambda x: np.ma.masked_array(x, mask=np.arange(x.size).reshape(x.shape) == 0),
@@ -31,8 +31,20 @@ NUMBERS = {"bounded", "normal_quantile", "affine", "affine_inverse", "AffineTran
            "rational_quadratic_spline", "logsumexp", "RBF", "Linear", "DistanceKernel"}  # where a number alone has a meaning
 
 
-def tabled(x: Array) -> Any:
-    return pd.DataFrame(x) if x.ndim == 2 else pd.Series(x) if x.ndim == 1 else x
+class Table:
+    """What NumPy sees of a frame or column of pandas: something that can be made an array, and has other manners itself."""
+
+    def __init__(self, x: Array) -> None:
+        self.x = x
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return self.x.astype(dtype or self.x.dtype)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
 
 
 def arguments(name: str, seed: int, most: int) -> dict[str, Array]:
@@ -100,8 +112,9 @@ def refused(name: str, argument: str, kind: str, where: str) -> None:
         return
     plain = arguments(name, 0, 100)
     called = "noise|momentum" if argument == "noise" else argument
-    said = called if kind not in ("a number", "no axes") else "|".join((*plain, "noise", "momentum", "z"))  # the shape of one asks another's
-    with backend(where), pytest.raises(ValueError, match=rf"^(the length of )?({said}) "):
+    if kind in ("a number", "no axes"):  # the shape of one asks another's
+        called = "|".join((*plain, "noise", "momentum", "z"))
+    with backend(where), pytest.raises(ValueError, match=rf"^(the length of )?({called}) "):
         CALLS[name][0](**{**plain, argument: REFUSED[kind](plain[argument])})
 
 
@@ -114,7 +127,7 @@ def test_every_public_function_is_in_the_table() -> None:
     assert public() - {name.split(" ")[0] for name in CALLS} == set(EXEMPT)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_dtype_any_container(data: Any) -> None:
     name, where = data.draw(st.sampled_from(list(CALLS))), data.draw(st.sampled_from(["reference", "numpy"]))
@@ -138,18 +151,17 @@ def test_all_dtypes_all_containers(name: str, where: str) -> None:
             refused(name, argument, kind, where)
 
 
-@pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", CALLS)
-def test_no_rows_are_as_they_are_in_the_reference(name: str, where: str) -> None:
-    """Empty arrays, or the same words; the diagnostics and targets, which no backend replaces, have their own tests."""
+def test_no_rows_are_as_they_are_in_the_reference(name: str) -> None:
+    """Empty arrays, or an error in the same words."""
     f, plain = CALLS[name][0], arguments(name, 0, 3)
     none = {k: x[:0] if x.dtype.kind == "f" and k != "temperatures" else x for k, x in plain.items()}
     try:
         expected = f(**none)
     except ValueError as error:
-        with backend(where), pytest.raises(ValueError, match=re.escape(str(error))):
+        with backend("numpy"), pytest.raises(ValueError, match=re.escape(str(error))):
             f(**none)
     else:
-        with backend(where):
+        with backend("numpy"):
             got = f(**none)
         assert {(part.shape, part.dtype) for part in parts(got)} == {(part.shape, part.dtype) for part in parts(expected)}

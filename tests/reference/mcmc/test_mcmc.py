@@ -577,7 +577,7 @@ def test_wrong_positions_and_noise(name: str) -> None:
     for bad, message in (
         (x[0], r"x must have shape \(chains, d\), got \(2,\)"),
         (np.where(x == x[0, 0], math.nan, x), "x must be finite"),
-        (np.ones((3, 2), dtype=complex), "x must hold real numbers, got the dtype complex128"),
+        (np.ones((3, 2), dtype=complex), "x must hold real numbers, got dtype complex128"),
     ):
         with pytest.raises(ValueError, match=message):
             kernel.init(bad, BENT.log_prob)
