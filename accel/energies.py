@@ -84,7 +84,7 @@ def density_and_score(model: Known, leaves: list[Array], x: Array) -> tuple[Arra
     """log p (n,) and its gradient (n, d), nothing looked at."""
     wide, *leaves = of_one_dtype([x, *leaves])
     (log_p,), (_, _, saved) = forward(model, wide, *leaves)
-    score, _, _ = back_through(model.net, saved, module_of(x).full((len(x), 1), -1, wide.dtype), leaves=False)
+    score: Array = back_through(model.net, saved, module_of(x).full((len(x), 1), -1, wide.dtype), leaves=False)[0]
     if model.sd is not None:
         score = score - wide / model.sd**2
     return log_p, score.astype(x.dtype, copy=False)

@@ -81,7 +81,7 @@ def global_norm(grads: Tree) -> float:
 
 def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     """core.optim.moving_average."""
-    a, theta = map(joined, paired(average, params))
+    theta, a = map(joined, paired(params, average))
     if a is None or theta is None:
         return definitions["core.optim.moving_average"](average, params, decay, t)
     return unpacked(definitions["core.optim.moving_average"](a, theta, decay, t), params)

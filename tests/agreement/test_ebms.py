@@ -83,7 +83,7 @@ def test_positives_of_any_dtype_have_their_weight(where: str, kind: Any) -> None
     whole, negatives = generator(2).integers(0, 2, (6, 2)), generator(3).standard_normal((4, 2))
     expected, gradient = contrast(ENERGY, params, whole.astype(float), negatives)
     with backend(where):
-        got, slopes = contrast(ENERGY, here(params), here(whole.astype(kind)), here(negatives))
+        got, slopes = contrast(ENERGY, here(params), here(whole.astype(float)).astype(kind), here(negatives))
         assert got == pytest.approx(expected, rel=1e-6)
         for a, e in zip(leaves(host(slopes)), leaves(gradient), strict=True):
             np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
