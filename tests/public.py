@@ -51,6 +51,10 @@ def trained(model: Any, scale: float = 0.1) -> Any:
     return randomise(model.init(np.random.default_rng(0)), np.random.default_rng(1), scale)
 
 
+def semi(blocks: Any, **choices: Any) -> Any:
+    return saef.saef(3, blocks, hidden=(8,), **choices)
+
+
 def log_p(x: Any) -> Any:
     return -anp.sum((x - 1) ** 2, axis=1) / 2
 
@@ -109,15 +113,16 @@ for transformer in (flows.AffineTransformer(), flows.SplineTransformer(4)):
     call(f"{kind}.forward", transformer.forward, raw=Small((4, transformer.width)), z=(4,))
     call(f"{kind}.inverse", transformer.inverse, raw=Small((4, transformer.width)), x=(4,))
 coupling = flows.Coupling((True, False, True), context_dim=1)
-for name, layer, c in (
+LAYERS: tuple[tuple[str, Any, int], ...] = (
     ("Coupling", coupling, 1), ("MaskedAutoregressive", flows.MaskedAutoregressive((1, 0, 2), context_dim=1), 1),
     ("Coupling spline", flows.Coupling((True, False, True), flows.SplineTransformer(4), context_dim=1), 1),
     ("Dense", flows.Dense(3, 1), 1), ("PLU", flows.PLU((1, 0, 2), 1), 1), ("Permutation", flows.reversal(3), 0),
     ("LeakyReLU", flows.LeakyReLU(3), 0), ("SmoothLeakyReLU", flows.SmoothLeakyReLU(3), 0),
     ("Chain", flows.Chain((coupling, flows.elementwise(3, context_dim=1))), 1), ("Invert", flows.Invert(coupling), 1),
-    ("SAEF", saef.saef(3, 3, block_map="affine", hidden=(8,), context_width=4, context_dim=1).bijection, 1),
-    ("SAEF coupling", saef.saef(3, (2, 1), block_map="coupling", hidden=(8,), map_hidden=(4,), context_dim=1).bijection, 1),
-):
+    ("SAEF", semi(3, block_map="affine", context_width=4, context_dim=1).bijection, 1),
+    ("SAEF coupling", semi((2, 1), block_map="coupling", map_hidden=(4,), context_dim=1).bijection, 1),
+)
+for name, layer, c in LAYERS:
     part, _, rest = name.partition(" ")
     given = {"context": (4, 1)} if c else {}
     call(f"{part}.forward {rest}".strip(), partial(layer.forward, trained(layer)), z=(4, 3), **given)
@@ -131,8 +136,8 @@ call("Flow.inverse", partial(flow.inverse, params), x=(4, 2), context=(4, 1))
 call("Flow.loss", partial(flow.loss, params, score=scores.energy_score), x=(4, 2), noise=(8, 2), context=(4, 1))
 
 # saef
-whole = saef.saef(3, 3, hidden=(8,), context_width=4, block_map="affine")
-forms = saef.saef(3, 3, hidden=(8,), context_width=4, map_hidden=(4,), block_map="free_form")
+whole = semi(3, context_width=4, block_map="affine")
+forms = semi(3, context_width=4, map_hidden=(4,), block_map="free_form")
 for name, model in (("SAEF", whole.bijection), ("FreeForm", forms)):
     call(f"{name}.generate", partial(model.generate, trained(model)), z=(4, 3))
     call(f"{name}.forecasts", partial(model.forecasts, trained(model)), x=(4, 3), z=(8, 3))
@@ -152,17 +157,20 @@ for objective in (saef.Energy(draws=2), saef.Sliced(draws=2), saef.MMD(draws=2))
 # mcmc
 start, uniform = np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]]), np.array([0.0, 0.0, 1.0])
 proposer = flows.realnvp(2, layers=2, hidden=(4,))
-for kernel in (mcmc.ULA(0.1), mcmc.MALA(0.1), mcmc.HMC(0.1, 2), mcmc.RandomWalk(1.0), mcmc.FlowMC(((mcmc.MALA(0.1), 1),)),
-               mcmc.IndependentMH(proposer, trained(proposer)), mcmc.ISIR(proposer, trained(proposer), 3)):
-    kind = type(kernel).__name__
-    call(f"{kind}.init", partial(kernel.init, log_density=log_p), x=Small((3, 2)))
+KERNELS: tuple[Any, ...] = (
+    mcmc.ULA(0.1), mcmc.MALA(0.1), mcmc.HMC(0.1, 2), mcmc.RandomWalk(1.0), mcmc.FlowMC(((mcmc.MALA(0.1), 1),)),
+    mcmc.IndependentMH(proposer, trained(proposer)), mcmc.ISIR(proposer, trained(proposer), 3),
+)
+for walker in KERNELS:
+    kind = type(walker).__name__
+    call(f"{kind}.init", partial(walker.init, log_density=log_p), x=Small((3, 2)))
 
-    def step(noise: Any, uniform: Any = None, kernel: Any = kernel) -> Any:
-        given = {"flow" if isinstance(kernel, mcmc.IndependentMH) else "normal": noise, "uniform": uniform}
-        return kernel.step(kernel.init(start, log_p), [[given]] if isinstance(kernel, mcmc.FlowMC) else given, log_p)
+    def step(noise: Any, uniform: Any = None, walker: Any = walker) -> Any:
+        given = {"flow" if isinstance(walker, mcmc.IndependentMH) else "normal": noise, "uniform": uniform}
+        return walker.step(walker.init(start, log_p), [[given]] if isinstance(walker, mcmc.FlowMC) else given, log_p)
 
-    rows = 6 if isinstance(kernel, mcmc.ISIR) else 3
-    call(f"{kind}.step", step, noise=Small((rows, 2)), **{} if isinstance(kernel, mcmc.ULA) else {"uniform": uniform})
+    rows = 6 if isinstance(walker, mcmc.ISIR) else 3
+    call(f"{kind}.step", step, noise=Small((rows, 2)), **{} if isinstance(walker, mcmc.ULA) else {"uniform": uniform})
 call("run", lambda x: mcmc.run(mcmc.MALA(0.1), x, log_p, 2, np.random.default_rng(0)), x=Small((3, 2)))
 call("warm_up", lambda x: warm_up(mcmc.MALA(0.1), x, log_p, 2, np.random.default_rng(0)), x=Small((3, 2)))
 pulled = mcmc.pullback(log_p, proposer, trained(proposer))
@@ -182,11 +190,12 @@ call("Likelihood.__call__", lambda x: saef.Likelihood()(trained(whole), whole, x
 call("contrast", partial(ebm.energies.contrast, energy, theta), positives=(4, 2), negatives=(2, 2),
      weights=np.array([0.0, 1.0]))
 pair = flows.realnvp(2, layers=2, hidden=(4,))
-for algorithm in (
+ALGORITHMS: tuple[Any, ...] = (
     ebm.PCD(energy, Normal(2), steps=2, batch=3, buffer=3), ebm.CoopFlow(energy, pair, steps=2, batch=3),
     ebm.FCE(energy, pair, batch=3), ebm.NTEBM(energy, pair, steps=2, batch=3), ebm.Jarzynski(energy, Normal(2), walkers=3),
     ebm.FlowMCEBM(energy, pair, ((mcmc.MALA(0.1), 1), (partial(mcmc.ISIR, N=3), 1)), batch=3, buffer=3),
-):
+)
+for algorithm in ALGORITHMS:
     kind, rng = type(algorithm).__name__, np.random.default_rng(0)
     more_arguments = (trained(pair),) if kind in ("CoopFlow", "NTEBM") else ()
     state = algorithm.init(rng, *more_arguments)._replace(energy=theta)

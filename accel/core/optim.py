@@ -12,6 +12,7 @@ from evenflow.accel.backends import on_device
 from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import layers
 from evenflow.reference.core import Adam, Array, Tree, tree_map
+from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.optim import like_leaf
 
@@ -24,7 +25,7 @@ def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate:
     if [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
         tree_map(like_leaf, grads, params)  # which says where
     buffers: list[Any] = [joined(parts) for parts in leaves]
-    if any(buffer is None or buffer.dtype != buffers[0].dtype for buffer in buffers):  # leaves of several dtypes
+    if any(buffer is None or buffer.dtype != buffers[0].dtype or buffer.dtype not in NATIVE for buffer in buffers):
         return definitions["core.optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
     t = int(state["t"]) + 1
     first, second = 1 / (1 - optimiser.beta1**t), 1 / (1 - optimiser.beta2**t)

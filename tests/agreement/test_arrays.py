@@ -1,6 +1,7 @@
 """What a user may pass as an array, everywhere and on every backend: the same as float64 (float32), or one clear error."""
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenflow.accel import to_device
 from evenflow.reference.core.trees import Array
-from tests.agreement.backends import backend, host
+from evenflow.reference.ebm import normalizer
+from evenflow.reference.flows import Normal
+from evenflow.reference.mcmc import RandomWalk, ess, rhat, zones
+from evenflow.reference.mcmc.ess import autocorrelation, integrated_time
+from evenflow.reference.mcmc.rhat import split_rhat
+from evenflow.reference.work.metrics import frechet_distance
+from tests.agreement.backends import BACKENDS, backend, host
 from tests.public import CALLS, EXEMPT, Small, public
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "g", ">f8", ">f4", ">i4", ">u2", "f8"]
@@ -165,3 +173,29 @@ def test_no_rows_are_as_they_are_in_the_reference(name: str) -> None:
         with backend("numpy"):
             got = f(**none)
         assert {(part.shape, part.dtype) for part in parts(got)} == {(part.shape, part.dtype) for part in parts(expected)}
+
+
+DRAWS = np.random.default_rng(0).standard_normal((200, 2, 2))
+ON_DEVICE: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {  # what a user calls with what a sampler left
+    **{f.__name__: (f, (DRAWS,)) for f in (ess, rhat, split_rhat, autocorrelation, integrated_time)},
+    "zone_weights": (partial(zones.zone_weights, count=2), (np.arange(12) % 2,)),
+    "mode_rhat": (partial(zones.mode_rhat, count=2), (np.arange(12).reshape(6, 2) % 2,)),
+    "switch_rate": (zones.switch_rate, (np.arange(12).reshape(6, 2) % 2,)),
+    "acceptance": (zones.acceptance, (DRAWS[..., 0] > 0,)), "frechet_distance": (frechet_distance, (DRAWS[:, 0], DRAWS[:, 1])),
+    "importance": (normalizer.importance, (DRAWS[:, 0, 0], DRAWS[:, 1, 0])),
+    "grid": (lambda centre: normalizer.grid(lambda x: -((x - centre) ** 2).sum(axis=1), normalizer.lattice([-2], [2], 9)),
+             (np.ones(1),)),
+    "annealed": (lambda x, b: normalizer.annealed(
+        lambda x: -((x - 1) ** 2).sum(axis=1), Normal(2).log_prob, x, b, RandomWalk(1.0),
+        [{"normal": 0 * x + 1, "uniform": 0 * x[:, 0]}]), (DRAWS[0], np.array([0.0, 0.5, 1.0]))),
+}
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("name", ON_DEVICE)
+def test_what_judges_chains_takes_them_where_they_are(where: str, name: str) -> None:
+    f, given = ON_DEVICE[name]
+    expected = f(*given)
+    with backend(where):
+        there = to_device(list(given)) if where in ("standin", "cupy") else given
+        same(f(*there), expected)
