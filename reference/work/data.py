@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, array, arrays, check_count, check_finite, check_shape, lookup, numbers, unknown
+from evenflow.reference.core import Array, array, arrays, check_count, check_finite, check_shape, lookup, unknown
 from evenflow.reference.targets.toys import TARGETS
 
 Table = tuple[Array, Array | None, tuple[str, ...] | None]  # x (n, d), labels (n,), columns
@@ -52,6 +52,7 @@ class Units:
         return cls(mean, sd)
 
     @classmethod
+    @arrays("x")
     def whole_numbers(cls, x: Array, levels: int) -> "Units":
         """One shift and one scale for all columns of whole numbers x (n, d): mean and deviation of the dequantised numbers.
 
@@ -208,10 +209,9 @@ def as_table(name: str, x: Array) -> Array:
 
 def as_labels(name: str, y: Array, n: int) -> Array:
     """y (n,) as int64. Refuses all but whole numbers >= 0."""
-    y = numbers(name, y)
     check_shape(name, y, n)
     check_whole(name, y)
-    return y.astype(np.int64)
+    return array(name, y).astype(np.int64)
 
 
 def check_whole(name: str, x: Array, levels: float = math.inf) -> None:

@@ -53,6 +53,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
     def fit(self, X: Array, y: Array | None = None) -> Self:
         """X (n, d) finite numbers; y (n,) whole numbers 0, 1, ..., used by a class-conditional model. Raises ValueError."""
         check_unmasked("X", X)
+        check_unmasked("y", y)
         config = Config(self.family, **{name: getattr(self, name) for name in CHOICES})
         dataset = self.split(validate_data(self, X, dtype=np.float64, ensure_min_samples=3), y)
         with single_blas_thread():
@@ -74,7 +75,7 @@ class FlowEstimator(DensityMixin, TransformerMixin, BaseEstimator):  # type: ign
         units = Units.whole_numbers(train, levels) if levels else Units.standardised(train)
         if y is None or not self.class_conditional:
             return Dataset("X", train, judge, None, None, units, None)
-        labels = as_labels("y", y, len(x))
+        labels = as_labels("y", np.asarray(y), len(x))
         self.classes_ = np.unique(labels)
         return Dataset("X", train, judge, labels[order[k:]], labels[order[:k]], units, None)
 

@@ -17,7 +17,7 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.core import optim as fast
 from evenflow.accel.fused import fused
 from evenflow.reference.core.gradients import value_and_gradient
-from evenflow.reference.core.optim import Adam, check_all_finite, clip_by_global_norm, global_norm, moving_average
+from evenflow.reference.core.optim import SGD, Adam, check_all_finite, clip_by_global_norm, global_norm, moving_average
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows import Coupling
 from tests.agreement.backends import BACKENDS, backend, here, host, same
@@ -239,6 +239,17 @@ def test_adam_refuses_a_gradient_of_another_shape(where: str) -> None:
         grads = {**params, "t": params["t"][:4]}
         with pytest.raises(ValueError, match=r"a leaf of the gradient must have shape \(5,\), got \(4,\)"):
             Adam().update(params, grads, Adam().init(params), 0.1)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("dtype", [int, np.float16])
+def test_parameters_that_no_step_moves_are_refused(where: str, dtype: Any) -> None:
+    """A step of 0.1 is none for whole numbers; eps = 1e-8 is 0 in half precision."""
+    with backend(where):
+        params = here(np.ones(3)).astype(dtype)
+        for optimiser in (Adam(), SGD()):
+            with pytest.raises(ValueError, match="parameters must be float64 or float32 to be moved, got"):
+                optimiser.update(params, here(np.ones(3)), optimiser.init(params), 0.1)
 
 
 @pytest.mark.parametrize("where", BACKENDS)
