@@ -88,7 +88,7 @@ def walk(
     if model is not None and model[0].net.activation in WALKING:
         (net, sd), leaves, xp = *model, module_of(state.x)
         layers = list(zip(leaves[::2], leaves[1::2], strict=True))
-        alike = {array.dtype for array in (*state, *leaves, *noises[0].values())} == {state.x.dtype}
+        alike = {getattr(array, "dtype", None) for array in (*state, *leaves, *noises[0].values())} == {state.x.dtype}
         if alike and fits(xp, [*(len(W) for W, _ in layers), 1], state.x.dtype):
             given = Given(*(xp.stack([noise[name] for noise in noises]) for name in ("normal", "uniform")))
             walked = persistent(state, given, kernel.step_size, layers, net.activation, sd)

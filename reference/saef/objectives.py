@@ -47,8 +47,9 @@ class Likelihood:
 
     @arrays("x")
     def __call__(self, params: Tree, model: Flow, x: Array, noise: Tree, context: Array | None = None) -> Array:
-        check_count("the number of data", len(x))
-        return -np.sum(model.log_prob(params, x, context)) / len(x)
+        log_p = model.log_prob(params, x, context)
+        check_count("the number of data", len(log_p))
+        return -np.sum(log_p) / len(log_p)
 
 
 @dataclass(frozen=True)
