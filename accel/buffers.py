@@ -8,13 +8,13 @@ import itertools
 import math
 import operator
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 from evenflow.accel.backends import module_of, on_device
-from evenflow.reference.core import Array, Tree
+from evenflow.reference.core import Array, Tree, tree_map
 
 
 @dataclass
@@ -35,20 +35,36 @@ _notes: dict[int, Note] = {}  # id(buffer) -> its note
 
 def plain_leaves(tree: Tree) -> list[Array]:
     """trees.leaves for trees without autograd's boxes around dicts and lists, which take long to look at."""
+    return outlined(tree)[0]
+
+
+def outlined(tree: Tree) -> tuple[list[Array], list[Any]]:
+    """The leaves, and what else there is to a tree: each dict's keys or list's length, and how many leaves came before it."""
     found: list[Array] = []
-    collect(tree, found)
-    return found
+    outline: list[Any] = []
+    collect((tree,), found, outline)
+    return found, outline
 
 
-def collect(tree: Tree, found: list[Array]) -> None:
-    if type(tree) is dict:
-        for branch in tree.values():
-            collect(branch, found)
-    elif type(tree) is list:
-        for branch in tree:
-            collect(branch, found)
-    else:
-        found.append(tree)
+def collect(branches: Iterable[Tree], found: list[Array], outline: list[Any]) -> None:
+    for branch in branches:
+        if type(branch) is dict:
+            outline.append((len(found), tuple(branch)))
+            collect(branch.values(), found, outline)
+        elif type(branch) is list:
+            outline.append((len(found), len(branch)))
+            collect(branch, found, outline)
+        else:
+            found.append(branch)
+
+
+def paired(first: Tree, *others: Tree) -> list[list[Array]]:
+    """The leaves of each tree in the order of the first, key by key. Raises ValueError where the trees differ."""
+    (leaves, outline), *rest = map(outlined, (first, *others))
+    return [leaves, *(
+        found if outline == other else plain_leaves(tree_map(lambda _, leaf: leaf, first, tree))
+        for (found, other), tree in zip(rest, others, strict=True)
+    )]
 
 
 def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:

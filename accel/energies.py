@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from evenflow.accel.backends import module_of
 from evenflow.accel.core.elementwise import with_ones
 from evenflow.accel.core.networks import Layers, arrays, back_through, through
-from evenflow.accel.fused import fused
+from evenflow.accel.fused import fused, of_one_dtype
 from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
@@ -82,11 +82,12 @@ def recognised(log_density: Any) -> tuple[Known, list[Array]] | None:
 
 def density_and_score(model: Known, leaves: list[Array], x: Array) -> tuple[Array, Array]:
     """log p (n,) and its gradient (n, d), nothing looked at."""
-    (log_p,), (_, _, saved) = forward(model, x, *leaves)
-    score, _, _ = back_through(model.net, saved, module_of(x).full((len(x), 1), -1, x.dtype), leaves=False)
+    wide, *leaves = of_one_dtype([x, *leaves])
+    (log_p,), (_, _, saved) = forward(model, wide, *leaves)
+    score: Array = back_through(model.net, saved, module_of(x).full((len(x), 1), -1, wide.dtype), leaves=False)[0]
     if model.sd is not None:
-        score = score - x / model.sd**2
-    return log_p, score
+        score = score - wide / model.sd**2
+    return log_p, score.astype(x.dtype, copy=False)
 
 
 REPLACEMENTS = {"ebm.energies.EBM.log_density": log_density}

@@ -11,6 +11,7 @@ node, whose turn comes next, finds all g there and runs `backward` once.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from autograd.extend import SparseObject, defvjp_argnum, defvjp_argnums, primitive, vspace
 from autograd.tracer import isbox
 
@@ -46,7 +47,7 @@ def fused(forward: Forward, backward: Backward, plain: Forward | None = None) ->
     """
     def call(*args: Any) -> tuple[Array, ...]:
         if not any(map(isbox, args)):
-            return (plain or forward)(*args)[0]
+            return (plain or forward)(*of_one_dtype(args))[0]
         tape = Tape(forward, backward)
         first = _first(tape, *args)
         return (first, *(_further(tape, i, first) for i in range(1, len(tape.outputs))))
@@ -55,7 +56,7 @@ def fused(forward: Forward, backward: Backward, plain: Forward | None = None) ->
 
 
 def run(tape: Tape, *args: Any) -> Array:
-    tape.outputs, tape.saved = tape.forward(*args)
+    tape.outputs, tape.saved = tape.forward(*of_one_dtype(args))
     return tape.outputs[0]
 
 
@@ -71,13 +72,22 @@ def run_back(argnums: Sequence[int], ans: Array, args: tuple[Any, ...], kwargs: 
         each = [g, *map(given.get, range(1, len(tape.outputs)))]
         gs = [in_dtype(part, out) for part, out in zip(each, tape.outputs, strict=True)]
         grads: Sequence[Array] = tape.backward(tape.saved, tuple(n - 1 for n in argnums), *gs)
-        return grads
+        return [in_dtype(part, args[n]) for n, part in zip(argnums, grads, strict=True)]
 
     return vjp
 
 
+def of_one_dtype(args: Sequence[Any]) -> Sequence[Any]:
+    """With the arrays among them in the dtype that NumPy's promotion gives all together: results are written into buffers."""
+    dtypes = {arg.dtype for arg in args if hasattr(arg, "dtype")}
+    if len(dtypes) < 2:
+        return args
+    widest = np.result_type(*dtypes)
+    return [arg.astype(widest) if getattr(arg, "dtype", widest) != widest else arg for arg in args]
+
+
 def in_dtype(g: Array | None, out: Array) -> Array | None:
-    """An adjoint in the dtype of its output: some of autograd's rules turn float32 into float64."""
+    """An adjoint in the dtype of its array: some of autograd's rules turn float32 into float64."""
     return g if g is None or g.dtype == out.dtype else g.astype(out.dtype)
 
 

@@ -88,7 +88,8 @@ def walk(
     if model is not None and model[0].net.activation in WALKING:
         (net, sd), leaves, xp = *model, module_of(state.x)
         layers = list(zip(leaves[::2], leaves[1::2], strict=True))
-        if fits(xp, [*(len(W) for W, _ in layers), 1], state.x.dtype):
+        alike = {getattr(array, "dtype", None) for array in (*state, *leaves, *noises[0].values())} == {state.x.dtype}
+        if alike and fits(xp, [*(len(W) for W, _ in layers), 1], state.x.dtype):
             given = Given(*(xp.stack([noise[name] for noise in noises]) for name in ("normal", "uniform")))
             walked = persistent(state, given, kernel.step_size, layers, net.activation, sd)
             return State(walked.x[-1], walked.log_p[-1], walked.score), walked.x, walked.accepted
@@ -102,7 +103,7 @@ def isir(
     chains, xp = len(state.x), module_of(state.x)
     with np.errstate(all="ignore"):
         x, log_lambda = flow.sample_and_log_prob(params, noise)
-        log_p = log_density(x)
+        log_p = log_density(xp.where(xp.isfinite(x), x, 0))  # what overflows is noticed below
     if len(x) == 0 or len(x) % chains or uniform.shape != (chains,) or x.shape[1:] != state.x.shape[1:] or not finite(
         x, log_lambda, log_p, state.log_p, state.log_lambda
     ):

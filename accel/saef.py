@@ -27,6 +27,7 @@ def forecasts(
 
     Without a condition block 1 stands alone, its draws shared: (m n, k) and (n, k).
     """
+    check_input(saef, "x", x, context)
     check_shape("noise", z, "m n", saef.d)
     m, n = draws_each(z, x), x.shape[0]
     z, pairs = anp.reshape(z, (m, n, saef.d)), []

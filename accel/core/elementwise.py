@@ -94,7 +94,7 @@ def add_context(a: Array, extra: Array) -> None:
     """a (m n, w) += extra (n, w), the same for each of the m."""
     if module_of(a) is not np:
         layers.add_context(a, extra)
-    else:
+    elif len(extra):
         a.reshape(-1, *extra.shape)[...] += extra
 
 

@@ -28,7 +28,10 @@ def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree
     roots = [VJPNode.new_root() for _ in leaves]
     with trace_stack.new_trace() as trace:
         boxes = iter([new_box(leaf, trace, root) for leaf, root in zip(leaves, roots, strict=True)])
-        out = loss(rebuilt(lambda leaf: next(boxes), params), *args)
+        try:
+            out = loss(rebuilt(lambda leaf: next(boxes), params), *args)
+        except (AttributeError, TypeError, ValueError):  # the definition says what is wrong
+            return definitions["core.gradients.value_and_gradient"](loss, params, *args)  # type: ignore[return-value]
     traced = isbox(out) and out._trace == trace  # if not, the loss does not depend on the parameters
     value, found = (out._value, backward(out._node, out._value)) if traced else (out, {})
     gradients = [

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import on_device
-from evenflow.accel.buffers import flat, joined, plain_leaves, start_of, unpacked
+from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import layers
 from evenflow.reference.core import Adam, Array, Tree, tree_map
+from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.optim import like_leaf
 
@@ -20,11 +21,11 @@ PIECE = 2**14  # numbers
 
 def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
     """core.optim.Adam.update."""
-    leaves = [plain_leaves(tree) for tree in (params, grads, state["m"], state["v"])]
+    leaves = paired(params, grads, state["m"], state["v"])
     if [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
         tree_map(like_leaf, grads, params)  # which says where
     buffers: list[Any] = [joined(parts) for parts in leaves]
-    if any(buffer is None or buffer.dtype != buffers[0].dtype for buffer in buffers):  # leaves of several dtypes
+    if any(buffer is None or buffer.dtype != buffers[0].dtype or buffer.dtype not in NATIVE for buffer in buffers):
         return definitions["core.optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
     t = int(state["t"]) + 1
     first, second = 1 / (1 - optimiser.beta1**t), 1 / (1 - optimiser.beta2**t)
@@ -81,7 +82,7 @@ def global_norm(grads: Tree) -> float:
 
 def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     """core.optim.moving_average."""
-    a, theta = flat(average), flat(params)
+    theta, a = map(joined, paired(params, average))
     if a is None or theta is None:
         return definitions["core.optim.moving_average"](average, params, decay, t)
     return unpacked(definitions["core.optim.moving_average"](a, theta, decay, t), params)

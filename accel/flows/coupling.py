@@ -21,7 +21,7 @@ from evenflow.reference.flows.contract import check_input
 
 
 def affine(name: str, back: bool, transformer: AffineTransformer, raw: Array, v: Array) -> tuple[Array, Array]:
-    if type(transformer) is not AffineTransformer:
+    if type(transformer) is not AffineTransformer or raw.dtype != v.dtype:
         return definitions[name](transformer, raw, v)  # type: ignore[return-value]
     check_shape("raw", raw, *v.shape, 2)
     out, log_slope = _affine(transformer.limit, back, raw, v)

@@ -211,7 +211,7 @@ def rational_quadratic_spline_inverse(x: Array, x_knots: Array, y_knots: Array, 
 
 def _knots_forward(raw: Array, low: float, high: float) -> tuple[tuple[Array], Any]:
     places, p = knots(raw.reshape(-1, raw.shape[-1]), low, high)
-    return (places.reshape(*raw.shape[:-1], -1),), (p, raw.shape, low, high)
+    return (places.reshape(*raw.shape[:-1], places.shape[1]),), (p, raw.shape, low, high)
 
 
 def _knots_backward(kept: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:

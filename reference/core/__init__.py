@@ -1,6 +1,7 @@
 """What everything stands on: trees of arrays, checks, networks, optimisers, and the one seam for faster implementations.
 
     trees         parameters are nested dicts and lists of arrays
+    arrays        what a user may pass for an array
     checks        bad input gets a clear error
     dispatch      the seam (docs/accel.md)
     special       functions that NumPy lacks
@@ -9,6 +10,7 @@
     networks      perceptrons, plain and masked
     optim         SGD, Adam, schedules, clipping, the average of the weights
 """
+from evenflow.reference.core.arrays import array, arrays, check_unmasked, numbers
 from evenflow.reference.core.checks import (
     check_context,
     check_count,
@@ -20,7 +22,7 @@ from evenflow.reference.core.checks import (
     value,
 )
 from evenflow.reference.core.dispatch import lookup, replaceable
-from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.gradients import traced, value_and_gradient
 from evenflow.reference.core.networks import MLP, MaskedMLP
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm
 from evenflow.reference.core.placement import beside, fetched, placed, streams
@@ -28,8 +30,9 @@ from evenflow.reference.core.special import bounded, logsumexp, normal_quantile,
 from evenflow.reference.core.trees import Array, Tree, as_arrays, leaves, named_leaves, size, tree_map
 
 __all__ = [
-    "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "as_arrays", "beside", "bounded", "check_all_finite",
-    "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape", "fetched", "global_norm",
-    "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile", "placed", "replaceable", "size", "streams", "tanh",
-    "tree_map", "unknown", "value", "value_and_gradient",
+    "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "array", "arrays", "as_arrays", "beside", "bounded",
+    "check_all_finite", "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape",
+    "check_unmasked", "fetched", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile",
+    "numbers", "placed", "replaceable", "size", "streams", "tanh", "traced", "tree_map", "unknown", "value",
+    "value_and_gradient",
 ]

@@ -21,6 +21,7 @@ from itertools import pairwise
 import autograd.numpy as np
 import numpy as onp
 
+from evenflow.reference.core.arrays import arrays
 from evenflow.reference.core.checks import check_context, check_count, check_shape, value
 from evenflow.reference.core.dispatch import lookup, replaceable
 from evenflow.reference.core.placement import beside
@@ -60,6 +61,7 @@ class MLP:
     def init(self, rng: onp.random.Generator) -> Tree:
         return init_layers(rng, (self.inputs, *self.hidden, self.outputs), self.context_dim, self.final_scale)
 
+    @arrays("x", "context")
     @replaceable
     def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, inputs), context (n, context_dim) -> (n, outputs)."""
@@ -90,6 +92,7 @@ class MaskedMLP:
     def init(self, rng: onp.random.Generator) -> Tree:
         return init_layers(rng, (len(self.degrees_in), *self.hidden, len(self.degrees_out)), self.context_dim, self.final_scale)
 
+    @arrays("x", "context")
     @replaceable
     def __call__(self, params: Tree, x: Array, context: Array | None = None) -> Array:
         """x (n, inputs), context (n, context_dim) -> (n, outputs)."""

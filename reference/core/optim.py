@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive, check_shape
 from evenflow.reference.core.dispatch import replaceable
 from evenflow.reference.core.trees import Array, Tree, leaves, named_leaves, tree_map
@@ -83,6 +84,8 @@ class SGD:
 
 def like_leaf(gradient: Array, leaf: Array) -> Array:
     """The gradient in its parameter's dtype: autograd turns float32 gradients into float64 in places."""
+    if leaf.dtype not in NATIVE:
+        raise ValueError(f"parameters must be float64 or float32 to be moved, got {leaf.dtype}")
     check_shape("a leaf of the gradient", gradient, *np.shape(leaf))
     return gradient.astype(leaf.dtype)
 

@@ -5,6 +5,7 @@ import autograd.numpy as np
 import numpy as onp
 from autograd.extend import defvjp, primitive
 
+from evenflow.reference.core.arrays import arrays
 from evenflow.reference.core.checks import value
 from evenflow.reference.core.dispatch import replaceable
 from evenflow.reference.core.trees import Array
@@ -14,6 +15,7 @@ tanh = primitive(onp.tanh)
 defvjp(tanh, lambda ans, x: lambda g: g * (1 - ans**2))
 
 
+@arrays("raw")
 def bounded(raw: Array, limit: float = 5.0) -> Array:
     """limit * tanh(raw / limit): the identity near 0, never beyond +-limit. For every log scale that is learned.
 
@@ -25,6 +27,7 @@ def bounded(raw: Array, limit: float = 5.0) -> Array:
     return limit * tanh(raw / limit)
 
 
+@arrays("a")
 @replaceable
 def logsumexp(a: Array, axis: int) -> Array:
     """log sum exp(a) along an axis, without overflow.
@@ -39,6 +42,7 @@ def logsumexp(a: Array, axis: int) -> Array:
     return np.squeeze(np.where(top == -np.inf, top, far), axis) + np.log(total + none)
 
 
+@arrays("alpha")
 @replaceable
 def normal_quantile(alpha: Array) -> Array:
     """Phi^-1 of plain numbers in (0, 1), any shape. Not differentiable: it only ever meets noise.

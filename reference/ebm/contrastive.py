@@ -21,7 +21,7 @@ from typing import NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Adam, Array, Tree, as_arrays, check_count
+from evenflow.reference.core import Adam, Array, Tree, arrays, as_arrays, check_count
 from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy, check_points
 from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
@@ -69,6 +69,7 @@ class FCE:
     def noise(self, rng: onp.random.Generator) -> Tree:
         return {"flow": self.flow.noise(rng, self.batch)}
 
+    @arrays("positives")
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above."""
         check_points("positives", positives, self.energy.d)

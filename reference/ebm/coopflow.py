@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, check_count, check_positive
+from evenflow.reference.core import Adam, Array, Tree, arrays, check_count, check_positive
 from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step, flow_step
@@ -85,6 +85,7 @@ class CoopFlow:
         return self.ebm.log_density(state.energy, x)
 
 
+@arrays("x")
 def revised(x: Array, steps: int, step_size: float, log_density: LogDensity) -> Array:
     """x (n, d) after `steps` steps uphill: Langevin's drift without its noise."""
     for _ in range(steps):

@@ -19,7 +19,7 @@ from typing import Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, beside, replaceable, value_and_gradient
+from evenflow.reference.core import Array, Tree, arrays, beside, replaceable, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_finite, check_shape
 from evenflow.reference.core.networks import MLP
 from evenflow.reference.flows.densities import Density
@@ -53,6 +53,7 @@ class MLPEnergy:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
 
+    @arrays("x")
     def __call__(self, params: Tree, x: Array) -> Array:
         """x (n, d) -> (n,)."""
         return self.net(params, x)[:, 0]
@@ -81,12 +82,14 @@ class EBM:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.energy.init(rng)
 
+    @arrays("x")
     @replaceable
     def log_density(self, params: Tree, x: Array) -> Array:
         r"""$-E(x) + \log\rho(x)$: log p(x) + log Z.  x (n, d) -> (n,)."""
         return -self.energy(params, x) + (0.0 if self.tilt is None else self.tilt.log_prob(x))
 
 
+@arrays("positives", "negatives", "weights")
 def contrast(
     energy: Energy, params: Tree, positives: Array, negatives: Array, weights: Array | None = None
 ) -> tuple[float, Tree]:

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, beside, check_count, check_positive, check_shape, logsumexp
+from evenflow.reference.core import Adam, Array, Tree, arrays, beside, check_count, check_positive, check_shape, logsumexp
 from evenflow.reference.ebm.contract import Info, Rates
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step
@@ -104,6 +104,7 @@ class Jarzynski:
         return float(state.banked) + log_mean_exp(state.log_weights)
 
 
+@arrays("X", "A", "noise")
 def carried(
     X: Array, A: Array, noise: Array, h: float, log_density: LogDensity, log_density_next: LogDensity
 ) -> tuple[Array, Array]:

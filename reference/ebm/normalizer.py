@@ -20,7 +20,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count, check_finite, check_shape, fetched, logsumexp
+from evenflow.reference.core import (
+    Array,
+    Tree,
+    array,
+    arrays,
+    check_count,
+    check_finite,
+    check_shape,
+    fetched,
+    logsumexp,
+    placed,
+)
 from evenflow.reference.mcmc.contract import Kernel, LogDensity
 
 CHUNK = 512  # lattice points at a time: the activations of a network then stay in the cache, and it is three times as fast
@@ -33,6 +44,7 @@ class LogZ(NamedTuple):
     standard_error: float  # of log_z, in nats
 
 
+@arrays("log_p", "log_q")
 def importance(log_p: Array, log_q: Array) -> LogZ:
     """log Z from both log densities at n draws of q.  log_p (n,), -inf outside the support, and log_q (n,), finite.
 
@@ -43,6 +55,7 @@ def importance(log_p: Array, log_q: Array) -> LogZ:
     return of_weights(log_weights("log_p", log_p, log_q))
 
 
+@arrays("x", "temperatures")
 def annealed(
     log_p: LogDensity, log_q: LogDensity, x: Array, temperatures: Array, kernel: Kernel, noise: Sequence[Tree],
 ) -> tuple[LogZ, Array, Array]:
@@ -52,7 +65,7 @@ def annealed(
     one kernel step at each of b_1 ... b_{K-1}. The kernel must leave its density invariant, or log Z is biased (ULA);
     MALA refuses draws outside the support of p. K = 1 is `importance`. Neal 2001, section 2, whose order is ours reversed.
     """
-    b = np.asarray(temperatures, dtype=np.float64)
+    b = fetched(temperatures).astype(np.float64)
     check_shape("temperatures", b, "K + 1")
     if not (len(b) >= 2 and b[0] == 0 and b[-1] == 1 and (np.diff(b) > 0).all()):
         raise ValueError(f"temperatures must increase from 0 to 1, got {temperatures!r}")
@@ -76,6 +89,7 @@ def between(log_q: LogDensity, log_p: LogDensity, b: float) -> LogDensity:
     return lambda x: (1 - b) * log_q(x) + b * log_p(x)
 
 
+@arrays("log_p_at_p", "log_q_at_p", "log_p_at_q", "log_q_at_q")
 def bridge(log_p_at_p: Array, log_q_at_p: Array, log_p_at_q: Array, log_q_at_q: Array) -> LogZ:
     r"""log Z from n_p draws of p (the first two, (n_p,)) and n_q of q (the others, (n_q,)), by the best bridge between them.
 
@@ -146,7 +160,7 @@ def grid(log_density: LogDensity, lattice: Lattice) -> Grid:
     the midpoint rule is exact to rounding but for what lies outside.
     """
     parts = np.array_split(lattice.points, -(-len(lattice.points) // CHUNK))
-    log_p = np.concatenate([log_density(part) for part in parts])
+    log_p = np.concatenate([fetched(log_density(placed(part, part.dtype))) for part in parts])
     log_w = log_weights("log_density(points)", log_p, np.zeros(len(lattice.points)))
     return Grid(lattice, log_w, float(logsumexp(log_w, axis=0)) + math.log(lattice.cell))
 
@@ -154,7 +168,7 @@ def grid(log_density: LogDensity, lattice: Lattice) -> Grid:
 def log_weights(name: str, log_p: Array, log_q: Array) -> Array:
     """log_p - log_q (n,) in float64. Raises ValueError where log_p is NaN, +inf, or -inf everywhere; name: of log_p."""
     check_shape(name, log_p, len(log_q))
-    log_p, log_q = fetched(log_p), fetched(log_q)
+    log_p, log_q = fetched(array(name, log_p)), fetched(log_q)
     impossible = np.isneginf(log_p)
     check_finite(name, np.where(impossible, 0.0, log_p))
     if impossible.all():

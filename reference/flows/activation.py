@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, check_count
+from evenflow.reference.core import Array, Tree, arrays, check_count
 from evenflow.reference.flows.contract import check_input
 
 
@@ -68,10 +68,12 @@ class LeakyReLU:
     def init(self, rng: onp.random.Generator) -> Tree:
         return {}
 
+    @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         return summed(*self.curve(z, self.slope))
 
+    @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         return summed(*self.curve_back(x, self.slope))

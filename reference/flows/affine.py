@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.core import Array, bounded, check_positive, check_shape, replaceable
+from evenflow.reference.core import Array, arrays, bounded, check_positive, check_shape, replaceable
 from evenflow.reference.flows.contract import check_same_shape
 
 
+@arrays("z", "log_scale", "shift")
 def affine(z: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
     """z, log_scale, shift, all of one shape -> x, log derivative of that shape.
 
@@ -23,6 +24,7 @@ def affine(z: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
     return z * np.exp(log_scale) + shift, log_scale
 
 
+@arrays("x", "log_scale", "shift")
 def affine_inverse(x: Array, log_scale: Array, shift: Array) -> tuple[Array, Array]:
     """The way back: z, log dz/dx.
 
@@ -51,11 +53,13 @@ class AffineTransformer:
         log_scale, shift = np.split(raw, 2, axis=-1)
         return bounded(np.squeeze(log_scale, -1), self.limit), np.squeeze(shift, -1)
 
+    @arrays("raw", "z")
     @replaceable
     def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *z.shape, self.width)
         return affine(z, *self.shape(raw))
 
+    @arrays("raw", "x")
     @replaceable
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *x.shape, self.width)

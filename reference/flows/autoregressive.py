@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, MaskedMLP, Tree
+from evenflow.reference.core import Array, MaskedMLP, Tree, arrays
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import Transformer, check_input
 from evenflow.reference.flows.permutation import check_order
@@ -46,6 +46,7 @@ class MaskedAutoregressive:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
 
+    @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         x = z
@@ -53,6 +54,7 @@ class MaskedAutoregressive:
             x, log_slope = self.transformer.forward(self.raw(params, x, context), z)
         return x, np.sum(log_slope, axis=1)
 
+    @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         z, log_slope = self.transformer.inverse(self.raw(params, x, context), x)

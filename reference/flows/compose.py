@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, replaceable
+from evenflow.reference.core import Array, Tree, arrays, replaceable
 from evenflow.reference.flows.contract import Bijection, check_input
 
 
@@ -41,6 +41,7 @@ class Chain:
     def init(self, rng: onp.random.Generator) -> Tree:
         return [layer.init(rng) for layer in self.layers]
 
+    @arrays("z", "context")
     @replaceable
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
@@ -50,6 +51,7 @@ class Chain:
             log_det = log_det + change
         return z, log_det
 
+    @arrays("x", "context")
     @replaceable
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
@@ -81,10 +83,12 @@ class Invert:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.bijection.init(rng)
 
+    @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         return self.bijection.inverse(params, z, context)
 
+    @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         return self.bijection.forward(params, x, context)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_context, check_shape
+from evenflow.reference.core import Array, Tree, check_context, check_count, check_shape
 
 
 class Bijection(Protocol):
@@ -60,6 +60,7 @@ def check_same_shape(**arrays: Array) -> None:
 
 def draws_each(z: Array, x: Array) -> int:
     """m, where z (m n, d) is noise for m draws of each datum x (n, d). Raises ValueError for other numbers of rows."""
+    check_count("the number of data", x.shape[0])
     m, rest = divmod(z.shape[0], x.shape[0])
     if rest or m < 1:
         raise ValueError(f"noise must be for m n samples, n = {x.shape[0]}, got noise for {z.shape[0]}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import MLP, Array, Tree, beside, replaceable
+from evenflow.reference.core import MLP, Array, Tree, arrays, beside, replaceable
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import Transformer, check_input
 
@@ -51,6 +51,7 @@ class Coupling:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
 
+    @arrays("z", "context")
     @replaceable
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
@@ -58,6 +59,7 @@ class Coupling:
         x_B, log_slope = self.transformer.forward(self.raw(params, z @ A, context), z @ B)
         return z * beside(self.mask, z) + x_B @ B.T, np.sum(log_slope, axis=1)
 
+    @arrays("x", "context")
     @replaceable
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)

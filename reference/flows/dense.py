@@ -12,28 +12,32 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, beside, bounded, check_count, check_shape
+from evenflow.reference.core import Array, Tree, arrays, beside, bounded, check_count, check_shape
 from evenflow.reference.flows.contract import check_input
 from evenflow.reference.flows.permutation import Permutation
 
 
+@arrays("z", "W", "shift")
 def dense(z: Array, W: Array, shift: Array) -> tuple[Array, Array]:
     """z (n, d), W (d, d), shift (n, d) -> x (n, d), log_det (n,).
 
     >>> dense(np.ones((1, 2)), np.array([[0.0, 1.0], [-1.0, 0.0]]), np.zeros((1, 2)))
     (array([[ 1., -1.]]), array([0.]))
     """
+    check_shape("z", z, "n", "d")
     check_shape("W", W, z.shape[1], z.shape[1])
     check_shape("shift", shift, *z.shape)
     return z @ W.T + shift, np.linalg.slogdet(W)[1] + np.zeros_like(z[:, 0])
 
 
+@arrays("x", "W", "shift")
 def dense_inverse(x: Array, W: Array, shift: Array) -> tuple[Array, Array]:
     """The way back. Raises numpy.linalg.LinAlgError where W is singular.
 
     >>> dense_inverse(np.ones((1, 2)), 2 * np.eye(2), np.zeros((1, 2)))[0]
     array([[0.5, 0.5]])
     """
+    check_shape("x", x, "n", "d")
     check_shape("W", W, x.shape[1], x.shape[1])
     check_shape("shift", shift, *x.shape)
     z = np.linalg.solve(W, (x - shift).T).T
@@ -59,10 +63,12 @@ class Dense:
         W = onp.linalg.qr(rng.standard_normal((self.d, self.d)))[0]
         return {"W": W, **init_shift(rng, self.d, self.context_dim)}
 
+    @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         return dense(z, params["W"], shift(params, z, context))
 
+    @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         return dense_inverse(x, params["W"], shift(params, x, context))
@@ -81,12 +87,14 @@ class PLU(Permutation):
         triangles = {name: onp.zeros((self.d, self.d)) for name in ("lower", "upper")}
         return {**triangles, "log_diagonal": onp.zeros(self.d), **init_shift(rng, self.d, self.context_dim)}
 
+    @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         L, U, log_diagonal = factors(params)
         x = (z @ U.T @ L.T)[:, list(self.order)] + shift(params, z, context)
         return x, np.sum(log_diagonal) + np.zeros_like(z[:, 0])
 
+    @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         L, U, log_diagonal = factors(params)

@@ -13,7 +13,7 @@ from typing import Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, check_count, check_positive, check_shape, replaceable
+from evenflow.reference.core import Array, Tree, arrays, check_count, check_positive, check_shape, replaceable
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -47,10 +47,12 @@ class Normal:
     def noise(self, rng: onp.random.Generator, n: int) -> Array:
         return rng.standard_normal((n, self.d))
 
+    @arrays("noise")
     def sample(self, noise: Array) -> Array:
         check_shape("noise", noise, "n", self.d)
         return float(self.sd) * noise
 
+    @arrays("x")
     @replaceable
     def log_prob(self, x: Array) -> Array:
         """x (n, d) -> (n,)."""
@@ -78,12 +80,14 @@ class Uniform:
     def noise(self, rng: onp.random.Generator, n: int) -> Array:
         return rng.random((n, self.d))
 
+    @arrays("noise")
     def sample(self, noise: Array) -> Array:
         check_shape("noise", noise, "n", self.d)
         low, high = (noise.dtype.type(end) for end in (self.low, self.high))
         below = float(onp.nextafter(high, low))  # in float32 noise may round to 1, and in any dtype the product to high
         return np.minimum(self.low + (self.high - self.low) * noise, below)
 
+    @arrays("x")
     def log_prob(self, x: Array) -> Array:
         """x (n, d) -> (n,), -inf outside the cube."""
         check_shape("x", x, "n", self.d)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, check_count, check_finite, lookup
+from evenflow.reference.core import Array, Tree, arrays, check_count, check_finite, lookup
 from evenflow.reference.flows.activation import SmoothLeakyReLU
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.autoregressive import MaskedAutoregressive
@@ -73,11 +73,13 @@ class Flow:
         z, log_det = self.inverse(params, x, context)
         return self.base.log_prob(z) + log_det
 
+    @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """x (n, d) -> z (n, d), log_det (n,): the bijection's."""
         check_finite("x", x)
         return self.bijection.inverse(params, x, context)
 
+    @arrays("x", "context")
     def loss(self, params: Tree, x: Array, noise: Tree, score: Score, context: Array | None = None) -> Array:
         """Mean score of the flow as a forecast of x (n, d): the training objective of energy flows (Si et al. 2023).
 

@@ -26,13 +26,14 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.core import Array, bounded, check_count, check_positive, check_shape, replaceable, value
+from evenflow.reference.core import Array, arrays, bounded, check_count, check_positive, check_shape, replaceable, value
 from evenflow.reference.flows.contract import check_same_shape
 
 MIN_BIN = 1e-3      # the least width and height of a bin, as a share of the whole
 SLOPE_LIMIT = 5.0   # slopes stay within e^-5 and e^5
 
 
+@arrays("z", "x_knots", "y_knots", "slopes")
 @replaceable
 def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
     """z (...), increasing knots (..., K + 1), positive slopes (..., K + 1) -> x (...), log dx/dz (...).
@@ -53,6 +54,7 @@ def rational_quadratic_spline(z: Array, x_knots: Array, y_knots: Array, slopes: 
     return inside * x + ~inside * tail, inside * log_derivative(xi, eta, s, d_k, d_next) + ~inside * log_slope
 
 
+@arrays("x", "x_knots", "y_knots", "slopes")
 @replaceable
 def rational_quadratic_spline_inverse(x: Array, x_knots: Array, y_knots: Array, slopes: Array) -> tuple[Array, Array]:
     """The way back: z (...), log dz/dx (...).
@@ -155,10 +157,12 @@ class SplineTransformer:
         slopes = np.concatenate([one, np.exp(bounded(inner, SLOPE_LIMIT)), one], axis=-1)
         return knots(widths, -self.bound, self.bound), knots(heights, -self.bound, self.bound), slopes
 
+    @arrays("raw", "z")
     def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *z.shape, self.width)
         return rational_quadratic_spline(z, *self.shape(raw))
 
+    @arrays("raw", "x")
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *x.shape, self.width)
         return rational_quadratic_spline_inverse(x, *self.shape(raw))

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_positive
+from evenflow.reference.core import Array, arrays, check_count, check_positive
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like
 from evenflow.reference.mcmc.langevin import ULA
 
@@ -41,6 +41,7 @@ def adapted(step_size: float, acceptance: float, target: float = 0.75, margin: f
     return step_size / factor if acceptance < target - margin else step_size
 
 
+@arrays("x")
 def warm_up(kernel: K, x: Array, log_density: LogDensity, steps: int, rng: np.random.Generator) -> tuple[K, Array]:
     """Run `steps` adapting steps from x (chains, d): the kernel with its step size frozen, and the chains' positions.
 
@@ -56,6 +57,7 @@ def warm_up(kernel: K, x: Array, log_density: LogDensity, steps: int, rng: np.ra
     if not hasattr(kernel, "step_size") or isinstance(kernel, ULA):
         raise ValueError(f"kernel must have a step_size and refuse some proposals, got {type(kernel).__name__}")
     state, tuned = kernel.init(x, log_density), kernel
+    check_count("the number of chains", len(x))
     for _ in range(steps):
         state, info = tuned.step(state, noise_like(x, tuned, rng), log_density)
         step_size = adapted(tuned.step_size, int(np.sum(info.accepted)) / len(x))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count
+from evenflow.reference.core import Array, arrays, check_count
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like, walk
 
 
@@ -21,6 +21,7 @@ class Chains(NamedTuple):
     accepted: Array  # (steps, chains) bool, of every step, kept or not
 
 
+@arrays("x")
 def run(kernel: Kernel, x: Array, log_density: LogDensity, steps: int, rng: np.random.Generator, every: int = 1) -> Chains:
     """`steps` steps from x (chains, d); kept are the states after every, 2 every, ..., steps of them.
 

@@ -12,6 +12,7 @@ moved the chains, or p has changed, `init` anew. (Published samplers have kept w
 something else.)
 
 `log_density(x)` is log p(x) up to a constant; -inf outside the support, where no chain may start. NaN and +inf are errors.
+Kernels that follow its gradient need it in autograd.numpy, or as an autograd.extend.primitive with its gradient (defvjp).
 """
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from autograd import make_vjp
 
-from evenflow.reference.core import Array, Tree, check_finite, check_shape, placed, replaceable, streams
+from evenflow.reference.core import Array, Tree, array, arrays, check_finite, check_shape, placed, replaceable, streams, traced
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
 S = TypeVar("S", bound=tuple[Any, ...])
@@ -37,6 +38,7 @@ class Kernel(Protocol):
     def step(self, state: Any, noise: Tree, log_density: LogDensity) -> tuple[Any, Any]: ...
 
 
+@arrays("log_ratio", "uniform")
 def metropolis(log_ratio: Array, uniform: Array, proposal: S, state: S) -> tuple[S, Info]:
     r"""Each chain takes its proposal with probability $\min\{1, e^{\text{log\_ratio}}\}$, else stays (Hastings 1970).
 
@@ -67,8 +69,6 @@ def check_start(x: Array, log_p: Array) -> None:
 def check_positions(x: Array) -> None:
     check_shape("x", x, "chains", "d")
     check_finite("x", x)
-    if x.dtype.kind != "f":
-        raise ValueError(f"x must hold floating-point numbers, got {x.dtype}")
 
 
 @replaceable
@@ -91,16 +91,19 @@ def log_density_at(x: Array, log_density: LogDensity) -> Array:
     """log p (chains,), -inf where x itself is not finite. Raises FloatingPointError where it is NaN or +inf."""
     finite = np.all(np.isfinite(x), axis=1)
     with np.errstate(all="ignore"):  # what overflows is looked for below
-        log_p = log_density(np.where(finite[:, None], x, np.zeros_like(x)))
+        log_p = array("log_density(x)", log_density(np.where(finite[:, None], x, np.zeros_like(x))))
     return looked_at(x, log_p, finite)
 
 
 @replaceable
 def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Array]:
     """log p (chains,) and its gradient in x (chains, d), zero where log p is -inf. Raises FloatingPointError as above."""
+    def log_p_at(x: Array) -> Array:
+        return array("log_density(x)", log_density(x))
+
     finite = np.all(np.isfinite(x), axis=1)
     with np.errstate(all="ignore"):
-        vjp, log_p = make_vjp(log_density)(np.where(finite[:, None], x, np.zeros_like(x)))
+        vjp, log_p = traced("log_density", make_vjp, log_p_at, np.where(finite[:, None], x, np.zeros_like(x)))
         gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
     log_p = looked_at(x, log_p, finite)
     gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))

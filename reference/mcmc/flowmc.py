@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count
+from evenflow.reference.core import Array, Tree, arrays, check_count
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at, walk
 
 
@@ -47,6 +47,7 @@ class FlowMC:
     def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
         return [[kernel.noise(rng, chains, d) for _ in range(steps)] for kernel, steps in self.blocks]
 
+    @arrays("x")
     def init(self, x: Array, log_density: LogDensity) -> State:
         check_positions(x)
         check_start(x, log_density_at(x, log_density))

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count, check_shape
+from evenflow.reference.core import Array, Tree, arrays, check_count, check_shape
 from evenflow.reference.mcmc.contract import Info, LogDensity, metropolis
 from evenflow.reference.mcmc.langevin import Local, State, evaluate
 
 
+@arrays("momentum", "uniform")
 def hmc(
     state: State, momentum: Array, uniform: Array, step_size: float, leapfrog_steps: int, log_density: LogDensity
 ) -> tuple[State, Info]:

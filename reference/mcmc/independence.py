@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, beside, check_count, check_shape, replaceable
+from evenflow.reference.core import Array, Tree, arrays, beside, check_count, check_shape, replaceable
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, choose, log_density_at, metropolis
 
@@ -35,6 +35,7 @@ class Choice(NamedTuple):
     log_weights: Array  # (chains, N), slot 1 first; not normalised
 
 
+@arrays("x")
 def start(x: Array, log_density: LogDensity, flow: Flow, params: Tree) -> State:
     """The state of chains that begin at x. Raises ValueError for a point outside p's support, or of another dimension."""
     check_positions(x)
@@ -55,6 +56,7 @@ def propose(noise: Tree, log_density: LogDensity, flow: Flow, params: Tree) -> S
     return State(x, log_p, np.where(possible, log_lambda, np.zeros_like(log_lambda)))
 
 
+@arrays("uniform")
 def independent_mh(
     state: State, noise: Tree, uniform: Array, log_density: LogDensity, flow: Flow, params: Tree
 ) -> tuple[State, Info]:
@@ -65,6 +67,7 @@ def independent_mh(
     return metropolis(log_ratio, uniform, proposal, state)
 
 
+@arrays("uniform")
 @replaceable
 def isir(state: State, noise: Tree, uniform: Array, log_density: LogDensity, flow: Flow, params: Tree) -> tuple[State, Choice]:
     """One step.  noise: the flow's, for (N - 1) points a chain, chain by chain; uniform (chains,) in [0, 1)."""

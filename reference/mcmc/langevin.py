@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_positive, check_shape, replaceable
+from evenflow.reference.core import Array, Tree, arrays, check_positive, check_shape, replaceable
 from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, density_and_gradient, metropolis
 
 
@@ -30,6 +30,7 @@ def evaluate(x: Array, log_density: LogDensity) -> State:
     return State(x, *density_and_gradient(x, log_density))
 
 
+@arrays("x")
 def start(x: Array, log_density: LogDensity) -> State:
     """The state of chains that begin at x. Raises ValueError for a point outside the support."""
     check_positions(x)
@@ -38,6 +39,7 @@ def start(x: Array, log_density: LogDensity) -> State:
     return state
 
 
+@arrays("noise")
 @replaceable
 def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -> State:
     """One unadjusted step. noise (chains, d), standard normal. Raises FloatingPointError where it leaves the support."""
@@ -50,6 +52,7 @@ def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -
     return after
 
 
+@arrays("noise", "uniform")
 @replaceable
 def mala(state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity) -> tuple[State, Info]:
     """One adjusted step. noise (chains, d), standard normal; uniform (chains,) in [0, 1)."""

@@ -8,7 +8,7 @@ as likely as the way back, so no proposal density appears in the ratio.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from evenflow.reference.core import Array, Tree, check_shape
+from evenflow.reference.core import Array, Tree, arrays, check_shape
 from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, log_density_at, metropolis
 from evenflow.reference.mcmc.langevin import Local
 
@@ -19,6 +19,7 @@ class State(NamedTuple):
     log_p: Array  # (chains,)
 
 
+@arrays("x")
 def start(x: Array, log_density: LogDensity) -> State:
     """The state of chains that begin at x. Raises ValueError for a point outside the support."""
     check_positions(x)
@@ -27,6 +28,7 @@ def start(x: Array, log_density: LogDensity) -> State:
     return state
 
 
+@arrays("noise", "uniform")
 def random_walk(state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity) -> tuple[State, Info]:
     """One step.  noise (chains, d), standard normal; uniform (chains,) in [0, 1); step_size a standard deviation."""
     check_shape("noise", noise, *state.x.shape)

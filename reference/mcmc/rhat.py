@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_finite, check_shape, normal_quantile
+from evenflow.reference.core import Array, array, check_finite, check_shape, fetched, normal_quantile
 
 
 def rhat(draws: Array) -> Array:
@@ -89,10 +89,10 @@ def each_coordinate(f: Callable[[Array], float], draws: Array) -> Array:
 
 def check_draws(draws: Array, least: int = 4) -> Array:
     """The draws as float64, every coordinate within -1 and 1: no square overflows, and nothing here depends on the scale."""
-    draws = np.asarray(draws)
-    if draws.dtype.kind not in "biuf" or draws.ndim not in (2, 3) or draws.size == 0:
-        raise ValueError("draws must be real numbers (steps, chains) or (steps, chains, d), at least one of each, "
-                         f"got dtype {draws.dtype}, shape {draws.shape}")
+    draws = fetched(array("draws", draws))
+    if np.ndim(draws) not in (2, 3) or draws.size == 0:
+        wanted = "(steps, chains) or (steps, chains, d), at least one of each"
+        raise ValueError(f"draws must be real numbers {wanted}, got shape {np.shape(draws)}")
     check_steps("draws", draws[..., 0] if draws.ndim == 3 else draws, least)
     draws = draws.astype(np.float64)
     check_finite("draws", draws)

@@ -4,13 +4,13 @@ A zone is a part of space, one a mode (targets/mixtures.py); zones are whole num
 """
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_shape
+from evenflow.reference.core import Array, check_count, check_shape, fetched, numbers
 from evenflow.reference.mcmc.rhat import check_steps, plain_rhat, split
 
 
 def acceptance(accepted: Array) -> float:
     """The fraction of proposals kept: booleans (steps, chains) -> a float. ValueError for anything but booleans."""
-    accepted = np.asarray(accepted)
+    accepted = fetched(numbers("accepted", accepted))
     check_shape("accepted", accepted, "steps", "chains")
     if accepted.dtype != bool or accepted.size == 0:
         raise ValueError(f"accepted must hold booleans, at least one, got dtype {accepted.dtype}, shape {accepted.shape}")
@@ -55,7 +55,7 @@ def mode_rhat(zones: Array, count: int) -> float:
 
 
 def check_zones(zones: Array, count: int | None = None) -> Array:
-    zones = np.asarray(zones)
+    zones = fetched(numbers("zones", zones))
     if zones.dtype.kind not in "iu" or zones.size == 0:
         raise ValueError(f"zones must hold integers, at least one, got dtype {zones.dtype}, shape {zones.shape}")
     if count is not None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, check_finite, check_shape, normal_quantile
+from evenflow.reference.core import Array, Tree, arrays, check_finite, check_shape, normal_quantile
 from evenflow.reference.flows import AffineTransformer, Flow, MaskedAutoregressive, Normal, Transformer
 from evenflow.reference.scores import quantile_score
 
@@ -33,6 +33,7 @@ class AQF(Flow):
     base: Normal
     bijection: MaskedAutoregressive
 
+    @arrays("alpha", "x", "context")
     def quantiles(self, params: Tree, alpha: Array, x: Array, context: Array | None = None) -> Array:
         """Q_j(alpha_j; x_<j) for levels alpha (m, n, d) in (0, 1), given the true x (n, d): (m, n, d)."""
         check_finite("x", x)
@@ -41,6 +42,7 @@ class AQF(Flow):
         z = normal_quantile(alpha).astype(x.dtype)
         return np.stack([self.bijection.transformer.forward(raw, z_i)[0] for z_i in z])
 
+    @arrays("x", "alpha")
     def quantile_loss(self, params: Tree, x: Array, alpha: Array, context: Array | None = None) -> Array:
         """The pinball objective: summed over coordinates, averaged over the n data and m levels."""
         q = self.quantiles(params, alpha, x, context)

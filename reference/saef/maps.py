@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as onp
 
-from evenflow.reference.core import MLP, Array, Tree, check_count, unknown
+from evenflow.reference.core import MLP, Array, Tree, arrays, check_count, unknown
 from evenflow.reference.flows import Bijection, Chain, SmoothLeakyReLU, SplineTransformer
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import check_input
@@ -43,6 +43,7 @@ class FreeFormHead:
     def init(self, rng: onp.random.Generator) -> Tree:
         return self.net.init(rng)
 
+    @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, None]:
         """z (n, d), context (n, context_dim) -> x (n, d), and no log_det."""
         check_input(self, "z", z, context)

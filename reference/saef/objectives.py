@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, check_count, lookup
+from evenflow.reference.core import Array, Tree, array, arrays, check_count, check_shape, lookup
 from evenflow.reference.flows.flow import Flow, Score
 from evenflow.reference.saef.aqf import AQF
 from evenflow.reference.saef.semiautoregressive import FreeForm
@@ -45,8 +45,11 @@ class Likelihood:
     def noise(self, rng: onp.random.Generator, model: Model, n: int) -> Tree:
         return {}
 
+    @arrays("x")
     def __call__(self, params: Tree, model: Flow, x: Array, noise: Tree, context: Array | None = None) -> Array:
-        return -np.sum(model.log_prob(params, x, context)) / x.shape[0]
+        log_p = model.log_prob(params, x, context)
+        check_count("the number of data", len(log_p))
+        return -np.sum(log_p) / len(log_p)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,11 @@ class Sliced(Energy):
         return {**super().noise(rng, model, n), "v": rng.standard_normal((self.directions, model.d))}
 
     def score(self, noise: Tree) -> Score:
+        v = array("v", noise["v"])
+        check_shape("v", v, "directions", "d")
+
         def score(draws: Array, y: Array) -> Array:  # the first k entries of a normal vector are one in k dimensions
-            return sliced_energy_score(draws, y, random_directions(noise["v"][:, : y.shape[1]]), self.beta)
+            return sliced_energy_score(draws, y, random_directions(v[:, : y.shape[1]]), self.beta)
 
         return score
 

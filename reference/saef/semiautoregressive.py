@@ -33,7 +33,7 @@ from functools import cached_property
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, MaskedMLP, Tree, check_count, check_finite, check_shape, replaceable
+from evenflow.reference.core import Array, MaskedMLP, Tree, arrays, check_count, check_finite, check_shape, replaceable
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow, Score
@@ -95,6 +95,7 @@ class SemiAutoregressive:
         h = self.net(params["contexts"], x, context)
         return np.reshape(h, (x.shape[0], len(self.blocks), self.context_width))
 
+    @arrays("z", "context")
     def generate(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, list[Array | None]]:
         """B steps from noise to data: x (n, d) and what each block's map said of its log_det.
 
@@ -110,12 +111,14 @@ class SemiAutoregressive:
             log_dets.append(log_det)
         return x, log_dets
 
+    @arrays("x", "z", "context")
     @replaceable
     def forecasts(self, params: Tree, x: Array, z: Array, context: Array | None = None) -> list[tuple[Array, Array]]:
         """Teacher forcing: x (n, d), noise z (m n, d) -> for each block its m draws (m, n, k) and the true block (n, k).
 
         Without a condition h_1 is the same for all data, and so is the forecast: all draws of block 1 are one, (m n, k).
         """
+        check_input(self, "x", x, context)
         check_shape("noise", z, "m n", self.d)
         z = np.reshape(z, (draws_each(z, x), *x.shape))
         h = self.contexts(params, x, context)                      # from the true x_<b, the same for all draws
@@ -162,6 +165,7 @@ class SAEF(SemiAutoregressive):
         x, log_dets = self.generate(params, z, context)
         return x, sum(log_dets)
 
+    @arrays("x", "context")
     @replaceable
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """x (n, d) -> z (n, d), log_det (n,), in one pass."""
@@ -186,13 +190,14 @@ class FreeForm(SemiAutoregressive):
         """What n samples consume: (n, d) standard normal."""
         return rng.standard_normal((n, self.d))
 
+    @arrays("noise")
     def sample(self, params: Tree, noise: Array, context: Array | None = None) -> Array:
         """noise (n, d) -> x (n, d), in B steps."""
         return self.generate(params, noise, context)[0]
 
+    @arrays("x", "noise", "context")
     def loss(self, params: Tree, x: Array, noise: Array, score: Score, context: Array | None = None) -> Array:
         """As `Flow.loss`: the sum over blocks of the score of m draws, averaged over the data. noise (m n, d)."""
-        check_input(self, "x", x, context)
         check_finite("x", x)
         return sum(np.sum(score(draws, y)) for draws, y in self.forecasts(params, x, noise, context)) / x.shape[0]
 

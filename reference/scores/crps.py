@@ -15,11 +15,12 @@ import autograd.numpy as np
 import numpy as onp
 from autograd.extend import defvjp, primitive
 
-from evenflow.reference.core import Array, check_finite, check_shape, lookup, replaceable, value
+from evenflow.reference.core import Array, arrays, check_finite, check_shape, lookup, replaceable, value
 from evenflow.reference.scores.pairs import ESTIMATORS
 from evenflow.reference.scores.sorting import sorted_within
 
 
+@arrays("draws", "y")
 def crps(draws: Array, y: Array, estimator: str = "U") -> Array:
     """CRPS from m draws for each of n observations, by sorting; "U" is unbiased (fair), "V" divides by m^2.
 
@@ -39,6 +40,7 @@ def crps(draws: Array, y: Array, estimator: str = "U") -> Array:
     return np.sum(np.abs(off), axis=0) / m - sorted_within(off) * weight
 
 
+@arrays("mean", "sd", "y")
 def crps_normal(mean: Array, sd: Array, y: Array) -> Array:
     """CRPS of N(mean, sd^2) at y in closed form: three arrays of one shape -> the same. Raises ValueError where sd <= 0.
 

@@ -20,12 +20,13 @@ from numbers import Real
 
 import autograd.numpy as np
 
-from evenflow.reference.core import Array
+from evenflow.reference.core import Array, arrays
 from evenflow.reference.scores.pairs import check_draws, check_samples, pair_distance, pair_score
 
 EPS = 1e-6  # in units of the data: distances well above it are unchanged to EPS^2, relatively
 
 
+@arrays("draws", "y")
 def energy_score(draws: Array, y: Array, beta: float = 1.0, estimator: str = "U") -> Array:
     """Estimate of ES_beta from m draws, for each of n observations; "U" is unbiased (fair), "V" divides by m^2.
 
@@ -40,6 +41,7 @@ def energy_score(draws: Array, y: Array, beta: float = 1.0, estimator: str = "U"
     return pair_score(Distance(beta), draws, y, estimator)
 
 
+@arrays("x", "y")
 def energy_distance(x: Array, y: Array, beta: float = 1.0, estimator: str = "U") -> Array:
     """Estimate of D from two samples, x (n, d) and y (m, d) -> a scalar; not its root, and not halved.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from evenflow.reference.core import Array, check_positive, lookup
+from evenflow.reference.core import Array, arrays, check_positive, lookup
 from evenflow.reference.scores.energy import check_beta, distance
 from evenflow.reference.scores.pairs import ESTIMATORS, PairFunction, check_draws, check_samples, pair_distance, pair_score
 
@@ -38,6 +38,7 @@ def rbf_kernel(bandwidths: Sequence[float] = (2, 5, 10, 20, 40, 80)) -> PairFunc
 class RBF:
     scales: tuple[float, ...]  # -1 / (2 s^2)
 
+    @arrays("a", "b")
     def __call__(self, a: Array, b: Array) -> Array:
         squared = np.sum((a - b) ** 2, axis=-1)
         return sum(np.exp(scale * squared) for scale in self.scales)
@@ -54,6 +55,7 @@ def linear_kernel() -> PairFunction:
 
 @dataclass(frozen=True)
 class Linear:
+    @arrays("a", "b")
     def __call__(self, a: Array, b: Array) -> Array:
         return np.sum(a * b, axis=-1)
 
@@ -71,10 +73,12 @@ def distance_kernel(beta: float = 1.0) -> PairFunction:
 class DistanceKernel:
     beta: float
 
+    @arrays("a", "b")
     def __call__(self, a: Array, b: Array) -> Array:
         return distance(a, 0.0, self.beta) + distance(b, 0.0, self.beta) - distance(a, b, self.beta)
 
 
+@arrays("draws", "y")
 def kernel_score(draws: Array, y: Array, kernel: PairFunction, estimator: str = "U") -> Array:
     """Estimate of KS: draws (m, n, d) or (m, d), y (n, d) -> (n,), as in `energy_score`.
 
@@ -88,6 +92,7 @@ def kernel_score(draws: Array, y: Array, kernel: PairFunction, estimator: str = 
     return score + diagonal(kernel, draws, estimator) / 2
 
 
+@arrays("x", "y")
 def mmd(x: Array, y: Array, kernel: PairFunction, estimator: str = "U") -> Array:
     """Estimate of the *squared* MMD of two samples: x (n, d), y (m, d) -> a scalar, as in `energy_distance`.
 

@@ -7,9 +7,10 @@ the CRPS, the objective of autoregressive quantile flows (Si et al. 2022).
 """
 import numpy as onp
 
-from evenflow.reference.core import Array, check_finite, check_shape, replaceable, value
+from evenflow.reference.core import Array, arrays, check_finite, check_shape, replaceable, value
 
 
+@arrays("quantile", "y", "alpha")
 def quantile_score(quantile: Array, y: Array, alpha: Array) -> Array:
     """rho_alpha(y - quantile): quantile and y of one shape, alpha one number or of that shape too -> the same shape.
 

@@ -18,12 +18,13 @@ import math
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, check_count, check_finite, check_shape, lookup, replaceable, value
+from evenflow.reference.core import Array, arrays, check_count, check_finite, check_shape, lookup, replaceable, value
 from evenflow.reference.scores.energy import check_beta, smooth_power
 from evenflow.reference.scores.pairs import ESTIMATORS, check_draws, check_samples, pair_distance, pair_score
 from evenflow.reference.scores.sorting import sorted_sums, sorted_within
 
 
+@arrays("noise")
 def random_directions(noise: Array) -> Array:
     """Standard normal noise (L, d) -> unit vectors (L, d), uniform on the sphere. ValueError for a row of zeros.
 
@@ -50,6 +51,7 @@ def slicing_constant(d: int, beta: float = 1.0) -> float:
     return math.exp(log_c) / math.sqrt(math.pi)
 
 
+@arrays("draws", "y", "directions")
 def sliced_energy_score(draws: Array, y: Array, directions: Array, beta: float = 1.0, estimator: str = "U") -> Array:
     """SES_beta for each of n observations: about slicing_constant(d, beta) times `energy_score`, which see.
 
@@ -73,6 +75,7 @@ def sliced_energy_score(draws: Array, y: Array, directions: Array, beta: float =
     return mean_over_directions(cross / m - within * weight(m))
 
 
+@arrays("x", "y", "directions")
 def sliced_energy_distance(x: Array, y: Array, directions: Array, beta: float = 1.0, estimator: str = "U") -> Array:
     """The energy distance on the line, averaged: about slicing_constant(d, beta) times `energy_distance`, which see.
 

@@ -17,7 +17,19 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, beside, check_count, check_finite, check_positive, check_shape, logsumexp, lookup
+from evenflow.reference.core import (
+    Array,
+    array,
+    arrays,
+    beside,
+    check_count,
+    check_finite,
+    check_positive,
+    check_shape,
+    logsumexp,
+    lookup,
+    numbers,
+)
 
 Noise = dict[str, Array]
 
@@ -72,6 +84,7 @@ class GaussianMixture:
         """x (n, d) -> (n,)."""
         return mixture_log_prob(x, np.asarray(self.centres), np.asarray(self.weights), np.asarray(self.sds))
 
+    @arrays("x")
     def zones(self, x: Array) -> Array:
         """x (n, d) -> (n,) the index of the nearest centre, the first of them at a tie."""
         check_shape("x", x, "n", self.d)
@@ -164,10 +177,10 @@ def separation(d: int, reading: str) -> float:
     return lookup("reading", reading, READINGS)(d)
 
 
+@arrays("x")
 def mixture_log_prob(x: Array, centres: Array, weights: Array, sd: float | Array) -> Array:
     """log sum_k w_k N(x; c_k, s_k^2 I).  x (n, d), centres (m, d), weights (m,), sd (m,) or one for all -> (n,)."""
     check_shape("x", x, "n", centres.shape[1])
-    x = 1.0 * x  # whole numbers become floats
     d, sds = centres.shape[1], np.broadcast_to(sd, len(centres))
     log_scales = beside((np.log(weights) - d * np.log(sds * math.sqrt(2 * math.pi))).astype(x.dtype), x)
     centres, widths = beside(centres.astype(x.dtype), x), beside((2 * sds**2).astype(x.dtype), x)
@@ -197,10 +210,11 @@ def normal_cdf(u: float) -> float:
 
 def checked(noise: Noise, count: int, **shapes: tuple[int, ...]) -> list[Array]:
     """component, (n,) whole numbers from 0 to count - 1, and the other kinds of noise, (n, *shape) each; else a ValueError."""
-    component = noise["component"]
+    component = numbers("component", noise["component"])
     check_shape("component", component, "n")
     if component.dtype.kind not in "iu" or ((component < 0) | (component >= count)).any():
         raise ValueError(f"component must hold whole numbers from 0 to {count - 1}, got {component!r}")
+    kinds = {kind: array(kind, noise[kind]) for kind in shapes}
     for kind, shape in shapes.items():
-        check_shape(kind, noise[kind], len(component), *shape)
-    return [component, *(noise[kind] for kind in shapes)]
+        check_shape(kind, kinds[kind], len(component), *shape)
+    return [component, *kinds.values()]

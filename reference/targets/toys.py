@@ -21,7 +21,7 @@ from typing import Any
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, beside, check_count, check_finite, check_positive, check_shape, value
+from evenflow.reference.core import Array, arrays, beside, check_count, check_finite, check_positive, check_shape, value
 from evenflow.reference.targets import mixtures
 from evenflow.reference.targets.mixtures import Noise, checked, interval_weights, mixture_log_prob
 
@@ -59,6 +59,7 @@ class Rings(Target):
         angle = 2 * math.pi * uniforms
         return np.stack([r * np.cos(angle), r * np.sin(angle)], axis=1)
 
+    @arrays("x")
     def log_prob(self, x: Array) -> Array:
         check_shape("x", x, "n", 2)
         distance = np.sqrt(np.sum(x**2, axis=1) + 1e-36)
@@ -72,6 +73,7 @@ class Rings(Target):
         """How many zones: around each ring, halfway to the next."""
         return self.rings
 
+    @arrays("x")
     def zones(self, x: Array) -> Array:
         """x (n, 2) -> (n,) the nearest ring: 0 where |x| < 1.5, 1 where it is < 2.5, and so on."""
         check_shape("x", x, "n", 2)
@@ -169,6 +171,7 @@ class Checkerboard(Target):
         uniforms = np.clip(uniforms, edge, 1 - edge)
         return (self.corners()[component].astype(uniforms.dtype) + uniforms - self.squares / 2) * self.side
 
+    @arrays("x")
     def log_prob(self, x: Array) -> Array:
         check_shape("x", x, "n", 2)
         square = np.floor(x / self.side + self.squares / 2)

@@ -123,13 +123,6 @@ def digits(rng: np.random.Generator) -> Dataset:
     return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None)
 
 
-def as_labels(name: str, y: Array, n: int) -> Array:
-    """y (n,) as int64. Refuses all but whole numbers >= 0."""
-    check_shape(name, y, n)
-    check_whole(name, y)
-    return y.astype(np.int64)
-
-
 def one_hot(labels: Array, classes: int) -> Array:
     """labels (n,), whole numbers 0 ... classes - 1 -> (n, classes), row i with its 1 at labels[i]."""
     check_shape("labels", labels, "n")

@@ -26,7 +26,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from evenflow.reference.core import Array, logsumexp
+from evenflow.reference.core import Array, check_unmasked, logsumexp
 from evenflow.reference.core.dispatch import as_its_caller
 from evenflow.reference.work.energy_model import TRUST
 from evenflow.reference.work.options import ALGORITHMS, FLOWS
@@ -101,6 +101,7 @@ class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     @as_its_caller()
     def inverse_transform(self, Z: Array, *, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d)."""
+        check_unmasked("Z", Z)
         return self.model().decode(check_array(Z, dtype=np.float64), self.codes(labels))
 
     def by_class(self, x: Array, uniforms: Array | None) -> Array:

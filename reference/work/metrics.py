@@ -24,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_finite, check_shape
+from evenflow.reference.core import Array, arrays, check_finite, check_shape, fetched
 
 FOLDS, LEAST = 5, 20  # of the classifier; points of each kind that it needs
 LANDMARKS = 100
 HIDDEN = (64, 32)
 
 
+@arrays("real", "generated")
 def d_loss(real: Array, generated: Array, seed: int = 0) -> tuple[float, float]:
     """Held-out cross-entropy in nats of a classifier between the two, and its standard error.
 
@@ -41,6 +42,7 @@ def d_loss(real: Array, generated: Array, seed: int = 0) -> tuple[float, float]:
     in 120 trials. Values above log 2 mean no more than log 2.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    real, generated = fetched([real, generated])
     check_pair(real, generated, LEAST)
     if (np.ptp(real, axis=0) == 0).all():
         raise ValueError("real must vary, got one point over and over")
@@ -71,6 +73,7 @@ def discriminator(gamma: float, landmarks: int, seed: int) -> Any:
     return make_pipeline(make_union(FunctionTransformer(), kernel), StandardScaler(), regression)
 
 
+@arrays("a", "b")
 def frechet_distance(a: Array, b: Array) -> float:
     """Squared Frechet (2-Wasserstein) distance between normals fitted to features a (n, k) and b (m, k).
 
@@ -78,7 +81,7 @@ def frechet_distance(a: Array, b: Array) -> float:
     from singular values of the data, so that no root of a rounding error is taken: collinear features do no harm.
     """
     check_pair(a, b, least=2)
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = (x.astype(np.float64) for x in fetched([a, b]))
     (root_a, means), (root_b, others) = covariance_root(a), covariance_root(b)
     overlap = np.sum(np.linalg.svd(root_a @ root_b.T, compute_uv=False))
     distance = np.sum((means - others) ** 2) + np.sum(root_a**2) + np.sum(root_b**2) - 2 * overlap
@@ -92,6 +95,7 @@ def covariance_root(a: Array) -> tuple[Array, Array]:
     return values[:, None] * V, mean
 
 
+@arrays("images")
 def digit_classifier(images: Array, labels: Array, seed: int = 0) -> Any:
     """scikit-learn's MLPClassifier d -> 64 -> 32 -> classes, learned from images (n, d) in the model's units.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_finite, check_shape, fetched, placed
+from evenflow.reference.core import Array, arrays, check_count, check_finite, check_shape, fetched, placed
 from evenflow.reference.ebm.normalizer import LogZ
 from evenflow.reference.work import folders
 from evenflow.reference.work.checkpoints import Best, load_checkpoint
@@ -69,6 +69,7 @@ class Trained:
         u = self.to_model(x, uniforms)
         return fetched(self.flow_model().inverse(self.params, u, self.context(labels, len(u))))
 
+    @arrays("z")
     def decode(self, z: Array, labels: Array | None = None) -> Array:
         """z (n, d) -> x (n, d) in the user's units."""
         check_shape("z", z, "n", self.d)

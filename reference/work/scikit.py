@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from evenflow.reference.core import Array, Tree, check_count, dispatch, fetched, placed
+from evenflow.reference.core import Array, Tree, check_count, check_unmasked, dispatch, fetched, placed
 from evenflow.reference.core.dispatch import as_its_caller
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.folders import LOG, read_log
@@ -93,6 +93,8 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def checked(self, config: Config, X: Array, y: Array | None) -> tuple[Array, Array | None]:
         """X as a float64 table; y as whole numbers 0, 1, ... if the model is class-conditional, else None."""
+        check_unmasked("X", X)
+        check_unmasked("y", y)
         if not vars(config).get("class_conditional"):
             return validate_data(self, X, dtype=np.float64, ensure_min_samples=3), None
         if y is None:
@@ -149,6 +151,7 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def table(self, X: Array) -> tuple[Array, Array | None]:
         """X checked against the columns it was fitted on; for whole numbers also uniforms, a row's made from the row itself."""
         check_is_fitted(self, "trained_")
+        check_unmasked("X", X)
         x = validate_data(self, X, dtype=np.float64, reset=False)
         if self.trained_.units.levels is None:
             return x, None

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_finite, check_shape, lookup, unknown
+from evenflow.reference.core import Array, array, check_finite, check_shape, lookup, unknown
 from evenflow.reference.work.text_tables import MISSING, SEPARATORS, number, numbers, read_text
 
 UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # as pandas calls them
@@ -216,9 +216,7 @@ def whole_number(cell: Any) -> int | None:
 
 def as_table(name: str, x: Array) -> Array:
     """x as a float64 table (n, d), a vector as one column. Refuses what is empty, not finite or not numbers."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    x = array(name, x)
     x = x.reshape(-1, 1) if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"{name} must be a table (n >= 1, d >= 1), got shape {x.shape}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_finite, check_shape
+from evenflow.reference.core import Array, arrays, check_count, check_finite, check_shape
 from evenflow.reference.work.tables import as_table
 
 
@@ -65,6 +65,7 @@ class Units:
         return cls(plain.shift, plain.scale, None, np.linalg.cholesky((1 - s) * R + max(s, 1e-9) * np.eye(d)))
 
     @classmethod
+    @arrays("x")
     def whole_numbers(cls, x: Array, levels: int) -> "Units":
         """One shift and one scale for all columns of whole numbers x (n, d): mean and deviation of the dequantised numbers.
 
@@ -74,6 +75,7 @@ class Units:
         d = x.shape[1]
         return cls(np.full(d, x.mean() + 0.5), np.full(d, math.sqrt(x.var() + 1 / 12)), levels)
 
+    @arrays("x", "uniforms")
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n, d); uniforms (n, d) in [0, 1) for whole numbers, and only for them."""
         check_shape("x", x, "n", len(self.shift))
@@ -86,7 +88,6 @@ class Units:
             if not ((uniforms >= 0) & (uniforms < 1)).all():
                 raise ValueError(f"uniforms must lie in [0, 1), got {uniforms.min()} to {uniforms.max()}")
             x = x + uniforms
-        x = 1.0 * x  # whole numbers become floats
         u = (x - self.shift.astype(x.dtype)) / self.scale.astype(x.dtype)
         return u if self.L is None else np.linalg.solve(self.L, u.T).T.astype(x.dtype)
 

@@ -9,7 +9,7 @@ import pytest
 from evenflow.reference.core.placement import placed, streams
 from evenflow.reference.core.trees import leaves, tree_map
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
-from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast
 from evenflow.reference.ebm.normalizer import annealed
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
@@ -74,6 +74,20 @@ def test_a_dozen_steps_of_every_algorithm(where: str, name: str) -> None:
 FEW: dict[str, Any] = {
     "buffer": 24, "local_steps": 2, "global_steps": 1, "N": 4, "layers": 1, "hidden": (8,), "pretrain_steps": 3,
 }
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("kind", [int, np.uint8, bool, np.float16])
+def test_positives_of_any_dtype_have_their_weight(where: str, kind: Any) -> None:
+    """1 / n in the dtype of whole numbers is 0: the data would count for nothing."""
+    params = randomise(ENERGY.init(generator(0)), generator(1))
+    whole, negatives = generator(2).integers(0, 2, (6, 2)), generator(3).standard_normal((4, 2))
+    expected, gradient = contrast(ENERGY, params, whole.astype(float), negatives)
+    with backend(where):
+        got, slopes = contrast(ENERGY, here(params), here(whole.astype(float)).astype(kind), here(negatives))
+        assert got == pytest.approx(expected, rel=1e-6)
+        for a, e in zip(leaves(host(slopes)), leaves(gradient), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture(autouse=True)

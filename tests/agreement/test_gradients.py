@@ -12,6 +12,7 @@ from autograd import elementwise_grad, grad, make_vjp, value_and_grad
 from autograd.core import vspace
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from evenflow import accel
 from evenflow.accel import buffers
@@ -19,7 +20,7 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.core import optim as fast
 from evenflow.accel.fused import fused
 from evenflow.reference.core.gradients import value_and_gradient
-from evenflow.reference.core.optim import Adam, check_all_finite, clip_by_global_norm, global_norm, moving_average
+from evenflow.reference.core.optim import SGD, Adam, check_all_finite, clip_by_global_norm, global_norm, moving_average
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows import Coupling
 from tests.agreement.backends import BACKENDS, backend, here, host, same
@@ -83,6 +84,14 @@ def test_a_loss_that_does_not_look_at_the_parameters(where: str) -> None:
             value, gradient = value_and_gradient(loss, params)
             assert float(value) in (2.0, 3.0)
             tree_map(lambda g, p: np.testing.assert_array_equal(host(g), 0 * host(p)), gradient, params)
+
+
+@pytest.mark.parametrize("where", ["reference", "numpy"])
+def test_a_loss_that_autograd_cannot_differentiate_is_called_so(where: str) -> None:
+    params = {"w": np.ones((3, 2))}
+    for loss in (lambda p: float(np.linalg.norm(np.asarray(p["w"], float))), lambda p: norm.logpdf(p["w"]).sum()):
+        with backend(where), pytest.raises(TypeError, match=r"the loss must be written with autograd\.numpy"):
+            value_and_gradient(loss, params)
 
 
 @pytest.mark.parametrize("where", BACKENDS)
@@ -269,6 +278,41 @@ def test_adam_refuses_a_gradient_of_another_shape(where: str) -> None:
         grads = {**params, "t": params["t"][:4]}
         with pytest.raises(ValueError, match=r"a leaf of the gradient must have shape \(5,\), got \(4,\)"):
             Adam().update(params, grads, Adam().init(params), 0.1)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("dtype", [int, np.float16])
+def test_parameters_that_no_step_moves_are_refused(where: str, dtype: Any) -> None:
+    """A step of 0.1 is none for whole numbers; eps = 1e-8 is 0 in half precision."""
+    with backend(where):
+        params = here(np.ones(3)).astype(dtype)
+        for optimiser in (Adam(), SGD()):
+            with pytest.raises(ValueError, match="parameters must be float64 or float32 to be moved, got"):
+                optimiser.update(params, here(np.ones(3)), optimiser.init(params), 0.1)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+def test_leaves_are_paired_by_their_keys(where: str) -> None:
+    """In whatever order the dicts were filled; trees of another nesting are refused, whatever their leaves."""
+    with backend(where):
+        rate, one = 0.1, np.ones(2)
+        params, turned = here({"a": one, "b": [2 * one, 3 * one]}), here({"b": [one, 0 * one], "a": -one})
+        state = Adam().init(params)
+        backwards = {"t": state["t"], "m": dict(reversed(state["m"].items())), "v": state["v"]}
+        for before in (state, backwards):
+            after, _ = Adam().update(params, turned, before, rate)
+            np.testing.assert_allclose(host(after["a"]), one + rate, rtol=1e-6)
+            np.testing.assert_allclose(host(after["b"]), [2 * one - rate, 3 * one], rtol=1e-6)
+        average = moving_average(turned, params, 0.5, 2)
+        np.testing.assert_allclose(host(average["a"]), (2 * one - one) / 3, rtol=1e-12)
+        np.testing.assert_allclose(host(average["b"]), [5 * one / 3, 2 * one], rtol=1e-12)
+        for other in ({"a": one, "c": [one, one]}, {"a": [one], "b": [one, one]}, {"a": one, "b": [[one, one]]},
+                      {"a": one, "b": {"0": one, "1": one}}, [one, [one, one]], {"a": [one, one], "b": one}, {"a": one},
+                      {"a": one, "b": [one, one], "c": []}):
+            with pytest.raises(ValueError, match="trees differ"):
+                Adam().update(params, here(other), state, rate)
+            with pytest.raises(ValueError, match="trees differ"):
+                moving_average(here(other), params, 0.5, 2)
 
 
 @agreement("core.optim.global_norm")

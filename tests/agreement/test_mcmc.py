@@ -6,15 +6,17 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd.extend import defvjp, primitive
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 from evenflow.reference.core.networks import ACTIVATIONS
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
-from evenflow.reference.mcmc import langevin
+from evenflow.reference.mcmc import langevin, run
 from evenflow.reference.mcmc.contract import density_and_gradient, log_density_at, noise_like, walk
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC
@@ -404,3 +406,89 @@ def test_densities_of_one_s_own(where: str) -> None:
         for k, bound in ((1, 1e-10), (2, 0)):
             a, e = same(got[k], expected[k])
             np.testing.assert_allclose(a, e, rtol=bound)
+
+
+def looped(x: Array) -> Array:
+    return np.array([-sum(float(a) ** 2 for a in row) / 2 for row in x])
+
+
+PLAIN: dict[str, Callable[[Array], Array]] = {
+    "einsum": lambda x: -np.einsum("ij,ij->i", x, x) / 2, "where": lambda x: np.where(x > 0, -x, x).sum(axis=1),
+    "a loop": looped, "a loop of arrays": lambda x: np.array([-np.sum(row**2) / 2 for row in x]),
+    "a list": lambda x: [-np.sum(row**2) / 2 for row in x], "scipy": multivariate_normal(np.zeros(2)).logpdf,
+    "filled": lambda x: np.add(np.zeros(len(x)), -x[:, 0] ** 2, out=np.zeros(len(x))),
+    "by entry": lambda x: np.vectorize(lambda a: -(a**2))(x).sum(axis=1),
+}
+
+
+@pytest.mark.parametrize("where", ["reference", "numpy"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_density_that_autograd_cannot_differentiate_is_called_so(where: str, name: str) -> None:
+    """Where a gradient is needed; where none is, it walks."""
+    x, p = generator(0).standard_normal((4, 2)), PLAIN[name]
+    with backend(where):
+        for kernel in (MALA(0.1), HMC(0.1, 2), ULA(0.1)):
+            with pytest.raises(TypeError, match=r"log_density must be written with autograd\.numpy, or give its"):
+                kernel.init(x, p)
+        walker = RandomWalk(0.1)
+        assert run(walker, x, p, 3, generator(1)).x.shape == (3, 4, 2)
+
+
+@pytest.mark.parametrize("where", ["reference", "numpy"])
+def test_a_density_that_gives_its_gradient(where: str) -> None:
+    p = primitive(multivariate_normal(np.zeros(2)).logpdf)
+    defvjp(p, lambda ans, x: lambda g: -g[:, None] * x)
+    x = generator(0).standard_normal((4, 2))
+    with backend(where):
+        log_p, score = density_and_gradient(x, p)
+        np.testing.assert_allclose(log_p, Normal(2).log_prob(x))
+        np.testing.assert_allclose(score, -x)
+
+
+@pytest.mark.parametrize("where", ["reference", "numpy"])
+@pytest.mark.parametrize("error", [TypeError, ValueError, AttributeError])
+def test_a_mistake_in_a_density_stays_what_it_is(where: str, error: Any) -> None:
+    def p(x: Array) -> Array:
+        raise error("mine")
+
+    with backend(where), pytest.raises(error, match=r"^mine$"):
+        MALA(0.1).init(np.zeros((4, 2)), p)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("kind", [int, np.float32, np.float16])
+def test_a_density_s_own_dtype(where: str, kind: Any) -> None:
+    """Whole numbers, or less than the positions have: a floating-point log density all the same."""
+    x = generator(0).standard_normal((4, 2))
+
+    def walked() -> Any:
+        p = lambda x: (0 * anp.sum(x, axis=1)).astype(kind)
+        with_gradient = langevin.start(here(x), p) if kind is not int else ()
+        return [host(part) for part in (log_density_at(here(x), p), *with_gradient)]
+
+    expected = walked()
+    with backend(where):
+        for a, e in zip(walked(), expected, strict=True):
+            assert np.array_equal(a, e)
+            assert a.dtype == e.dtype
+            assert a.dtype.kind == "f"
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+def test_a_density_that_refuses_infinity_is_not_asked_there(where: str) -> None:
+    """A flow is such a density: i-SIR gives points that overflow weight 0, and the chain stays."""
+    flow, far, x = flow_parameters(np.float64), flow_parameters(np.float64, 1.0), np.zeros((2, 2))
+
+    def f() -> Any:
+        p, params = partial(FLOW.log_prob, here(flow)), here(far)
+        state = ISIR(FLOW, params, 3).init(here(x), p)
+        with np.errstate(all="ignore"):
+            after, choice = isir(state, here(np.full((4, 2), 1e308)), here(np.full(2, 0.5)), p, FLOW, params)
+        return [*map(host, after), *map(host, choice)]
+
+    expected = f()
+    assert not expected[3].any()
+    assert np.isneginf(expected[4][:, 1:]).all()
+    with backend(where):
+        for a, e in zip(f(), expected, strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-10)

@@ -1,10 +1,11 @@
 """Perceptrons, plain and masked: all activations, contexts, widths, no inputs, no hidden layers, rows in pieces, kinks."""
+from itertools import product
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
-from autograd import grad
+from autograd import grad, make_vjp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,29 @@ def test_masked_mlp(
 def test_more_rows_than_one_piece(where: str, n: int, activation: str) -> None:
     net = MLP(2, 2, (4,), activation, 1)
     agree(where, net, arguments(net, 2, n, 1.0, n, np.float32))
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("n", [10, 2000])
+def test_dtypes_that_differ_are_promoted_as_in_the_reference(where: str, masked: bool, n: int) -> None:
+    """Parameters, points and context, each in float32 or float64, in one piece and in several; a gradient has its array's."""
+    net = MaskedMLP((1, 2), (1, 2), (5,), context_dim=2) if masked else MLP(2, 3, (5,), "silu", context_dim=2)
+    args = arguments(net, 2, n, 1.0, 0, np.float64)
+    for kinds in product([np.float32, np.float64], repeat=3):
+        mixed = {k: tree_map(lambda leaf, t=t: leaf.astype(t), v) for (k, v), t in zip(args.items(), kinds, strict=True)}
+
+        def both(mixed: Any = mixed) -> Any:
+            given = {k: here(v) for k, v in mixed.items()}
+            pull, out = make_vjp(lambda x: net(given["params"], x, given["context"]))(given["x"])
+            return host(out), host(pull(0 * out + 1))
+
+        plain = net(**mixed)
+        with backend(where):
+            out, slope = both()
+        assert out.dtype == plain.dtype == np.result_type(*kinds)
+        assert slope.dtype == mixed["x"].dtype
+        np.testing.assert_allclose(out, plain, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("where", BACKENDS)

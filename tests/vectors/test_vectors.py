@@ -2,14 +2,30 @@
 import numpy as np
 import pytest
 
-from evenflow.conformance.adapters.evenflow import numpy, numpy_float32, reference
+from evenflow.conformance.adapters.evenflow import Evenflow, numpy, numpy_float32, reference
+from evenflow.conformance.arrays import Arrays
 from evenflow.conformance.compare import FAIL, PASS, rows
 from evenflow.conformance.operations import OPERATIONS
 from evenflow.conformance.suites import FOLDER, Suite, read
+from tests.agreement.backends import backend
+from tests.standin_autograd import restored
 from tests.vectors import MISTAKES, ORACLES
 from tests.vectors.exact import exact, rounded
 from tests.vectors.making import Oracle
 from tests.vectors.planting import Mistake, planted
+
+
+class OnStandIn(Evenflow):
+    """The adapter `:cupy`, with the stand-in in the place of CuPy."""
+
+    def call(self, operation: str, inputs: Arrays) -> Arrays:
+        with backend("standin"):
+            return super().call(operation, inputs)
+
+    def vjp(self, operation: str, inputs: Arrays, cotangents: Arrays) -> Arrays:
+        with backend("standin"):
+            return super().vjp(operation, inputs, cotangents)
+
 
 BACKENDS = {"reference": reference, "numpy": numpy, "numpy_float32": numpy_float32}
 by_operation = pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.operation)
@@ -50,6 +66,16 @@ def test_the_oracle_gives_them_again(oracle: Oracle) -> None:
 def test_evenflow_passes(backend: str, oracle: Oracle) -> None:
     suite = suite_of(oracle.operation)
     found = [row for case in suite.cases for row in rows(suite, case, BACKENDS[backend])]
+    assert found
+    assert [row for row in found if row.status != PASS] == []
+
+
+@pytest.mark.slow
+@by_operation
+def test_evenflow_passes_on_the_stand_in(oracle: Oracle) -> None:
+    suite = suite_of(oracle.operation)
+    with restored():
+        found = [row for case in suite.cases for row in rows(suite, case, OnStandIn("cupy"))]
     assert found
     assert [row for row in found if row.status != PASS] == []
 

@@ -38,7 +38,7 @@ class Evenflow:
     def vjp(self, operation: str, inputs: Arrays, cotangents: Arrays) -> Arrays:
         f = offered(OPERATIONS, operation)
         with use(self.backend):
-            given, weights = self.placed(inputs), self.placed(cotangents)
+            given, weights = self.placed(inputs), to_device(dict(cotangents)) if self.backend == "cupy" else cotangents
             wanted = {k: a for k, a in given.items() if differentiable(inputs[k])}
 
             def loss(part: Tree) -> Tree:

@@ -360,6 +360,22 @@ def test_bad_tables_are_refused(x: Any, said: str) -> None:
         FlowEstimator("maf", **QUICK).fit(x)
 
 
+def test_masked_tables_are_refused() -> None:
+    """scikit-learn takes what is under the mask for data."""
+    masked, model = np.ma.masked_array(X, X > 25), FlowEstimator("realnvp", class_conditional=True, **QUICK)
+    with pytest.raises(ValueError, match="X must not be masked"):
+        model.fit(masked, Y)
+    with pytest.raises(ValueError, match="y must not be masked"):
+        model.fit(X, np.ma.masked_array(Y, Y == 1))
+    fitted = FlowEstimator("realnvp", **QUICK).fit(X)
+    for ask in (fitted.score_samples, fitted.transform, fitted.score, fitted.trained_.log_density, fitted.trained_.encode):
+        with pytest.raises(ValueError, match="must not be masked"):
+            ask(masked)
+    for ask in (fitted.inverse_transform, fitted.trained_.decode):
+        with pytest.raises(ValueError, match="must not be masked"):
+            ask(np.ma.masked_array(X / 100))
+
+
 def test_bad_choices_are_refused_at_fit() -> None:
     with pytest.raises(ValueError, match="unknown family 'mafs', did you mean 'maf'"):
         FlowEstimator("mafs").fit(X)
