@@ -21,7 +21,7 @@ import math
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,9 +33,10 @@ from evenflow import accel
 from evenflow.experiments import two_modes_pictures as draw
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.two_modes_pictures import NAMES
-from evenflow.reference.core import Array, check_count, fetched, lookup, placed
+from evenflow.reference.core import SGD, Adam, Array, check_count, fetched, lookup, placed
 from evenflow.reference.core.optim import constant, linear_decay
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
+from evenflow.reference.ebm.contract import Optimiser
 from evenflow.reference.ebm.energies import MLPEnergy
 from evenflow.reference.ebm.normalizer import LogZ, annealed, grid, importance, lattice
 from evenflow.reference.flows.densities import Normal
@@ -82,7 +83,8 @@ ROW = (  # the fields of a row; the first eleven and the last are shown in the t
 class Preset:
     epochs: int
     decays: bool
-    learning_rate: float = 0.01  # of Adam, for energy and flow
+    energy_optimiser: Optimiser
+    learning_rate: float = 0.01  # of energy and flow
 
     @property
     def steps(self) -> int:
@@ -93,8 +95,7 @@ class Preset:
 
 
 PRESETS = {
-    "quick": Preset(8, decays=True), "best": Preset(20, decays=True), "slow": Preset(20, decays=True, learning_rate=0.001),
-    "paper": Preset(75, decays=False),
+    "paper": Preset(75, False, SGD()), "best": Preset(20, True, Adam()), "quick": Preset(8, True, Adam()),
 }
 
 
@@ -135,7 +136,8 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Outcome:
     """One training and what is measured after it."""
     data = TARGET.sample(TARGET.noise(np.random.default_rng(seed), POINTS)).astype(np.float32)
-    model, how, folder = MODELS[algorithm], PRESETS[preset], out / f"{algorithm}-seed{seed}"
+    how, folder = PRESETS[preset], out / f"{algorithm}-seed{seed}"
+    model = replace(MODELS[algorithm], energy_optimiser=how.energy_optimiser)
     rng = np.random.default_rng([seed, 1])
     rate, log, name = how.rate(), Log(folder / "log.jsonl"), f"{NAMES[algorithm]}, seed {seed}"
 

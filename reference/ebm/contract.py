@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_count
 
+Optimiser: TypeAlias = Adam | SGD
 Info: TypeAlias = dict[str, float]  # "contrast": mean E(data) - mean E(samples); "gradient_norm": of the energy's; and its own
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Rates, check_buffer, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import energy_step, flow_step, started, written
 from evenflow.reference.flows import Flow
@@ -58,7 +58,8 @@ class FlowMCEBM:
     buffer: int = 1024    # chains in all
     used: int | None = None
     adapt: bool = False
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
+    flow_optimiser: Optimiser = Adam()
 
     def __post_init__(self) -> None:
         check_buffer(self.batch, self.buffer)
@@ -86,8 +87,9 @@ class FlowMCEBM:
 
     def init(self, rng: np.random.Generator) -> State:
         energy, flow = self.energy.init(rng), self.flow.init(rng)
-        chains, memory = self.flow.sample(flow, self.flow.noise(rng, self.buffer)), self.optimiser.init
-        return State(energy, flow, memory(energy), memory(flow), chains, self.step_sizes)
+        chains = self.flow.sample(flow, self.flow.noise(rng, self.buffer))
+        memories = self.energy_optimiser.init(energy), self.flow_optimiser.init(flow)
+        return State(energy, flow, *memories, chains, self.step_sizes)
 
     def kernel(self, flow: Tree, step_size: Array) -> FlowMC:
         """flowMC with the flow held fixed, its local kernels with these step sizes."""

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions
 from evenflow.reference.ebm.energies import Energy
 from evenflow.reference.ebm.updates import energy_step, moved
 from evenflow.reference.flows import Flow
@@ -54,7 +54,7 @@ class NTEBM:
     steps: int = 10
     batch: int = 64  # chains
     adapt: bool = True
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -64,7 +64,7 @@ class NTEBM:
     def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""
         energy = self.energy.init(rng)
-        return State(energy, flow_params, self.optimiser.init(energy), np.array(self.kernel.step_size))
+        return State(energy, flow_params, self.energy_optimiser.init(energy), np.array(self.kernel.step_size))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         moves = [self.kernel.noise(rng, self.batch, self.flow.d) for _ in range(self.steps)]

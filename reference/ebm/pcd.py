@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Rates, check_buffer, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import energy_step, moved, written
 from evenflow.reference.flows import Density
@@ -47,7 +47,7 @@ class PCD:
     step_size: float = 0.01
     batch: int = 64     # chains moved in a step
     buffer: int = 1024  # chains in all
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
     tilt: Density | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class PCD:
 
     def init(self, rng: np.random.Generator) -> State:
         energy = self.energy.init(rng)
-        return State(energy, self.optimiser.init(energy), self.start.sample(self.start.noise(rng, self.buffer)))
+        return State(energy, self.energy_optimiser.init(energy), self.start.sample(self.start.noise(rng, self.buffer)))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         chosen, kernel = rng.choice(self.buffer, size=self.batch, replace=False), ULA(self.step_size)
