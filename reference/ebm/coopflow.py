@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, check_count, check_positive
-from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step, flow_step
 from evenflow.reference.flows import Density, Flow
@@ -60,6 +60,8 @@ class CoopFlow:
         check_positive("step_size", self.step_size)
         check_count("batch", self.batch)
         check_dimensions(energy=self.ebm, flow=self.flow)
+        check_unbounded("tilt", self.tilt)
+        check_unbounded("flow", self.flow.base)
 
     @property
     def ebm(self) -> EBM:

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, beside, check_count, check_positive, check_shape, logsumexp
-from evenflow.reference.ebm.contract import Info, Optimiser, Rates
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step
 from evenflow.reference.flows import Density
@@ -68,6 +68,7 @@ class Jarzynski:
 
     def __post_init__(self) -> None:
         EBM(self.energy, tilt=self.base)  # says whether they fit
+        check_unbounded("base", self.base)
         check_positive("step_size", self.step_size)
         check_count("walkers", self.walkers)
         if not 0 <= self.threshold <= 1:

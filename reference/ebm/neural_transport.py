@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import Energy
 from evenflow.reference.ebm.updates import energy_step, moved
 from evenflow.reference.flows import Flow
-from evenflow.reference.mcmc import MALA, pullback
+from evenflow.reference.mcmc import MALA, ULA, pullback
 from evenflow.reference.mcmc.adaptation import Adaptable, adapted
 
 
@@ -60,6 +60,8 @@ class NTEBM:
         check_count("steps", self.steps)
         check_count("batch", self.batch)
         check_dimensions(energy=self.energy, flow=self.flow)
+        if isinstance(self.kernel, ULA):
+            check_unbounded("flow", self.flow.base)
 
     def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""

@@ -1,5 +1,6 @@
 """What the algorithms share: how energy and flow are moved, how chains are, and how a failure is noticed."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import autograd.numpy as np
@@ -64,14 +65,20 @@ def moved(kernel: Kernel, x: Array, moves: Sequence[Tree], steps: int, log_densi
     """The chains x (chains, d) after a step for each noise in moves, which must be `steps`; the acceptances (steps, chains)."""
     if len(moves) != steps:
         raise ValueError(f'noise["moves"] must be for {steps} steps, got {len(moves)}')
-    after, _, accepted = walk(kernel, started(kernel, x, log_density), moves, log_density)
+    with alive(x, log_density):
+        start = kernel.init(x, log_density)
+    after, _, accepted = walk(kernel, start, moves, log_density)
     return after.x, accepted
 
 
-def started(kernel: Kernel, x: Array, log_density: LogDensity) -> Any:
-    """The kernel's state at x. Chains that were alive under another p may be outside this one: FloatingPointError."""
-    check_alive(log_density_at(x, log_density))
-    return kernel.init(x, log_density)
+@contextmanager
+def alive(x: Array, log_density: LogDensity) -> Iterator[None]:
+    """Chains that were inside another p's support may be outside this one's: FloatingPointError where a kernel refuses them."""
+    try:
+        yield
+    except ValueError:
+        check_alive(log_density_at(x, log_density))
+        raise
 
 
 def written(chains: Array, chosen: Array, x: Array) -> Array:

@@ -40,7 +40,7 @@ class Settings:
     """How to train: everything but the model, the data and the seed."""
     steps: int
     optimiser: optim.Adam | optim.SGD = field(default_factory=optim.Adam)
-    schedule: optim.Schedule = field(default_factory=lambda: optim.constant(1e-3))
+    schedule: optim.Schedule = optim.constant(1e-3)
     clip: float | None = None           # the largest norm of a gradient
     average_decay: float | None = None  # of the weight average, 0.999 say
     evaluate_every: int = 100
