@@ -1,16 +1,16 @@
 """Two modes, one twice as heavy as the other: Grenioux et al. 2023, Fig. 1.
 
 flowMC-EBM and PCD-ULA learn p* = 1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I) from 16,384 points: batches of 64,
-1,024 persistent chains, Adam at 0.01, Langevin steps of 0.01. ULA makes 10 of them a training step; flowMC 4 of MALA, 2 of
-i-SIR with 32 slots, 4 of MALA. flowMC-EBM is tilted by the base N(0, I) of its flow, PCD is not. A third run is flowMC-EBM with
-10 of MALA and no i-SIR: what it loses is lost for want of global moves alone. All chains start from N(0, I).
+1,024 persistent chains, learning rates of 0.01, Adam for the flow, Langevin steps of 0.01. ULA makes 10 of them a training
+step; flowMC 4 of MALA, 2 of i-SIR with 32 slots, 4 of MALA. flowMC-EBM is tilted by the base N(0, I) of its flow, PCD is not. A
+third run is flowMC-EBM with 10 of MALA and no i-SIR: what it loses is lost for want of global moves alone. All chains start
+from N(0, I).
 
-What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Four presets:
+What is watched is the weight of the upper-right mode: the mass of the model where x_1 + x_2 > 0, by a grid. Three presets:
 
-    paper   75 epochs at a constant learning rate, as printed
-    best    20 epochs, the rates decaying linearly to zero, for all three
+    paper   75 epochs of plain steps on the energy at a constant rate, as printed
+    best    20 epochs, Adam on the energy as well, the rates decaying linearly to zero: flowMC-EBM alone comes to its end
     quick   as best, in 8 epochs
-    slow    as best, at a tenth of the rate: there those without global moves do not run away
 
     evenflow reproduce two-modes --preset best --seeds 5 --out two-modes
 

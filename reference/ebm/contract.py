@@ -51,7 +51,7 @@ def check_unbounded(name: str, density: Density | None) -> None:
     """Raise ValueError for a density on a cube: of steps that are never refused one leaves it, sooner or later."""
     if isinstance(density, Uniform):
         why = "the chains' steps are not adjusted, and nothing keeps them in the cube"
-        raise ValueError(f"{name} must not end anywhere, got {density}: {why}; a normal density fits, or moves that are adjusted")
+        raise ValueError(f"{name} must not end anywhere, got {density}: {why}; a normal one fits, or moves that are adjusted")
 
 
 def check_dimensions(**parts: Any) -> None:

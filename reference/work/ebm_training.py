@@ -29,8 +29,9 @@ def train_ebm(
     """The state after settings.steps steps from `start`.
 
     draw(step, rng) -> the step's positives (n, d); rates(step) -> its learning rates; step counts from 0. Optimisers are the
-    algorithm's own: ValueError for settings that have one, or a schedule, a clip or an average. The noise takes the dtype of the positives. kept: callback, checkpoint, resume, identity, as in
-    `training.loop`, which also says what is raised. The loss reported is the contrast, mean E(data) - mean E(samples).
+    algorithm's own: ValueError for settings that have one, or a schedule, a clip or an average. The noise takes the dtype of
+    the positives. kept: callback, checkpoint, resume, identity, as in `training.loop`, which also says what is raised. The loss
+    reported is the contrast, mean E(data) - mean E(samples).
     """
     check_settings(settings)
 

@@ -12,7 +12,8 @@
 
     moment_gap               how far the model's samples through flowMC are from the data, held-out and other, in the mean of a
                              coordinate or of a product of two, the worst one, in standard deviations of the data;
-                             moment_gap_error, its standard error where they agree. What chains that agree with each other can still have wrong
+                             moment_gap_error, its standard error where they agree. Chains that agree with each other (rhat)
+                             can still have wrong weights
 
     zones_true               how much probability the modes of a named target have (targets/), and of the same zones
     zones_held_out           the share of held-out data,
@@ -51,8 +52,8 @@ SIGMAS, SLACK = 4, 0.1  # standard errors, and what no one need mind besides: tw
 REACH, CELL, POINTS = 6.0, 0.03, 600  # of the box in the model's units: least extent, cell, most cells along an edge
 FIELDS = (
     "log_z", "log_z_ess", "log_z_draws", "log_z_standard_error", "log_z_bridge", "log_z_grid", "held_out_log_likelihood",
-    "moment_gap", "moment_gap_error", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local", "acceptance_global", "rhat", "ess",
-    "autocorrelation_time", "rhat_mode", "switch_rate",
+    "moment_gap", "moment_gap_error", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local",
+    "acceptance_global", "rhat", "ess", "autocorrelation_time", "rhat_mode", "switch_rate",
 )
 
 
@@ -149,7 +150,7 @@ def warnings(row: dict[str, Any]) -> list[str]:
         said.append(f"few of the draws are effective: log_z is not to be trusted{neither}")
     other = "log_z_bridge" if row["log_z_grid"] is None else "log_z_grid"
     if row[other] is not None and abs(row["log_z"] - row[other]) > SIGMAS * row["log_z_standard_error"] + SLACK:
-        said.append(f"log_z is not {other}: the draws behind it miss a part of the model. Take {other}, or train the flow longer")
+        said.append(f"log_z is not {other}: its draws miss a part of the model. Take {other}, or train the flow longer")
     if (row["moment_gap"] or 0.0) > SIGMAS * (row["moment_gap_error"] or 0.0) + SLACK:
         apart = f"the samples' moments are {row['moment_gap']:.2g} standard deviations of the data away from the data's"
         said.append(f"{apart}: modes have wrong weights, or are missing. Train longer, with smaller rates, or with flowmc")

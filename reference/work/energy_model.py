@@ -66,7 +66,7 @@ def build_algorithm(config: Config, d: int) -> Algorithm:
     how: dict[str, Any] = {"energy_optimiser": {"adam": Adam(), "sgd": SGD()}[config.energy_optimiser]}
     if hasattr(config, "tilt"):
         how["tilt"] = rho if config.tilt == "base" else None
-    if config.algorithm in ("jarzynski", "coopflow") or config.algorithm == "pcd" and how["tilt"]:
+    if config.algorithm in ("jarzynski", "coopflow") or (config.algorithm == "pcd" and how["tilt"]):
         check_unbounded("base", rho)
     if config.algorithm == "pcd":
         return PCD(energy, rho, config.local_steps, config.step_size, batch, config.buffer, **how)

@@ -199,7 +199,7 @@ def test_chains_outside_the_support_stop_the_training() -> None:
     ("flowmc", 4 + 3 + 1), ("flowmc, hmc and independent", 5 + 3 + 1), ("pcd", 3 + 1 + 1), ("nt", 3 + 1 + 1),
 ])
 def test_no_point_is_evaluated_twice(name: str, evaluations: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """E is asked once for each move (HMC: each leapfrog step), once where a block begins, and once for its gradient in theta."""
+    """E is asked once for each move (HMC: each leapfrog step), once where a block begins, once for its gradient in theta."""
     seen: list[int] = []
     before = MLPEnergy.__call__
 
@@ -245,16 +245,20 @@ def test_pcd_is_not_tilted_and_starts_where_it_is_told() -> None:
 
 # ---------------------------------------------------------------------------------------------------------- flowMC-EBM
 
-def at_the_start() -> tuple[FlowMCEBM, Any]:
-    flow, moves = realnvp(2, layers=4, hidden=(14, 14), final_scale=0.0), ((MALA(0.01), 4), (partial(ISIR, N=8), 2))
+def at_the_start(sd: float = 1.0) -> tuple[FlowMCEBM, Any]:
+    flow = realnvp(2, layers=4, hidden=(14, 14), final_scale=0.0, base=Normal(2, sd))
+    moves: Any = ((MALA(0.01), 4), (partial(ISIR, N=8), 2))
     algorithm = FlowMCEBM(MLPEnergy(2), flow, moves, batch=50, buffer=60)
     return algorithm, algorithm.init(generator(0))
 
 
-def test_at_the_start_model_base_and_flow_are_one() -> None:
-    algorithm, state = at_the_start()
+@pytest.mark.parametrize("sd", [1.0, 2.5])
+def test_at_the_start_model_base_and_flow_are_one(sd: float) -> None:
+    algorithm, state = at_the_start(sd)
+    assert algorithm.ebm.tilt == Normal(2, sd)
+    assert abs(np.std(state.chains) / sd - 1) < Z_LIMIT / math.sqrt(2 * state.chains.size)  # error rate 6e-7
     x = data(30)
-    log_rho = Normal(2).log_prob(x)
+    log_rho = Normal(2, sd).log_prob(x)
     assert np.array_equal(algorithm.log_density(state, x), log_rho)
     np.testing.assert_allclose(algorithm.flow.log_prob(state.flow, x), log_rho, rtol=1e-14)
     log_density = partial(algorithm.log_density, state)
@@ -750,7 +754,7 @@ def test_a_tilt_is_a_fixed_term_of_the_energy(name: str) -> None:
 THREE = realnvp(3, layers=2, hidden=(4,))
 CUBE, BOXED = Uniform(2, -6.0, 6.0), spline_flow(2, layers=1, hidden=(4,), bound=6.0, base=Uniform(2, -6.0, 6.0))
 BAD: list[tuple[Any, str]] = [
-    (lambda: PCD(ENERGY, CUBE, tilt=CUBE), "tilt must not end anywhere, got Uniform(d=2, low=-6.0, high=6.0): the chains' steps"),
+    (lambda: PCD(ENERGY, CUBE, tilt=CUBE), "tilt must not end anywhere, got Uniform(d=2, low=-6.0, high=6.0): the chains'"),
     (lambda: Jarzynski(ENERGY, CUBE), "base must not end anywhere, got Uniform("),
     (lambda: CoopFlow(ENERGY, FLOW, tilt=CUBE), "tilt must not end anywhere, got Uniform("),
     (lambda: CoopFlow(ENERGY, BOXED), "flow must not end anywhere, got Uniform("),

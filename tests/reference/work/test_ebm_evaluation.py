@@ -40,7 +40,7 @@ def table(d: int) -> Dataset:
 def test_a_model_that_is_its_base_gets_the_numbers_theory_says() -> None:
     """p = N(0, I) in the model's units: log Z = 0, every draw counts, i-SIR refuses 1 of N = 8 proposals; P(x_1 + x_2 > 0) from
     the normal distribution function. 200 chains x 40 sweeps, nearly independent: standard error 0.006, z-score limit 5; R-hat
-    of independent draws is below 1.01. The data are two modes on the diagonal: their product has a mean of 0.9, the model's 0."""
+    of independent draws is below 1.01. The data are two modes on the diagonal: the mean of x_1 x_2 is 0.9, the model's 0."""
     dataset = load("two-modes")
     row = evaluate_ebm(train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset), dataset)
     assert tuple(row) == FIELDS
@@ -153,7 +153,7 @@ def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert warnings(calm | estimates) == []
     for other in ("log_z_bridge", "log_z_grid"):
         [said] = warnings(calm | estimates | {other: -0.02})
-        assert f"log_z is not {other}: the draws behind it miss a part of the model. Take {other}" in said
+        assert f"log_z is not {other}: its draws miss a part of the model. Take {other}" in said
     assert warnings(calm | {"moment_gap": 0.29, "moment_gap_error": 0.05}) == []
     [said] = warnings(calm | {"moment_gap": 0.31, "moment_gap_error": 0.05})
     assert "0.31 standard deviations of the data away from the data's: modes have wrong weights" in said
