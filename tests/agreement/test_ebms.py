@@ -115,7 +115,7 @@ def used(run: Trained) -> list[Any]:
     """All that a user asks of a trained model."""
     row = energy_evaluation.evaluate_energy(run, table(), generator(0))
     return [run.sample(6, generator(1)), run.log_density(table().held_out), *run.log_z(40, generator(2)),
-            *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "rhat"))]
+            *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "moment_gap"))]
 
 
 @pytest.mark.parametrize("where", BACKENDS)
