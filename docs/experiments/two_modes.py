@@ -255,7 +255,7 @@ def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[t
 
 def write_results(path: Path, preset: str, rows: list[dict[str, Any]], traces: dict[str, Any]) -> None:
     results = {
-        "rows": rows, "preset": preset, **vars(PRESETS[preset]),
+        "rows": rows, "preset": preset, **vars(PRESETS[preset]), "energy_optimiser": repr(PRESETS[preset].energy_optimiser),
         "weights": traces, "backend": accel.active(), "python": platform.python_version(),
         "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd")},
     }

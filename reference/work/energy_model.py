@@ -148,16 +148,9 @@ class EnergyModel:
         else:
             x = resting(params, chains, rng)
         N = self.config.N if hasattr(self.config, "N") else 32
-        return walk(
-            partial(self.log_density, params), self.flow, flow_params(params), x, sweeps, rng, self.langevin_step(params), N
-        )
-
-    def langevin_step(self, params: Any) -> float:
-        """The step size that a warm-up of MALA begins with: the training's own, where that was Langevin's among the data."""
-        known = vars(self.config)
-        if known["algorithm"] in ("nt", "fce") or known.get("local_kernel", "mala") != "mala":
-            return 0.01
-        return float(params.step_size[0]) if hasattr(params, "step_size") else self.config.step_size
+        adapted = self.config.algorithm == "flowmc" and self.config.local_kernel == "mala"
+        step_size = float(params.step_size[0]) if adapted else 0.01  # where the warm-up begins; NT's is one of latent space
+        return walk(partial(self.log_density, params), self.flow, flow_params(params), x, sweeps, rng, step_size, N)
 
     def rates(self) -> Callable[[int], Rates]:
         """The learning rates of every step."""

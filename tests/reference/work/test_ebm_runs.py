@@ -300,12 +300,12 @@ def test_the_optimiser_of_the_energy_is_of_ones_choice(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize(("choices", "at"), [
-    ({"algorithm": "pcd"}, 1e-5), ({"algorithm": "flowmc"}, 1e-5), ({"algorithm": "jarzynski"}, 1e-5),
-    ({"algorithm": "coopflow"}, 1e-5), ({"algorithm": "nt"}, 0.01), ({"algorithm": "flowmc", "local_kernel": "hmc"}, 0.01),
+    ({"algorithm": "flowmc"}, 1e-5), ({"algorithm": "flowmc", "local_kernel": "hmc"}, 0.01), ({"algorithm": "nt"}, 0.01),
+    ({"algorithm": "pcd"}, 0.01),
 ])
-def test_a_walk_begins_with_the_step_size_of_the_training(choices: dict[str, Any], at: float) -> None:
+def test_a_walk_begins_with_the_step_size_that_the_training_adapted(choices: dict[str, Any], at: float) -> None:
     """Which a warm-up of 5 steps changes by at most 1.05^5, and the six steps of the training by as much again; that of a
-    latent space, or of another kernel, means nothing to it."""
+    latent space, of another kernel, or one that was not adapted, means nothing to it."""
     trained = train_on(quick(**choices, step_size=1e-5), table())
     assert 1.05**-12 < trained.walk(4, 1, np.random.default_rng(0)).step_size / at < 1.05**12
 
