@@ -22,7 +22,7 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.buffers import stacked
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.fused import fused
-from evenflow.reference.core import MLP, Array, MaskedMLP, Tree, check_context, check_shape
+from evenflow.reference.core import MLP, Array, MaskedMLP, Tree, check_context, check_shape, value
 from evenflow.reference.core.networks import made_masks
 
 ROWS = 1024  # rows at a time on the host
@@ -178,8 +178,14 @@ perceptron = fused(forward, backward, functools.partial(forward, keep=False))
 
 
 def arrays(params: Tree, has_context: bool) -> list[Array]:
-    """The layers' arrays in the order in which `through` takes them."""
-    return [layer[name] for layer in params for name in (("W", "b", "C") if has_context else ("W", "b"))]
+    """The layers' arrays in the order in which `through` takes them; zeros for a "b" that a layer does without."""
+    names = ("W", "b", "C") if has_context else ("W", "b")
+    return [layer[name] if name in layer else no_bias(layer["W"]) for layer in params for name in names]
+
+
+def no_bias(W: Array) -> Array:
+    W = value(W)
+    return module_of(W).zeros(W.shape[1], W.dtype)
 
 
 def mlp(net: MLP, params: Tree, x: Array, context: Array | None = None) -> Array:

@@ -46,7 +46,7 @@ def demo(
 
 def reproduce(
     experiment: Annotated[str, typer.Argument(help=f"One of {', '.join(EXPERIMENTS)}.", show_default=False)],
-    preset: Annotated[str, typer.Option(help="quick, best, slow, or paper: as printed.")] = "quick",
+    preset: Annotated[str, typer.Option(help="quick, best, or paper: as printed.")] = "quick",
     seeds: Annotated[int, typer.Option(help="How many: 0, 1, ...", min=1)] = 1,
     out: Annotated[Path | None, typer.Option(
         help="A new folder for results.json, pictures, runs.", show_default="EXPERIMENT-PRESET")] = None,

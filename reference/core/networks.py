@@ -104,9 +104,9 @@ class MaskedMLP:
 
 
 def perceptron(weights: list[Array], params: Tree, h: Array, context: Array | None, activation: str) -> Array:
-    """The formula at the top of this file."""
+    """The formula at the top of this file; a layer without a "b" has none."""
     for depth, (W, layer) in enumerate(zip(weights, params, strict=True)):
-        h = h @ W + layer["b"]
+        h = h @ W + layer["b"] if "b" in layer else h @ W
         if context is not None:
             h = h + context @ layer["C"]
         if depth < len(params) - 1:

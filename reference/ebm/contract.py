@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_count
+from evenflow.reference.flows import Density, Uniform
 
+Optimiser: TypeAlias = Adam | SGD
 Info: TypeAlias = dict[str, float]  # "contrast": mean E(data) - mean E(samples); "gradient_norm": of the energy's; and its own
 
 
@@ -43,6 +45,13 @@ def check_buffer(batch: int, buffer: int) -> None:
     check_count("buffer", buffer)
     if buffer < batch:
         raise ValueError(f"buffer must hold at least a batch of chains, got buffer {buffer} and batch {batch}")
+
+
+def check_unbounded(name: str, density: Density | None) -> None:
+    """Raise ValueError for a density on a cube: of steps that are never refused one leaves it, sooner or later."""
+    if isinstance(density, Uniform):
+        why = "the chains' steps are not adjusted, and nothing keeps them in the cube"
+        raise ValueError(f"{name} must not end anywhere, got {density}: {why}; a normal one fits, or moves that are adjusted")
 
 
 def check_dimensions(**parts: Any) -> None:

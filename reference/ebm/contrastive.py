@@ -22,7 +22,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.core import Adam, Array, Tree, arrays, as_arrays, check_count
-from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy, check_points
 from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
 from evenflow.reference.flows import Density, Flow
@@ -49,7 +49,8 @@ class FCE:
     energy: Energy
     flow: Flow
     batch: int = 64  # samples of the flow
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
+    flow_optimiser: Optimiser = Adam()
     tilt: Density | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +65,8 @@ class FCE:
         """flow_params: of a flow trained beforehand, if there is one."""
         energy, c = self.energy.init(rng), onp.array(0.0)
         flow = self.flow.init(rng) if flow_params is None else flow_params
-        return State(energy, c, flow, self.optimiser.init({"energy": energy, "c": c}), self.optimiser.init(flow))
+        memory = self.energy_optimiser.init({"energy": energy, "c": c})
+        return State(energy, c, flow, memory, self.flow_optimiser.init(flow))
 
     def noise(self, rng: onp.random.Generator) -> Tree:
         return {"flow": self.flow.noise(rng, self.batch)}
@@ -85,9 +87,9 @@ class FCE:
             return V(self.log_p(model, positives) - self.flow.log_prob(alpha, positives), self.log_p(model, x) - log_lambda)
 
         value, gradient = finite_value_and_gradient("the energy's loss", loss, model)            # 2
-        after, memory, norm = descend(self.optimiser, model, gradient, state.energy_optimiser, rates.energy)
+        after, memory, norm = descend(self.energy_optimiser, model, gradient, state.energy_optimiser, rates.energy)
         flow_value, gradient = finite_value_and_gradient("the flow's loss", flow_loss, state.flow)  # 3
-        flow, flow_memory, _ = descend(self.optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
+        flow, flow_memory, _ = descend(self.flow_optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
         mean_E = [float(np.sum(self.energy(state.energy, x))) / len(x) for x in (positives, negatives)]
         info = {
             "contrast": mean_E[0] - mean_E[1], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, arrays, check_count, check_positive
-from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step, flow_step
 from evenflow.reference.flows import Density, Flow
@@ -51,7 +51,8 @@ class CoopFlow:
     steps: int = 30
     step_size: float = 5e-4
     batch: int = 64  # samples of the flow
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
+    flow_optimiser: Optimiser = Adam()
     tilt: Density | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +60,8 @@ class CoopFlow:
         check_positive("step_size", self.step_size)
         check_count("batch", self.batch)
         check_dimensions(energy=self.ebm, flow=self.flow)
+        check_unbounded("tilt", self.tilt)
+        check_unbounded("flow", self.flow.base)
 
     @property
     def ebm(self) -> EBM:
@@ -66,8 +69,8 @@ class CoopFlow:
 
     def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""
-        energy, memory = self.energy.init(rng), self.optimiser.init
-        return State(energy, flow_params, memory(energy), memory(flow_params))
+        energy = self.energy.init(rng)
+        return State(energy, flow_params, self.energy_optimiser.init(energy), self.flow_optimiser.init(flow_params))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         return {"flow": self.flow.noise(rng, self.batch)}

@@ -36,7 +36,8 @@ class Energy(Protocol):
 
 @dataclass(frozen=True)
 class MLPEnergy:
-    """A perceptron d -> 32 -> 64 -> 64 -> 64 -> 1, leaky rectifiers of slope 0.05; zero at the start. 10,593 numbers at d 2.
+    """A perceptron d -> 32 -> 64 -> 64 -> 64 -> 1, leaky rectifiers of slope 0.05; zero at the start. 10,592 numbers at d 2:
+    the last layer has no bias, which would cancel against Z. (In training, rounding would move it, and log Z with it.)
 
     >>> energy = MLPEnergy(2)
     >>> energy(energy.init(onp.random.default_rng(0)), onp.ones((3, 2)))
@@ -51,7 +52,8 @@ class MLPEnergy:
         return MLP(self.d, 1, self.hidden, self.activation, final_scale=0.0)
 
     def init(self, rng: onp.random.Generator) -> Tree:
-        return self.net.init(rng)
+        *layers, last = self.net.init(rng)
+        return [*layers, {"W": last["W"]}]
 
     @arrays("x")
     def __call__(self, params: Tree, x: Array) -> Array:

@@ -8,8 +8,9 @@ One training step, for an energy E tilted by the flow's base density $\rho$ and 
     4.  theta <- theta - gamma_E (mean grad E(x+) - mean grad E(x-))
     5.  alpha <- alpha + gamma_flow mean grad log lambda(x-), the forward divergence from p to lambda
 
-with Adam in the place of plain steps; the paper does not name its optimiser. The chains start from the flow. At the start
-E = 0 and the flow is its base: p, $\rho$ and $\lambda$ are one density, and every global move is as good as any other.
+The chains start from the flow. At the start E = 0 and the flow is its base: p, $\rho$ and $\lambda$ are one density, and
+every global move is as good as any other. The paper names no optimiser; step 4 is taken as printed, step 5 by Adam: plain
+steps make the flow diverge (docs/two_modes.md).
 """
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,12 +19,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Rates, check_buffer, check_dimensions
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_count
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
-from evenflow.reference.ebm.updates import energy_step, flow_step, started, written
+from evenflow.reference.ebm.updates import alive, energy_step, flow_step, written
 from evenflow.reference.flows import Flow
-from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, Kernel
+from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, Kernel, flowmc
 from evenflow.reference.mcmc.adaptation import Adaptable, adapted
 
 Global: TypeAlias = Callable[[Flow, Tree], Kernel]  # a kernel that waits for the flow and its parameters
@@ -58,12 +59,15 @@ class FlowMCEBM:
     buffer: int = 1024    # chains in all
     used: int | None = None
     adapt: bool = False
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = SGD()
+    flow_optimiser: Optimiser = Adam()
 
     def __post_init__(self) -> None:
         check_buffer(self.batch, self.buffer)
         check_dimensions(energy=self.energy, flow=self.flow)
         self.kernel({}, self.step_sizes)  # what moves may be is for the kernels to say
+        if any(isinstance(kernel, ULA) for kernel in self.local):
+            check_unbounded("flow", self.flow.base)
         if self.used is not None:
             check_count("used", self.used)
             if self.used > (moves := sum(steps for _, steps in self.moves)):
@@ -86,8 +90,9 @@ class FlowMCEBM:
 
     def init(self, rng: np.random.Generator) -> State:
         energy, flow = self.energy.init(rng), self.flow.init(rng)
-        chains, memory = self.flow.sample(flow, self.flow.noise(rng, self.buffer)), self.optimiser.init
-        return State(energy, flow, memory(energy), memory(flow), chains, self.step_sizes)
+        chains = self.flow.sample(flow, self.flow.noise(rng, self.buffer))
+        memories = self.energy_optimiser.init(energy), self.flow_optimiser.init(flow)
+        return State(energy, flow, *memories, chains, self.step_sizes)
 
     def kernel(self, flow: Tree, step_size: Array) -> FlowMC:
         """flowMC with the flow held fixed, its local kernels with these step sizes."""
@@ -100,10 +105,10 @@ class FlowMCEBM:
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of Algorithm 1."""
-        kernel, chosen, log_p = (
-            self.kernel(state.flow, state.step_size), noise["chosen"], partial(self.ebm.log_density, state.energy)
-        )
-        after, sweep = kernel.step(started(kernel, state.chains[chosen], log_p), noise["moves"], log_p)
+        kernel, chosen = self.kernel(state.flow, state.step_size), noise["chosen"]
+        x, log_p = state.chains[chosen], partial(self.ebm.log_density, state.energy)
+        with alive(x, log_p):
+            after, sweep = kernel.step(flowmc.State(x), noise["moves"], log_p)  # its first block looks at x
         negatives = self.negatives(sweep.trace)                                                  # 2
         chains = written(state.chains, chosen, after.x)                                          # 3
         theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 4

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, arrays, beside, check_count, check_positive, check_shape, logsumexp
-from evenflow.reference.ebm.contract import Info, Rates
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step
 from evenflow.reference.flows import Density
@@ -64,10 +64,11 @@ class Jarzynski:
     step_size: float = 0.01
     walkers: int = 1024
     threshold: float = 0.5
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
 
     def __post_init__(self) -> None:
         EBM(self.energy, tilt=self.base)  # says whether they fit
+        check_unbounded("base", self.base)
         check_positive("step_size", self.step_size)
         check_count("walkers", self.walkers)
         if not 0 <= self.threshold <= 1:
@@ -79,7 +80,7 @@ class Jarzynski:
 
     def init(self, rng: np.random.Generator) -> State:
         energy, walkers = self.energy.init(rng), self.base.sample(self.base.noise(rng, self.walkers))
-        return State(energy, self.optimiser.init(energy), walkers, np.zeros_like(walkers[:, 0]), np.array(0.0))
+        return State(energy, self.energy_optimiser.init(energy), walkers, np.zeros_like(walkers[:, 0]), np.array(0.0))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         return {"normal": rng.standard_normal((self.walkers, self.base.d)), "uniform": np.array(rng.random())}

@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Rates, check_dimensions
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import Energy
 from evenflow.reference.ebm.updates import energy_step, moved
 from evenflow.reference.flows import Flow
-from evenflow.reference.mcmc import MALA, pullback
+from evenflow.reference.mcmc import MALA, ULA, pullback
 from evenflow.reference.mcmc.adaptation import Adaptable, adapted
 
 
@@ -54,17 +54,19 @@ class NTEBM:
     steps: int = 10
     batch: int = 64  # chains
     adapt: bool = True
-    optimiser: Adam = Adam()
+    energy_optimiser: Optimiser = Adam()
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_count("batch", self.batch)
         check_dimensions(energy=self.energy, flow=self.flow)
+        if isinstance(self.kernel, ULA):
+            check_unbounded("flow", self.flow.base)
 
     def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""
         energy = self.energy.init(rng)
-        return State(energy, flow_params, self.optimiser.init(energy), np.array(self.kernel.step_size))
+        return State(energy, flow_params, self.energy_optimiser.init(energy), np.array(self.kernel.step_size))
 
     def noise(self, rng: np.random.Generator) -> Tree:
         moves = [self.kernel.noise(rng, self.batch, self.flow.d) for _ in range(self.steps)]

@@ -1,11 +1,12 @@
 """What the algorithms share: how energy and flow are moved, how chains are, and how a failure is noticed."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import autograd.numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, check_all_finite, check_positive, global_norm, value_and_gradient
-from evenflow.reference.ebm.contract import Info
+from evenflow.reference.core import Array, Tree, check_all_finite, check_positive, global_norm, value_and_gradient
+from evenflow.reference.ebm.contract import Info, Optimiser
 from evenflow.reference.ebm.energies import contrast
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at, walk
 
@@ -18,7 +19,7 @@ def energy_step(
     weights (m,): of the negatives, if they have any.
     """
     difference, gradient = contrast(algorithm.energy, state.energy, positives, negatives, weights)
-    energy, memory, norm = descend(algorithm.optimiser, state.energy, gradient, state.energy_optimiser, rate)
+    energy, memory, norm = descend(algorithm.energy_optimiser, state.energy, gradient, state.energy_optimiser, rate)
     return {"energy": energy, "energy_optimiser": memory}, {"contrast": difference, "gradient_norm": norm}
 
 
@@ -28,11 +29,11 @@ def flow_step(algorithm: Any, state: Any, negatives: Array, rate: float) -> tupl
         return -np.sum(algorithm.flow.log_prob(alpha, negatives)) / len(negatives)
 
     value, gradient = finite_value_and_gradient("the flow's loss", loss, state.flow)
-    flow, memory, _ = descend(algorithm.optimiser, state.flow, gradient, state.flow_optimiser, rate)
+    flow, memory, _ = descend(algorithm.flow_optimiser, state.flow, gradient, state.flow_optimiser, rate)
     return {"flow": flow, "flow_optimiser": memory}, {"flow_loss": value}
 
 
-def descend(optimiser: Adam, params: Tree, gradient: Tree, memory: Tree, rate: float) -> tuple[Tree, Tree, float]:
+def descend(optimiser: Optimiser, params: Tree, gradient: Tree, memory: Tree, rate: float) -> tuple[Tree, Tree, float]:
     """The next parameters, the optimiser's next state (memory: the last one), and the gradient's norm.
 
     A rate of 0 freezes both: Adam would gather moments meanwhile, of a time that should leave no trace.
@@ -64,14 +65,20 @@ def moved(kernel: Kernel, x: Array, moves: Sequence[Tree], steps: int, log_densi
     """The chains x (chains, d) after a step for each noise in moves, which must be `steps`; the acceptances (steps, chains)."""
     if len(moves) != steps:
         raise ValueError(f'noise["moves"] must be for {steps} steps, got {len(moves)}')
-    after, _, accepted = walk(kernel, started(kernel, x, log_density), moves, log_density)
+    with alive(x, log_density):
+        start = kernel.init(x, log_density)
+    after, _, accepted = walk(kernel, start, moves, log_density)
     return after.x, accepted
 
 
-def started(kernel: Kernel, x: Array, log_density: LogDensity) -> Any:
-    """The kernel's state at x. Chains that were alive under another p may be outside this one: FloatingPointError."""
-    check_alive(log_density_at(x, log_density))
-    return kernel.init(x, log_density)
+@contextmanager
+def alive(x: Array, log_density: LogDensity) -> Iterator[None]:
+    """Chains that were inside another p's support may be outside this one's: FloatingPointError where a kernel refuses them."""
+    try:
+        yield
+    except ValueError:
+        check_alive(log_density_at(x, log_density))
+        raise
 
 
 def written(chains: Array, chosen: Array, x: Array) -> Array:

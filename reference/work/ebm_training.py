@@ -28,10 +28,13 @@ def train_ebm(
 ) -> S:
     """The state after settings.steps steps from `start`.
 
-    draw(step, rng) -> the step's positives (n, d); rates(step) -> its learning rates (settings.schedule is not used); step
-    counts from 0. The noise takes the dtype of the positives. kept: callback, checkpoint, resume, identity, as in
-    `training.loop`, which also says what is raised. The loss reported is the contrast, mean E(data) - mean E(samples).
+    draw(step, rng) -> the step's positives (n, d); rates(step) -> its learning rates; step counts from 0. Optimisers are the
+    algorithm's own: ValueError for settings that have one, or a schedule, a clip or an average. The noise takes the dtype of
+    the positives. kept: callback, checkpoint, resume, identity, as in `training.loop`, which also says what is raised. The loss
+    reported is the contrast, mean E(data) - mean E(samples).
     """
+    check_settings(settings)
+
     def unpack(params: Tree) -> S:
         return type(start)(**params)
 
@@ -52,6 +55,16 @@ def train_ebm(
     first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]
     judge = None if evaluate is None else lambda state: evaluate(unpack(state.params))
     return unpack(loop(first, advance, settings, evaluate=judge, **kept).params)
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise ValueError for settings that only `training.train` can follow."""
+    usual = Settings(settings.steps)
+    for name in ("optimiser", "schedule", "clip", "average_decay"):
+        if (given := getattr(settings, name)) != getattr(usual, name):
+            instead = {"optimiser": "the algorithm's energy_optimiser and flow_optimiser", "schedule": "`rates`"}.get(name)
+            why = f"{instead} are in its place" if instead else "gradients are not clipped here, nor weights averaged"
+            raise ValueError(f"{name} must be left as it is in the settings of an energy-based model, got {given!r}: {why}")
 
 
 def pretrained(

@@ -11,13 +11,18 @@
                              with fresh uniforms: a bound (data.py). Z too small makes it too large
     held_out_log_likelihood_se   its standard error, with that of log_z
 
+    moment_gap               how far the model's samples through flowMC are from the data, held-out and other, in the mean of a
+                             coordinate or of a product of two, the worst one, in standard deviations of the data;
+                             moment_gap_error, its standard error where they agree. Chains that agree with each other (rhat)
+                             can still have wrong weights
+
     zones_true               how much probability the modes of a named target have (targets/), and of the same zones
     zones_held_out           the share of held-out data,
     zones_sampled            of the model's samples through flowMC,
     zones_grid               and the model's probability by the grid; d = 2 only
 
     acceptance_local         of the local moves, acceptance_global of i-SIR, in a walk of CHAINS chains: SWEEPS sweeps after a
-                             warm-up, one state a sweep counted. zones_sampled and all below come from it, too
+                             warm-up, one state a sweep counted. moment_gap, zones_sampled and all below come from it, too
     rhat                     the largest R-hat of the coordinates: 1.01 or less where the chains agree
     ess                      the least effective sample size of the coordinates, out of CHAINS SWEEPS states
     autocorrelation_time     the largest of the coordinates, in sweeps
@@ -41,15 +46,16 @@ from evenflow.reference.targets.toys import TARGETS
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.energy_model import TRUST, flow_params
 from evenflow.reference.work.runs import Trained
-from evenflow.reference.work.sampling import Walk
+from evenflow.reference.work.sampling import CHAINS, Walk
 
-DRAWS, CHAINS, SWEEPS = 20_000, 100, 100
+DRAWS, SWEEPS = 20_000, 50
 AGREE, REFUSED = 1.1, 0.05  # R-hat; acceptance
+SIGMAS, SLACK = 4, 0.1      # standard errors, and what no one need mind besides: two estimates that agree differ by less
 REACH, CELL, POINTS = 6.0, 0.03, 600  # of the box in the model's units: least extent, cell, most cells along an edge
 FIELDS = (
     "log_z", "log_z_ess", "log_z_draws", "log_z_standard_error", "log_z_bridge", "log_z_grid", "held_out_log_likelihood",
-    "held_out_log_likelihood_se", "zones_true", "zones_held_out", "zones_sampled", "zones_grid", "acceptance_local",
-    "acceptance_global", "rhat", "ess", "autocorrelation_time", "rhat_mode", "switch_rate",
+    "held_out_log_likelihood_se", "moment_gap", "moment_gap_error", "zones_true", "zones_held_out", "zones_sampled",
+    "zones_grid", "acceptance_local", "acceptance_global", "rhat", "ess", "autocorrelation_time", "rhat_mode", "switch_rate",
 )
 
 
@@ -67,7 +73,10 @@ def evaluate_energy(trained: Trained, dataset: Dataset, rng: np.random.Generator
         "acceptance_local": walked.acceptance_local, "acceptance_global": walked.acceptance_global,
         "rhat": float(np.max(rhat(walked.x))),
     }
-    return row | correlated(walked.x) | in_zones(trained, dataset, walked.x, box)
+    row |= correlated(walked.x) | in_zones(trained, dataset, walked.x, box)
+    u = dataset.units.dequantised(np.concatenate([dataset.train, x]).astype(np.float64), rng)
+    gap = moment_gap(u, walked.x.reshape(-1, trained.d).astype(np.float64))
+    return row | {"moment_gap": gap, "moment_gap_error": (1 / len(u) + 1 / (row["ess"] or CHAINS)) ** 0.5}
 
 
 def normaliser(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> tuple[float, float, str]:
@@ -102,6 +111,14 @@ def bridged(trained: Trained, walked: Walk, rng: np.random.Generator) -> float |
     x = placed(walked.x.reshape(-1, trained.d), trained.config.dtype)
     at_p = (fetched(model.log_density(params, x)), fetched(model.flow.log_prob(flow_params(params), x)))
     return or_none(lambda: bridge(*at_p, *model.flow_draws(params, DRAWS, rng)).log_z)
+
+
+def moment_gap(data: Array, samples: Array) -> float:
+    """Of data (n, d) and samples (m, d): the largest difference of first and second moments, as at the top of this file."""
+    a, b = ((x - data.mean(axis=0)) / data.std(axis=0) for x in (data, samples))
+    second = [x.T @ x / len(x) for x in (a, b)]
+    spread = np.sqrt(np.maximum((a**2).T @ a**2 / len(a) - second[0] ** 2, 1.0))  # at least 1, lest a constant product weigh
+    return float(max(np.abs(b.mean(axis=0)).max(), (np.abs(second[1] - second[0]) / spread).max()))
 
 
 def correlated(x: Array) -> dict[str, float | None]:
@@ -153,6 +170,12 @@ def warnings(row: dict[str, Any]) -> list[str]:
         neither = ", nor is the likelihood" if row["log_z_grid"] is None else ""
         share = f"{row['log_z_ess']:.3g} of {row['log_z_draws']} draws are effective"
         said.append(f"{share}: log_z is not to be trusted{neither}; a better flow: more --steps, --layers or --hidden")
+    other = "log_z_bridge" if row["log_z_grid"] is None else "log_z_grid"
+    if row[other] is not None and abs(row["log_z"] - row[other]) > SIGMAS * row["log_z_standard_error"] + SLACK:
+        said.append(f"log_z is not {other}: its draws miss a part of the model. Take {other}, or train the flow longer")
+    if (row["moment_gap"] or 0.0) > SIGMAS * (row["moment_gap_error"] or 0.0) + SLACK:
+        apart = f"the samples' moments are {row['moment_gap']:.2g} standard deviations of the data away from the data's"
+        said.append(f"{apart}: modes have wrong weights, or are missing. Train longer, with smaller rates, or with flowmc")
     worst = max(row["rhat"], row["rhat_mode"] or 0.0)
     if worst > AGREE:
         said.append(f"R-hat {worst:.3g}: the chains have not mixed; samples and their zone weights are not to be trusted: "

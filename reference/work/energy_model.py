@@ -1,8 +1,9 @@
 r"""An energy-based model as a run sees it: built from a Config, trained, sampled from, weighed; flow_model.py for flows.
 
 The energy E is a perceptron (ebm/energies.py), its layers no narrower than 2 d, and the model $e^{-E}\, \rho$ with $\rho$ the
-base of the flow; NT has the flow's own density in its place. The papers of PCD, CoopFlow and FCE have no $\rho$: but with a
-perceptron alone Z need not be finite, and where it is, the weights of a flow's draws need not have a finite variance.
+base of the flow; NT has the flow's own density in its place. The papers of PCD, CoopFlow and FCE have no $\rho$ (tilt none):
+but with a perceptron alone Z need not be finite, and where it is, the weights of a flow's draws need not have a finite
+variance. PCD's chains start from the base, tilted or not.
 
 The loss in the log is the contrast, mean E(data) - mean E(samples): no likelihood, near zero throughout. Where a flow can weigh
 the model, log.jsonl also holds, every 100 steps, the mean negative log-likelihood of held-out data.
@@ -14,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count, fetched, placed, streams
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_count, fetched, placed, streams
 from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy, Rates
-from evenflow.reference.ebm.contract import Algorithm
+from evenflow.reference.ebm.contract import Algorithm, check_unbounded
 from evenflow.reference.ebm.jarzynski import softmax
 from evenflow.reference.ebm.normalizer import LogZ, importance
 from evenflow.reference.flows import Density, Flow, Permutation, Uniform, realnvp, spline_flow
 from evenflow.reference.mcmc import HMC, ISIR, MALA, IndependentMH, RandomWalk
 from evenflow.reference.mcmc.adaptation import Adaptable
+from evenflow.reference.work import sampling
 from evenflow.reference.work.checkpoints import State
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.ebm_training import pretrained, train_ebm
@@ -32,7 +34,7 @@ from evenflow.reference.work.sampling import Walk, flow_draws, walk
 from evenflow.reference.work.training import Settings
 from evenflow.reference.work.units import Units
 
-CHAINS = (200, 1000)         # at least, lest the warm-up follow noise, and at most
+CHAINS = (sampling.CHAINS, 1000)  # at least and at most
 BURN_IN, EVERY = 10, 2       # sweeps before the first samples are taken from the chains, and between takes
 HELD_OUT, DRAWS = 500, 2000  # held-out rows and draws of the flow that judge the training as it goes on
 TRUST = 0.01                 # where a smaller share of the draws is effective, they judge nothing
@@ -62,21 +64,26 @@ def build_companion(config: Config, rho: Density) -> Flow:
 def build_algorithm(config: Config, d: int) -> Algorithm:
     """The algorithm for data of d coordinates. Raises ValueError for choices that do not fit together."""
     energy, rho, batch = build_energy(d), base_of(config, d), config.batch
+    how: dict[str, Any] = {"energy_optimiser": {"adam": Adam(), "sgd": SGD()}[config.energy_optimiser]}
+    if hasattr(config, "tilt"):
+        how["tilt"] = rho if config.tilt == "base" else None
+    if config.algorithm in ("jarzynski", "coopflow") or (config.algorithm == "pcd" and how["tilt"]):
+        check_unbounded("base", rho)
     if config.algorithm == "pcd":
-        return PCD(energy, rho, config.local_steps, config.step_size, batch, config.buffer, tilt=rho)
+        return PCD(energy, rho, config.local_steps, config.step_size, batch, config.buffer, **how)
     if config.algorithm == "jarzynski":
-        return Jarzynski(energy, rho, config.step_size, config.buffer)
+        return Jarzynski(energy, rho, config.step_size, config.buffer, **how)
     flow = build_companion(config, rho)
     if config.algorithm == "nt":
-        return NTEBM(energy, flow, build_kernel(config), config.local_steps, batch)
+        return NTEBM(energy, flow, build_kernel(config), config.local_steps, batch, **how)
     if config.algorithm == "coopflow":
-        return CoopFlow(energy, flow, config.local_steps, config.step_size, batch, tilt=rho)
+        return CoopFlow(energy, flow, config.local_steps, config.step_size, batch, **how)
     if config.algorithm == "fce":
-        return FCE(energy, flow, batch, tilt=rho)
+        return FCE(energy, flow, batch, **how)
     local, half = build_kernel(config), config.local_steps // 2
     far: Any = partial(ISIR, N=config.N) if config.global_kernel == "isir" else IndependentMH
     moves: Any = ((local, half), (far, config.global_steps), (local, config.local_steps - half))
-    return FlowMCEBM(energy, flow, tuple(move for move in moves if move[1]), batch, config.buffer, adapt=True)
+    return FlowMCEBM(energy, flow, tuple(move for move in moves if move[1]), batch, config.buffer, adapt=True, **how)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,9 @@ class EnergyModel:
         else:
             x = resting(params, chains, rng)
         N = self.config.N if hasattr(self.config, "N") else 32
-        return walk(partial(self.log_density, params), self.flow, flow_params(params), x, sweeps, rng, N=N)
+        adapted = self.config.algorithm == "flowmc" and self.config.local_kernel == "mala"
+        step_size = float(params.step_size[0]) if adapted else 0.01  # where the warm-up begins; NT's is one of latent space
+        return walk(partial(self.log_density, params), self.flow, flow_params(params), x, sweeps, rng, step_size, N)
 
     def rates(self) -> Callable[[int], Rates]:
         """The learning rates of every step."""

@@ -21,6 +21,7 @@ FAMILIES = (*FLOWS, "ebm")
 CHAINED, FLOWING = ("flowmc", "pcd", "jarzynski"), ("flowmc", "nt", "coopflow", "fce")
 BASES, LOCAL, GLOBAL, MATRICES = ("normal", "uniform"), ("mala", "hmc", "random-walk"), ("isir", "independent"), ("free", "plu")
 TRANSFORMERS, DTYPES, KEPT = ("affine", "spline"), ("float32", "float64"), ("best", "last")
+OPTIMISERS, TILTS = ("adam", "sgd"), ("base", "none")
 
 
 class Kind(NamedTuple):
@@ -129,10 +130,14 @@ OPTIONS = (
     Option("steps", COUNT, "Steps in all.", {**of(FLOWS, None), **of(ALGORITHMS, 2000)}, TRAINING,
            "as many as rows, 300 to 3000; ebm: 2000"),
     Option("batch", COUNT, "Rows in a step, and chains moved.", of(ALL, 128), TRAINING),
-    Option("learning_rate", POSITIVE, "Of Adam, at the start.",
+    Option("learning_rate", POSITIVE, "Of the optimiser, at the start.",
            {**of(FLOWS, None), **of(("flowmc", "pcd", "fce", "jarzynski"), 0.003), "nt": 1e-4, "coopflow": 1e-5}, TRAINING,
            "0.001, for fewer than 1,000 rows in proportion less; ebm: the algorithm's"),
     Option("algorithm", one_of(ALGORITHMS), f"One of {', '.join(ALGORITHMS)}.", {a: a for a in ALGORITHMS}, EBM, "flowmc"),
+    Option("energy_optimiser", one_of(OPTIMISERS), "adam, or sgd: plain steps, as the papers print them. The flow has adam.",
+           of(ALGORITHMS, "adam"), EBM),
+    Option("tilt", one_of(TILTS), "What tilts the energy: the base, or none, as in the papers of these.",
+           of(["pcd", "coopflow", "fce"], "base"), EBM),
     Option("flow_learning_rate", POSITIVE, "Of the companion flow, at the start.",
            {**of(("flowmc", "fce"), 0.003), "coopflow": 3e-4}, EBM, "the algorithm's"),
     Option("schedule", one_of(SCHEDULES), f"One of {', '.join(SCHEDULES)}.", of(ALL, "linear"), TRAINING),

@@ -20,6 +20,7 @@ from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.mcmc.zones import acceptance
 
 WARM_UP, LOCAL, GLOBAL = 100, 4, 2
+CHAINS = 200  # at least: of fewer the warm-up would follow the noise of their acceptance
 CHUNK = 4096  # draws of the flow at a time: a network's activations then stay small
 
 

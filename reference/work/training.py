@@ -34,13 +34,15 @@ from evenflow.reference.work.checkpoints import Best, PathLike, State, keep, res
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
 Draw: TypeAlias = Callable[[np.random.Generator], tuple[Any, ...]]  # the only place where randomness is made
 
+USUAL_RATE = optim.constant(1e-3)
+
 
 @dataclass(frozen=True)
 class Settings:
     """How to train: everything but the model, the data and the seed."""
     steps: int
     optimiser: optim.Adam | optim.SGD = field(default_factory=optim.Adam)
-    schedule: optim.Schedule = field(default_factory=lambda: optim.constant(1e-3))
+    schedule: optim.Schedule = USUAL_RATE
     clip: float | None = None           # the largest norm of a gradient
     average_decay: float | None = None  # of the weight average, 0.999 say
     evaluate_every: int = 100

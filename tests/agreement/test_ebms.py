@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evenflow.reference.core.optim import Adam
 from evenflow.reference.core.placement import placed, streams
 from evenflow.reference.core.trees import leaves, tree_map
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
 from evenflow.reference.ebm.energies import EBM, MLPEnergy, contrast
-from evenflow.reference.ebm.normalizer import annealed
+from evenflow.reference.ebm.normalizer import annealed, importance
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc.adaptation import warm_up
@@ -32,7 +33,7 @@ ENERGY, FLOW, RHO = MLPEnergy(2, (8, 6)), realnvp(2, layers=2, hidden=(6,)), Nor
 MOVES: Any = ((MALA(0.02), 2), (partial(ISIR, N=4), 1), (MALA(0.02), 1))
 ALGORITHMS: dict[str, Any] = {
     "pcd": PCD(ENERGY, RHO, steps=3, step_size=0.02, batch=8, buffer=20, tilt=RHO),
-    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, adapt=True),
+    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, adapt=True, energy_optimiser=Adam()),
     "flowmc, all states": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, used=1),
     "nt": NTEBM(ENERGY, FLOW, MALA(0.1), steps=3, batch=8), "nt, hmc": NTEBM(ENERGY, FLOW, HMC(0.2, 2), steps=2, batch=8),
     "coopflow": CoopFlow(ENERGY, FLOW, steps=4, step_size=0.01, batch=8, tilt=RHO),
@@ -52,6 +53,20 @@ def steps(name: str, count: int = 12) -> tuple[Any, list[dict[str, float]], Any]
         state, info = algorithm.step(state, data, noise, Rates(0.01, 0.01))
         infos.append(info)
     return state, infos, algorithm.log_density(state, here(generator(5).standard_normal((4, 2))))
+
+
+def test_log_z_of_a_training_does_not_depend_on_the_backend() -> None:
+    """In float64. 10 data beside 8 chains: the weights 1/10 and -1/8 add up to 0 but for rounding, and a constant in E would
+    have that for a gradient, out of which Adam made full steps."""
+    def log_z() -> float:
+        state, _, _ = steps("flowmc", 60)
+        assert "b" not in state.energy[-1]
+        x = FLOW.base.sample(generator(6).standard_normal((4000, 2)))
+        return importance(ALGORITHMS["flowmc"].log_density(state, x), RHO.log_prob(x)).log_z
+
+    expected = log_z()
+    with backend("numpy"):
+        assert log_z() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("where", BACKENDS)
@@ -115,7 +130,7 @@ def used(run: Trained) -> list[Any]:
     """All that a user asks of a trained model."""
     row = energy_evaluation.evaluate_energy(run, table(), generator(0))
     return [run.sample(6, generator(1)), run.log_density(table().held_out), *run.log_z(40, generator(2)),
-            *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "rhat"))]
+            *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "moment_gap"))]
 
 
 @pytest.mark.parametrize("where", BACKENDS)

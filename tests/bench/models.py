@@ -1,6 +1,7 @@
 """The models of the cases, from their sizes alone: the runner makes their weights, evenflow's own peers their calls."""
 from typing import Any
 
+from evenflow.reference.core import Adam
 from evenflow.reference.ebm import FlowMCEBM
 from evenflow.reference.ebm.energies import MLPEnergy
 from evenflow.reference.flows import SplineTransformer
@@ -31,4 +32,4 @@ def energy(sizes: dict[str, Any]) -> MLPEnergy:
 def ebm(sizes: dict[str, Any]) -> FlowMCEBM:
     """flowMC-EBM as in the two-modes experiment."""
     flow = realnvp(2, layers=4, hidden=(60,), final_scale=0.0)
-    return FlowMCEBM(MLPEnergy(2), flow, batch=sizes["batch"], buffer=sizes["buffer"])
+    return FlowMCEBM(MLPEnergy(2), flow, batch=sizes["batch"], buffer=sizes["buffer"], energy_optimiser=Adam())

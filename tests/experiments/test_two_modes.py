@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from evenflow.experiments import commands, digits, pool, two_modes
 from evenflow.experiments.two_modes import Preset, weight
+from evenflow.reference.core import SGD, Adam
+from evenflow.reference.work.files import load
 from evenflow.reference.work.training import Progress, TrainingStopped
 
 FIELDS = {  # what the table of the demo promises, in its order
@@ -39,7 +41,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(two_modes, "DRAWS", 500)
     monkeypatch.setattr(two_modes, "PARTICLES", 200)
     monkeypatch.setattr(two_modes, "TEMPERATURES", 20)
-    monkeypatch.setattr(two_modes, "PRESETS", {"quick": Preset(2, True), "paper": Preset(2, False)})
+    monkeypatch.setattr(two_modes, "PRESETS", {"quick": Preset(2, True, Adam()), "paper": Preset(2, False, SGD())})
     monkeypatch.setattr(two_modes, "side_by_side", one_by_one)
 
 
@@ -99,7 +101,18 @@ def test_the_presets_are_those_of_the_page() -> None:
     assert (paper.steps, best.steps, two_modes.PRESETS["quick"].steps) == (75 * 256, 20 * 256, 8 * 256)
     assert paper.rate()(0) == paper.rate()(paper.steps - 1) == best.rate()(0) == 0.01
     assert best.rate()(best.steps // 2) == pytest.approx(0.005)
-    assert two_modes.PRESETS["slow"].rate()(0) == 0.001
+    optimisers = {name: preset.energy_optimiser for name, preset in two_modes.PRESETS.items()}
+    assert optimisers == {"paper": SGD(), "best": Adam(), "quick": Adam()}
+    assert all(model.flow_optimiser == Adam() for name, model in two_modes.MODELS.items() if name != "pcd")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_the_energy_is_moved_as_the_preset_says(preset: str, tmp_path: Path) -> None:
+    """Its optimiser's memory is in the checkpoint: moments of Adam, or those of plain steps."""
+    two_modes.learn("pcd", preset, 0, tmp_path, False, lambda name, progress: None)
+    kept = load(tmp_path / "pcd-seed0" / "checkpoint.npz")["params"]["energy_optimiser"]
+    assert set(kept) == ({"t", "m", "v"} if preset == "quick" else {"u"})
 
 
 def test_the_table_by_hand() -> None:

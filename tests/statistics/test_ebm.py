@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference.core.optim import linear_decay
+from evenflow.reference.core.optim import Adam, linear_decay
 from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
 from evenflow.reference.ebm.coopflow import revised
@@ -59,14 +59,14 @@ def check_learned(algorithm: Any, state: Any) -> Grid:
 
 @pytest.mark.slow
 def test_pcd() -> None:
-    algorithm = PCD(ENERGY, Normal(1, 1.2), steps=6, step_size=0.03, batch=BATCH, buffer=512)
+    algorithm = PCD(ENERGY, Normal(1, 1.2), steps=6, step_size=0.03, batch=BATCH, buffer=512, energy_optimiser=Adam())
     check_learned(algorithm, learn(algorithm, 250)[0])
 
 
 @pytest.mark.slow
 def test_flowmc() -> None:
     moves = ((MALA(0.1), 1), (partial(ISIR, N=8), 1), (MALA(0.1), 1))
-    algorithm = FlowMCEBM(ENERGY, FLOW, moves, batch=BATCH, buffer=512)
+    algorithm = FlowMCEBM(ENERGY, FLOW, moves, batch=BATCH, buffer=512, energy_optimiser=Adam())
     state, info = learn(algorithm, 200)
     check_learned(algorithm, state)
     assert info["acceptance_global"] > 0.6  # the flow has followed

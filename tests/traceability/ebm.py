@@ -67,7 +67,8 @@ MODEL = Section("The model", "", (
         vectors="realnvp_log_prob flowmc_ebm_step",
     ),
     Entry(
-        "Energy network d -> 32 -> 64 -> 64 -> 64 -> 1, leaky rectifiers of slope 0.05: 10,593 numbers at d = 2.",
+        "Energy network d -> 32 -> 64 -> 64 -> 64 -> 1, leaky rectifiers of slope 0.05: 10,592 numbers at d = 2, for want of a "
+        "last bias, which would cancel against Z.",
         source="Grenioux et al. 2023, published code",
         at="ebm.energies.MLPEnergy core.networks.MLP",
         tests="""
@@ -102,10 +103,12 @@ TRAINING = Section("One training step", "", (
         vectors="flowmc_ebm_step pcd_step",
     ),
     Entry(
-        "A fixed number of steps, two learning rates; the optimiser is not stated: Adam.",
+        "A fixed number of steps, two learning rates; the optimiser is not stated: plain steps on the energy, as printed, and "
+        "Adam on the flow.",
         source="Grenioux et al. 2023; Kingma & Ba 2015, Algorithm 1",
-        at="core.optim.Adam ebm.updates.descend work.ebm_training.train_ebm",
+        at="core.optim.SGD core.optim.Adam ebm.updates.descend work.ebm_training.train_ebm",
         tests="""
+            reference/ebm/test_ebm.py::test_energy_and_flow_have_optimisers_of_their_own
             reference/core/test_optim.py::test_adam_by_hand
             reference/core/test_optim.py::test_adam_against_its_sums_written_out
             reference/ebm/test_ebm.py::test_descend

@@ -25,7 +25,7 @@ def about() -> dict[str, str]:
 def perceptron(layers: list[dict[str, Array]], h: Array, activation: Callable[[Array], Array]) -> Array:
     for layer in layers[:-1]:
         h = activation(h @ layer["W"] + layer["b"])
-    return h @ layers[-1]["W"] + layers[-1]["b"]
+    return h @ layers[-1]["W"] + layers[-1].get("b", 0.0)  # an energy has no last bias
 
 
 def scale_and_shift(layers: Any, passing: Array) -> tuple[Array, Array]:

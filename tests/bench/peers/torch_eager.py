@@ -48,7 +48,8 @@ def synchronise() -> None:
 def perceptron(layers: list[dict[str, Tensor]], h: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     for layer in layers[:-1]:
         h = activation(torch.addmm(layer["b"], h, layer["W"]))
-    return torch.addmm(layers[-1]["b"], h, layers[-1]["W"])
+    last = layers[-1]  # that of an energy has no bias
+    return torch.addmm(last["b"], h, last["W"]) if "b" in last else h @ last["W"]
 
 
 def scale_and_shift(layers: Any, passing: Tensor) -> tuple[Tensor, Tensor]:

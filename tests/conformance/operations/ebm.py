@@ -80,7 +80,8 @@ def memory(i: Arrays, name: str) -> Tree:
 def pcd_step(i: Arrays) -> Arrays:
     net, d = branch(i, "energy"), i["chains"].shape[1]
     L, batch, _ = i["noise"].shape
-    algorithm = PCD(energy_of(net), Normal(d), L, float(i["step_size"]), batch, len(i["chains"]))
+    sizes = {"batch": batch, "buffer": len(i["chains"])}
+    algorithm = PCD(energy_of(net), Normal(d), L, float(i["step_size"]), **sizes, energy_optimiser=Adam())
     state = pcd.State(net, memory(i, "energy"), i["chains"])
     noise = {"chosen": i["chosen"], "moves": [{"normal": normal} for normal in i["noise"]]}
     after, _ = algorithm.step(state, i["positives"], noise, Rates(float(i["rate"])))
@@ -92,7 +93,8 @@ def flowmc_ebm_step(i: Arrays) -> Arrays:
     flow, params = coupling_flow(branch(i, "flow"), d)
     local, far_away = MALA(float(i["step_size"])), partial(ISIR, N=i["noise/global"].shape[1] + 1)
     algorithm = FlowMCEBM(
-        energy_of(net), flow, ((local, k), (far_away, 1), (local, k)), len(i["chosen"]), len(i["chains"])
+        energy_of(net), flow, ((local, k), (far_away, 1), (local, k)), len(i["chosen"]), len(i["chains"]),
+        energy_optimiser=Adam(),
     )
     state = flowmc.State(net, params, memory(i, "energy"), memory(i, "flow"), i["chains"], algorithm.step_sizes)
     moves: list[Any] = [{"normal": n, "uniform": u} for n, u in zip(i["noise/local"], i["uniform/local"], strict=True)]

@@ -52,7 +52,7 @@ def test_arguments_by_place_by_name_and_left_out() -> None:
         assert all(part is None or isinstance(part, np.ndarray) for part in got[:2])
     assert f([1], z=[0])[2] == [0]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
-        f(y=[1])
+        f(y=[1])  # type: ignore[call-arg]
 
 
 def test_a_name_that_the_function_lacks_is_a_mistake_in_the_code() -> None:

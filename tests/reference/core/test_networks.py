@@ -110,6 +110,14 @@ def test_a_masked_network_with_nothing_forbidden_is_the_plain_one() -> None:
     assert np.array_equal(plain(params, x, context), masked(params, x, context))
 
 
+def test_a_last_layer_may_do_without_a_bias() -> None:
+    net, x = MLP(2, 1, (4,)), generator(6).standard_normal((5, 2))
+    *layers, last = randomise(net.init(generator(7)), generator(8))
+    without, zero = [*layers, {"W": last["W"]}], [*layers, {"W": last["W"], "b": np.zeros(1)}]
+    np.testing.assert_array_equal(net(without, x), net(zero, x))
+    assert np.abs(net(without, x) - net([*layers, last], x)).min() > 0
+
+
 def test_start() -> None:
     """Weights N(0, 1 / fan_in), where the context counts as input; the last layer times final_scale; biases 0.
 

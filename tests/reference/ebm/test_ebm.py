@@ -13,7 +13,7 @@ import scipy.special
 from autograd import elementwise_grad
 
 from evenflow.reference.core.gradients import value_and_gradient
-from evenflow.reference.core.optim import Adam
+from evenflow.reference.core.optim import SGD, Adam
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
@@ -23,12 +23,13 @@ from evenflow.reference.ebm.energies import MLPEnergy, contrast
 from evenflow.reference.ebm.jarzynski import alpha, carried, effective_size, log_mean_exp, resampled, softmax
 from evenflow.reference.ebm.updates import descend, flow_step
 from evenflow.reference.flows.densities import Normal, Uniform
-from evenflow.reference.flows.flow import Flow, realnvp
+from evenflow.reference.flows.flow import Flow, realnvp, spline_flow
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import ISIR, IndependentMH
-from evenflow.reference.mcmc.langevin import MALA, evaluate, mala
+from evenflow.reference.mcmc.langevin import MALA, ULA, evaluate, mala
 from evenflow.reference.mcmc.latent import pullback
+from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.targets.mixtures import two_modes
 from evenflow.reference.work.ebm_training import pretrained
 from evenflow.reference.work.training import TrainingStopped
@@ -44,10 +45,13 @@ Z_LIMIT = 5.0
 ENERGY = MLPEnergy(2, (16, 16))
 FLOW = realnvp(2, layers=2, hidden=(8,))
 MOVES: Any = ((MALA(0.02), 2), (partial(ISIR, N=4), 1), (MALA(0.02), 1))
+OTHERS: Any = ((HMC(0.1, 2), 1), (IndependentMH, 2), (RandomWalk(0.3), 1))
 ALGORITHMS: dict[str, Any] = {
     "pcd": PCD(ENERGY, Normal(2, 1.5), steps=3, step_size=0.02, batch=8, buffer=20),
-    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20),
+    "pcd, uniform start": PCD(ENERGY, Uniform(2, -2.0, 2.0), steps=3, step_size=0.02, batch=8, buffer=20),
+    "flowmc": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, energy_optimiser=Adam()),
     "flowmc, all states, adapting": FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, used=1, adapt=True),
+    "flowmc, hmc and independent": FlowMCEBM(ENERGY, FLOW, OTHERS, batch=8, buffer=20, adapt=True),
     "nt": NTEBM(ENERGY, FLOW, MALA(0.1), steps=3, batch=8),
     "nt, hmc": NTEBM(ENERGY, FLOW, HMC(0.2, 2), steps=2, batch=8, adapt=False),
     "coopflow": CoopFlow(ENERGY, FLOW, steps=4, step_size=0.01, batch=8),
@@ -130,6 +134,24 @@ def test_a_step_changes_none_of_its_arguments(name: str) -> None:
 
 
 @every
+def test_energy_and_flow_have_optimisers_of_their_own(name: str) -> None:
+    """With momentum on one of them alone, the other moves as it did; an algorithm without a flow has the first alone."""
+    algorithm, heavy = ALGORITHMS[name], SGD(momentum=0.9)
+    own = [part for part in ("energy", "flow") if hasattr(algorithm, f"{part}_optimiser")]
+    assert own == [part for part in ("energy", "flow") if f"{part}_optimiser" in type(begin(algorithm))._fields]
+    for part in own:
+        one = dataclasses.replace(algorithm, **{f"{other}_optimiser": SGD() for other in own})
+        other = dataclasses.replace(one, **{f"{part}_optimiser": heavy})
+        (first, second), (third, fourth) = ([run(which, begin(which), k)[0] for k in (1, 2)] for which in (one, other))
+        equal([first.energy], [third.energy])  # momentum is felt from the second step on
+        for seen in own:
+            a, b, start = (list(leaves(getattr(state, seen))) for state in (second, fourth, first))
+            moved = any((x != y).any() for x, y in zip(a, start, strict=True))
+            differ = any((x != y).any() for x, y in zip(a, b, strict=True))
+            assert (moved, differ) == (True, seen == part)
+
+
+@every
 def test_a_rate_of_zero_freezes_the_network_and_the_moments(name: str) -> None:
     algorithm, state = trained(name)
     after, _ = algorithm.step(state, data(), algorithm.noise(generator(3)), Rates(0.0))
@@ -173,6 +195,24 @@ def test_chains_outside_the_support_stop_the_training() -> None:
         algorithm.step(state, data(), algorithm.noise(generator(3)), RATES)
 
 
+@pytest.mark.parametrize(("name", "evaluations"), [
+    ("flowmc", 4 + 3 + 1), ("flowmc, hmc and independent", 5 + 3 + 1), ("pcd", 3 + 1 + 1), ("nt", 3 + 1 + 1),
+])
+def test_no_point_is_evaluated_twice(name: str, evaluations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E is asked once for each move (HMC: each leapfrog step), once where a block begins, once for its gradient in theta."""
+    seen: list[int] = []
+    before = MLPEnergy.__call__
+
+    def counted(self: MLPEnergy, params: Tree, x: Array) -> Array:
+        seen.append(len(x))
+        return before(self, params, x)
+
+    monkeypatch.setattr(MLPEnergy, "__call__", counted)
+    algorithm, state = ALGORITHMS[name], begin(ALGORITHMS[name])
+    algorithm.step(state, data(), algorithm.noise(generator(0)), RATES)
+    assert len(seen) == evaluations
+
+
 # ------------------------------------------------------------------------------------------------------------- PCD-ULA
 
 def test_pcd_line_by_line() -> None:
@@ -191,8 +231,7 @@ def test_pcd_line_by_line() -> None:
     assert np.array_equal(after.chains[others], state.chains[others])
 
     value, gradient = contrast(algorithm.energy, state.energy, positives, x)
-    energy, optimiser = Adam().update(state.energy, gradient, state.energy_optimiser, 0.01)
-    close([after.energy, after.energy_optimiser], [energy, optimiser])
+    close([after.energy], [tree_map(lambda theta, g: theta - 0.01 * g, state.energy, gradient)])  # as printed
     np.testing.assert_allclose(info["contrast"], value, rtol=SUMS)
 
 
@@ -206,16 +245,20 @@ def test_pcd_is_not_tilted_and_starts_where_it_is_told() -> None:
 
 # ---------------------------------------------------------------------------------------------------------- flowMC-EBM
 
-def at_the_start() -> tuple[FlowMCEBM, Any]:
-    flow, moves = realnvp(2, layers=4, hidden=(14, 14), final_scale=0.0), ((MALA(0.01), 4), (partial(ISIR, N=8), 2))
+def at_the_start(sd: float = 1.0) -> tuple[FlowMCEBM, Any]:
+    flow = realnvp(2, layers=4, hidden=(14, 14), final_scale=0.0, base=Normal(2, sd))
+    moves: Any = ((MALA(0.01), 4), (partial(ISIR, N=8), 2))
     algorithm = FlowMCEBM(MLPEnergy(2), flow, moves, batch=50, buffer=60)
     return algorithm, algorithm.init(generator(0))
 
 
-def test_at_the_start_model_base_and_flow_are_one() -> None:
-    algorithm, state = at_the_start()
+@pytest.mark.parametrize("sd", [1.0, 2.5])
+def test_at_the_start_model_base_and_flow_are_one(sd: float) -> None:
+    algorithm, state = at_the_start(sd)
+    assert algorithm.ebm.tilt == Normal(2, sd)
+    assert abs(np.std(state.chains) / sd - 1) < Z_LIMIT / math.sqrt(2 * state.chains.size)  # error rate 6e-7
     x = data(30)
-    log_rho = Normal(2).log_prob(x)
+    log_rho = Normal(2, sd).log_prob(x)
     assert np.array_equal(algorithm.log_density(state, x), log_rho)
     np.testing.assert_allclose(algorithm.flow.log_prob(state.flow, x), log_rho, rtol=1e-14)
     log_density = partial(algorithm.log_density, state)
@@ -230,6 +273,7 @@ def test_at_the_start_model_base_and_flow_are_one() -> None:
 
 @pytest.mark.parametrize(("used", "every_k"), [(None, [3]), (1, [0, 1, 2, 3]), (2, [1, 3]), (3, [2])])
 def test_algorithm_1_line_by_line(used: int | None, every_k: list[int]) -> None:
+    """Its plain steps on the energy; Adam on the flow."""
     algorithm = FlowMCEBM(ENERGY, FLOW, MOVES, batch=8, buffer=20, used=used)
     state, _ = run(algorithm, begin(algorithm), 5)
     noise, positives = algorithm.noise(generator(3)), data()
@@ -248,7 +292,7 @@ def test_algorithm_1_line_by_line(used: int | None, every_k: list[int]) -> None:
     assert np.array_equal(after.chains[others], state.chains[others])
 
     value, gradient = contrast(ENERGY, state.energy, positives, x)
-    equal([after.energy, after.energy_optimiser], Adam().update(state.energy, gradient, state.energy_optimiser, 0.01))
+    close([after.energy], [tree_map(lambda theta, g: theta - 0.01 * g, state.energy, gradient)])
     loss, gradient = forward_divergence(state.flow, x)
     equal([after.flow, after.flow_optimiser], Adam().update(state.flow, gradient, state.flow_optimiser, 0.01))
     np.testing.assert_allclose(loss, -FLOW.log_prob(state.flow, x).mean(), rtol=SUMS)
@@ -708,7 +752,14 @@ def test_a_tilt_is_a_fixed_term_of_the_energy(name: str) -> None:
 # --------------------------------------------------------------------------------------------------------------- refusals
 
 THREE = realnvp(3, layers=2, hidden=(4,))
+CUBE, BOXED = Uniform(2, -6.0, 6.0), spline_flow(2, layers=1, hidden=(4,), bound=6.0, base=Uniform(2, -6.0, 6.0))
 BAD: list[tuple[Any, str]] = [
+    (lambda: PCD(ENERGY, CUBE, tilt=CUBE), "tilt must not end anywhere, got Uniform(d=2, low=-6.0, high=6.0): the chains'"),
+    (lambda: Jarzynski(ENERGY, CUBE), "base must not end anywhere, got Uniform("),
+    (lambda: CoopFlow(ENERGY, FLOW, tilt=CUBE), "tilt must not end anywhere, got Uniform("),
+    (lambda: CoopFlow(ENERGY, BOXED), "flow must not end anywhere, got Uniform("),
+    (lambda: FlowMCEBM(ENERGY, BOXED, ((ULA(0.1), 1),)), "flow must not end anywhere, got Uniform("),
+    (lambda: NTEBM(ENERGY, BOXED, ULA(0.1)), "flow must not end anywhere, got Uniform("),
     (lambda: PCD(ENERGY, Normal(2), batch=9, buffer=8), "buffer must hold at least a batch of chains, got buffer 8"),
     (lambda: PCD(ENERGY, Normal(2), batch=0), "batch must be an integer >= 1, got 0"),
     (lambda: PCD(ENERGY, Normal(2), step_size=0.0), "step_size must be positive and finite, got 0.0"),

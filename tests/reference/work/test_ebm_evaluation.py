@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from evenflow.reference.app import console
-from evenflow.reference.targets.mixtures import normal_cdf
+from evenflow.reference.targets.mixtures import GaussianMixture, normal_cdf
 from evenflow.reference.work import energy_evaluation, sampling
 from evenflow.reference.work.data import Dataset, load
-from evenflow.reference.work.energy_evaluation import FIELDS, evaluate_energy, on_grid, warnings
+from evenflow.reference.work.energy_evaluation import FIELDS, evaluate_energy, moment_gap, on_grid, warnings
 from evenflow.reference.work.evaluation import LIKELIHOOD, OF_SAMPLES, evaluate
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
@@ -40,8 +40,8 @@ def table(d: int) -> Dataset:
 
 def test_a_model_that_is_its_base_gets_the_numbers_theory_says() -> None:
     """p = N(0, I) in the model's units: log Z = 0, every draw counts, i-SIR refuses 1 of N = 8 proposals; P(x_1 + x_2 > 0) from
-    the normal distribution function. 100 chains x 40 sweeps, nearly independent: standard error 0.008, z-score limit 5; R-hat
-    of independent draws is below 1.01."""
+    the normal distribution function. 200 chains x 40 sweeps, nearly independent: standard error 0.006, z-score limit 5; R-hat
+    of independent draws is below 1.01. The data are two modes on the diagonal: the mean of x_1 x_2 is 0.9, the model's 0."""
     dataset = load("two-modes")
     row = evaluate_ebm(train_on(Config("ebm", **UNTRAINED, **FLOWMC), dataset), dataset)
     assert tuple(row) == FIELDS
@@ -63,11 +63,15 @@ def test_a_model_that_is_its_base_gets_the_numbers_theory_says() -> None:
     assert abs(row["acceptance_global"] - 7 / 8) < 0.02
     assert 0.7 < row["acceptance_local"] <= 1
     assert row["rhat"] < 1.02
-    assert 3000 < row["ess"] < 7000  # of 4,000 states
+    assert 6000 < row["ess"] < 14_000  # of 8,000 states
     assert 0.7 < row["autocorrelation_time"] < 1.4
     assert row["rhat_mode"] < 1.02
     assert 2 * up * (1 - up) - 0.1 < row["switch_rate"] < 2 * up * (1 - up) + 0.1
-    assert warnings(row) == []
+    assert 0.8 < row["moment_gap"] < 1.0
+    everything = np.concatenate([dataset.train, dataset.held_out])
+    assert row["moment_gap_error"] == pytest.approx(math.sqrt(1 / len(everything) + 1 / row["ess"]))
+    [said] = warnings(row)
+    assert "modes have wrong weights" in said
 
 
 def test_one_evaluation_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +129,20 @@ def test_whole_numbers_and_data_of_another_width() -> None:
         evaluate(trained, table(3))
 
 
+def test_chains_that_agree_with_each_other_but_not_with_the_data_are_noticed() -> None:
+    """Three modes with the weights that a training by Jarzynski reweighting once came to, R-hat 1.02, and those of its data."""
+    def made(weights: tuple[float, ...], n: int, seed: int) -> Any:
+        modes = GaussianMixture(((-3.0, 0.0), (0.0, 3.0), (3.0, 0.0)), weights, (0.5,) * 3)
+        return modes.sample(modes.noise(np.random.default_rng(seed), n))
+
+    row, data, truth = dict.fromkeys(FIELDS), made((0.6, 0.3, 0.1), 2000, 0), made((0.6, 0.3, 0.1), 8000, 1)
+    row |= {"log_z_ess": 900.0, "log_z_draws": 1000, "rhat": 1.02, "moment_gap_error": math.sqrt(1 / 2000 + 1 / 8000)}
+    gaps = [moment_gap(data, samples) for samples in (truth, made((0.45, 0.36, 0.19), 8000, 2))]
+    assert [len(warnings(row | {"moment_gap": gap})) for gap in gaps] == [0, 1]
+    mirrored = moment_gap(*(np.array([[1.0, sign], [-1.0, -sign], [1.1, sign]]) for sign in (1.0, -1.0)))
+    assert mirrored > 1  # means and squares agree, products do not
+
+
 def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     row = dict.fromkeys(FIELDS) | {"log_z_ess": 3.0, "log_z_draws": 1000, "rhat": 1.0, "rhat_mode": math.inf}
     assert len(warnings(row)) == 2
@@ -133,7 +151,16 @@ def test_warnings_and_infinity(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "smaller --step-size, more --local-steps" in warnings(row)[1]
     (refused,) = warnings(row | {"log_z_ess": 900.0, "rhat_mode": None, "acceptance_global": 0.01, "acceptance_local": 0.5})
     assert refused.startswith("only 1.0% of the global moves are taken: a better flow")
-    assert warnings(row | {"log_z_ess": 900.0, "rhat_mode": None}) == []
+    calm = row | {"log_z_ess": 900.0, "rhat_mode": None}
+    assert warnings(calm) == []
+    estimates = {"log_z": -2.1, "log_z_standard_error": 0.06, "log_z_bridge": -1.8, "log_z_grid": None}
+    assert warnings(calm | estimates) == []
+    for other in ("log_z_bridge", "log_z_grid"):
+        [said] = warnings(calm | estimates | {other: -0.02})
+        assert f"log_z is not {other}: its draws miss a part of the model. Take {other}" in said
+    assert warnings(calm | {"moment_gap": 0.29, "moment_gap_error": 0.05}) == []
+    [said] = warnings(calm | {"moment_gap": 0.31, "moment_gap_error": 0.05})
+    assert "0.31 standard deviations of the data away from the data's: modes have wrong weights" in said
     console.print_json(row)
     assert json.loads(capsys.readouterr().out)["rhat_mode"] == "inf"
     with pytest.raises(ValueError, match="not JSON compliant"):

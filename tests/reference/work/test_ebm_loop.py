@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from evenflow.reference.core.optim import SGD, constant
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates
@@ -59,6 +60,18 @@ def test_each_step_gets_its_own_rates_data_and_noise_in_the_datas_dtype() -> Non
     assert [(p.step, p.loss, p.gradient_norm, p.learning_rate) for p in told] == [(k, 0.5, 2.0, 0.1 / k) for k in (1, 2, 3, 4)]
     assert all(p.info == {"acceptance_local": 0.75} for p in told)
     assert [p.held_out for p in told] == [None, {"at": 2.0}, None, {"at": 4.0}]
+
+
+@pytest.mark.parametrize(("given", "instead"), [
+    ({"clip": 1.0}, "gradients are not clipped here"), ({"average_decay": 0.9}, "nor weights averaged"),
+    ({"optimiser": SGD()}, "energy_optimiser and flow_optimiser are in its place"),
+    ({"schedule": constant(0.1)}, "`rates` are in its place"),
+])
+def test_settings_that_it_cannot_follow_are_refused(given: dict[str, Any], instead: str) -> None:
+    start, name = State(np.zeros(3), np.array(0)), next(iter(given))
+    with pytest.raises(ValueError, match=f"{name} must be left as it is in the settings of an energy-based model.*{instead}"):
+        train_ebm(Drift(), start, lambda step, rng: np.zeros((2, 3)), lambda step: Rates(0.1), Settings(1, **given),
+                  np.random.default_rng(0))
 
 
 def test_resuming_is_exact(tmp_path: Path) -> None:

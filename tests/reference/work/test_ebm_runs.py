@@ -236,6 +236,8 @@ def test_training_that_blows_up_stops(tmp_path: Path) -> None:
     ({"leapfrog_steps": 3}, "leapfrog_steps means nothing for the local kernel mala, only for hmc"),
     ({"global_kernel": "independent", "N": 8}, "N means nothing for the global kernel independent, only for isir"),
     ({"base_scale": 0.0}, "base_scale must be positive"),
+    ({"energy_optimiser": "adm"}, "unknown energy_optimiser 'adm', did you mean 'adam'"),
+    ({"tilt": "base"}, "tilt means nothing for the algorithm flowmc, only for pcd, coopflow, fce"),
     ({"objective": "energy"}, "objective means nothing for ebm, only for saef, realnvp"),
     ({"pretrain_steps": 3}, "pretrain_steps means nothing for the algorithm flowmc, only for nt, coopflow"),
     ({"algorithm": "fce", "buffer": 9}, "buffer means nothing for the algorithm fce, only for flowmc, pcd, jarzynski"),
@@ -271,17 +273,57 @@ def test_kernels_of_ones_choice_move_the_chains(choices: dict[str, Any], local: 
     assert trained.sample(3, np.random.default_rng(0)).shape == (3, 3)
 
 
+@pytest.mark.parametrize("algorithm", ["pcd", "coopflow", "fce"])
+def test_without_a_tilt(algorithm: str) -> None:
+    """log p is -E alone, as in the papers; and PCD's chains may then start anywhere, in a cube say."""
+    model = EnergyModel.of(quick(algorithm, tilt="none", dtype="float64"), 3, 0, "table")
+    u, state = np.random.default_rng(0).uniform(-1, 1, (5, 3)), model.init(np.random.default_rng(0))
+    np.testing.assert_array_equal(model.log_density(state, u), np.zeros(5))
+    assert train_on(quick(algorithm, tilt="none"), table()).sample(3, np.random.default_rng(0)).shape == (3, 3)
+    if algorithm == "pcd":
+        config = quick("pcd", tilt="none", base="uniform", base_scale=2.0, buffer=64)
+        chains = EnergyModel.of(config, 3, 0, "table").init(np.random.default_rng(0)).chains
+        assert 1.9 < np.abs(chains).max() <= 2.0
+        trained = train_on(config, table())
+        assert np.isfinite(trained.sample(3, np.random.default_rng(0))).all()
+        assert np.isfinite(trained.log_z(50, np.random.default_rng(0)).log_z)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_optimiser_of_the_energy_is_of_ones_choice(algorithm: str) -> None:
+    """Adam's first step has the length of its rate wherever there is a gradient, a plain one that of its gradient."""
+    steps = {}
+    for name in ("adam", "sgd"):
+        config = quick(algorithm, energy_optimiser=name, steps=1, learning_rate=0.125, dtype="float64")
+        steps[name] = np.abs(train_on(config, table()).params.energy[-1]["W"]).ravel()
+    np.testing.assert_allclose(steps["adam"], 0.125, rtol=1e-3)
+    assert np.ptp(steps["sgd"]) > 0.1 * steps["sgd"].max()
+
+
+@pytest.mark.parametrize(("choices", "at"), [
+    ({"algorithm": "flowmc"}, 1e-5), ({"algorithm": "flowmc", "local_kernel": "hmc"}, 0.01), ({"algorithm": "nt"}, 0.01),
+    ({"algorithm": "pcd"}, 0.01),
+])
+def test_a_walk_begins_with_the_step_size_that_the_training_adapted(choices: dict[str, Any], at: float) -> None:
+    """Which a warm-up of 5 steps changes by at most 1.05^5, and the six steps of the training by as much again; that of a
+    latent space, of another kernel, or one that was not adapted, means nothing to it."""
+    trained = train_on(quick(**choices, step_size=1e-5), table())
+    assert 1.05**-12 < trained.walk(4, 1, np.random.default_rng(0)).step_size / at < 1.05**12
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("base", "scale", "rho"), [("normal", 2.5, Normal(3, 2.5)), ("uniform", None, Uniform(3, -6.0, 6.0))])
 def test_rho_is_of_ones_choice(algorithm: str, base: str, scale: float | None, rho: Any) -> None:
     """E = 0 at the start, so that the model is rho itself (NT: its flow's density, whose base is rho)."""
     config = quick(algorithm, base=base, base_scale=scale, dtype="float64")
+    if base == "uniform" and algorithm in ("pcd", "coopflow", "jarzynski"):
+        with pytest.raises(ValueError, match=r"base must not end anywhere, got Uniform\(.*: the chains' steps are not"):
+            EnergyModel.of(config, 3, 0, "table")
+        return
     model = EnergyModel.of(config, 3, 0, "table")
     u = np.random.default_rng(0).uniform(-1, 1, (5, 3))
     assert model.flow.base == rho
     state = model.init(np.random.default_rng(0))
     np.testing.assert_allclose(model.log_density(state, u), rho.log_prob(u), rtol=0, atol=1e-9)
-    if base == "uniform" and algorithm in ("pcd", "coopflow", "jarzynski"):
-        return  # what is not adjusted may step out of the cube, and says so
     x = train_on(config, table()).sample(3, np.random.default_rng(0))
     assert base == "normal" or np.abs(table().units.to_model(x)).max() <= 6.0
