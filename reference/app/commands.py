@@ -1,4 +1,4 @@
-"""The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of evenflow.experiments join them (cli.py)."""
+"""The commands of `evenflow`: train, sample; evaluate, score (judging.py). Those of other packages join them (cli.py)."""
 import shlex
 from collections.abc import Callable
 from functools import partial
