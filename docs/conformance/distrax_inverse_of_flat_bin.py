@@ -1,4 +1,5 @@
-"""New: the log_det of the rational-quadratic spline's inverse loses its digits in flat bins with steep ends.
+"""New: the log_det of the rational-quadratic spline's inverse loses its digits in flat bins with steep ends: in float32 log_det
+is off by up to 0.4.
 
 The place xi in the bin is right to the last digit, but log_det is taken from xi (1 - xi), and 1 - xi, as small as steepness /
 slope in the upper half of a bin far flatter than its ends, has lost its digits. With a sum of squares under the root nothing

@@ -109,6 +109,8 @@ def realnvp(
 
     final_scale: of the networks' last weights at the start; 0 makes the flow begin as exactly its base. activation: of the
     networks; with tanh an outlier moves scales and shifts no further than any far point, with relu in proportion.
+    At d = 1 there is nothing to couple: whatever the layers, x is the base scaled and shifted. There take spline_flow, which
+    bends.
 
     >>> flow = realnvp(2, final_scale=0.0)
     >>> flow.log_prob(flow.init(onp.random.default_rng(0)), np.zeros((1, 2))).round(3)
@@ -155,6 +157,8 @@ def maf(
     transformer: Transformer = AffineTransformer(), base: Density | None = None, activation: str = "relu",
 ) -> Flow:
     """Masked autoregressive layers, the order reversed between them (Papamakarios et al. 2017).
+
+    The first coordinate of a layer, at d = 1 the only one, sees no other: affine, it is scaled and shifted and no more.
 
     >>> flow = maf(3, layers=2)
     >>> flow.sample(flow.init(onp.random.default_rng(0)), np.zeros((5, 3))).shape

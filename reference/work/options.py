@@ -107,7 +107,8 @@ BASED = tuple(kind for kind in ALL if kind != "aqf")  # its noise is made of qua
 # without end. On two-modes NT did so at 5e-4 after 500 steps, CoopFlow at 1e-4 after 300, and PCD with ULA steps of 0.01.
 OPTIONS = (
     Option("blocks", BLOCKS, "How many equal blocks, or their sizes: 2,3,5.", of(["saef"], None), SAEF, "4, nearly equal"),
-    Option("block_map", one_of(BLOCK_MAPS), f"One of {', '.join(BLOCK_MAPS)}.", of(["saef"], "coupling"), SAEF),
+    Option("block_map", one_of(BLOCK_MAPS), f"One of {', '.join(BLOCK_MAPS)}; of one number, dense and coupling are spline.",
+           of(["saef"], "coupling"), SAEF),
     Option("context_hidden", WIDTHS, "Widths of the context network.", of(["saef"], (256, 256)), SAEF),
     Option("context_width", COUNT, "Numbers in a block's context.", of(["saef"], 64), SAEF),
     Option("transformer", one_of(TRANSFORMERS), "affine or spline.", of(["maf", "aqf"], "affine"), MODEL),

@@ -296,10 +296,12 @@ def test_loss_is_a_plain_loop_over_blocks_data_and_draws(
         which = list(dict.fromkeys(sizes)).index(size)
         for j in range(3):
             T, p = case.map.maps[b], case.params["maps"][which]
-            draws = [T.forward(p, case.noise[i, j, block][None], h[j, b][None])[0][0] for i in range(m)]
-            fidelity = sum(power(draw - case.x[j, block], beta) for draw in draws) / m
-            spread = sum(power(draws[i] - draws[k], beta) for i in range(m) for k in range(i))
-            total += fidelity - spread / (m * (m - 1))
+            rows = [j] if b or c else range(3)  # the first block's draws are all data's where nothing conditions it
+            draws = [T.forward(p, case.noise[i, r, block][None], h[j, b][None])[0][0] for i in range(m) for r in rows]
+            M = len(draws)
+            fidelity = sum(power(draw - case.x[j, block], beta) for draw in draws) / M
+            spread = sum(power(draws[i] - draws[k], beta) for i in range(M) for k in range(i))
+            total += fidelity - spread / (M * (M - 1))
     loss = case.loss(case.x, case.noise, lambda a, y: energy_score(a, y, beta))
     close(loss, np.array(total / 3))
 
