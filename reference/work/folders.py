@@ -96,9 +96,9 @@ def read_description(folder: PathLike, assemble: Callable[[dict[str, Any]], obje
             raise ValueError(f"format must be {FORMAT}, got {described['format']}")
         assemble(described)  # whatever is missing or out of place shows here
     except KeyError as error:
-        raise CorruptFileError(f"{path} is not the description of a run: there is no {error}") from error
+        raise CorruptFileError(f"{path} is not the description of a run (put back a copy): there is no {error}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CorruptFileError(f"{path} is not the description of a run: {error}") from error
+        raise CorruptFileError(f"{path} is not the description of a run (put back a copy): {error}") from error
     return described  # type: ignore[no-any-return]
 
 
