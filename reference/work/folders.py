@@ -76,7 +76,7 @@ def go_on(folder: Path, described: dict[str, Any], there: dict[str, Any], extend
         longer = "; to make more, extend it" if now > before else ""
         raise ValueError(f"{folder} was begun with steps {before}, not {now}{longer}")
     described["config"]["steps"] = there["config"]["steps"]
-    differ = {name for name, part in identity(described).items() if part != there[name]}
+    differ = {name for name, part in identity(described).items() if part != there.get(name)}
     if differ - {"config"}:
         raise ValueError(f"{folder} was trained on other data than {described['data']}: {', '.join(sorted(differ))} differ")
     check_same(folder / CHECKPOINT, {"config": there["config"]}, {"config": described["config"]})
