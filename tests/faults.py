@@ -235,11 +235,11 @@ def others(within: Path) -> list[bytes]:
     """Checkpoints of SWAPPED - 4 other runs, in seed, choices, length or data; and four files that are none."""
     made = []
     for n in range(SWAPPED - 4):
-        choices: list[dict[str, Any]] = [
-            {"seed": n + 1}, {"learning_rate": 0.002 + n}, {"steps": n + 1}, {"hidden": (9 + n,)}, {}]
+        others: list[dict[str, Any]] = [{"seed": n + 1}, {"learning_rate": 0.002 + n}, {"steps": n + 1}, {"hidden": (9 + n,)}]
+        choice: dict[str, Any] = [*others, {}][n % 5]
         folder, data = within / f"other{n}", table(n + 1) if n % 5 == 4 else DATA
         with suppress(Stop):
-            train_on(Config(**{**vars(CHOSEN), **choices[n % 5]}), data, folder, callback=stop)
+            train_on(Config(**{**vars(CHOSEN), **choice}), data, folder, callback=stop)
         made.append((folder / CHECKPOINT).read_bytes())
     return [*made, (folder / CONFIG).read_bytes(), b"a text", b"", bytes(5000)]
 
