@@ -75,7 +75,7 @@ def train(
 
 
 def interrupted(family: str, out: Path, backend: str | None) -> str:
-    """backend: the choice of evenflow.accel's option, where it was given; another one would round otherwise."""
+    """What to say, with the command that goes on.  backend: who computes, where it was said: another would round otherwise."""
     if not (out / CONFIG).exists():
         return "interrupted before the run began"
     again = ["evenflow", "train", family, "--out", str(out), "--resume", *(["--backend", backend] if backend else [])]

@@ -103,5 +103,6 @@ def check_same(path: PathLike, there: Tree, here: Tree) -> None:
     if there != here:
         a, b = dict(named_leaves(there)), dict(named_leaves(here))
         differ = [k for k in a | b if a.get(k) != b.get(k)]
-        listed = "; ".join(f"{k or 'params'} is {a.get(k, 'absent')} there, {b.get(k, 'absent')} here" for k in differ)
+        listed = "; ".join(f"{k or 'params'} is {a.get(k, 'absent')} there, {b.get(k, 'absent')} here" for k in differ[:5])
+        listed += f"; and {len(differ) - 5} more" if len(differ) > 5 else ""
         raise ValueError(f"{path} is a checkpoint of another model: {listed}")

@@ -108,4 +108,5 @@ def load(path: str | os.PathLike[str]) -> Tree:
                     raise ValueError(f"wrong checksum of {member}")
                 return tree_map(lambda i: file[f"leaf{i}"], json.loads(str(file["nesting"])))
         except Exception as error:  # damage shows as any: of zip, zlib, bz2, lzma, tokenize, JSON
-            raise CorruptFileError(f"{path} is not a whole evenflow file (truncated or altered?): {error}") from error
+            wrong = "is not a whole evenflow file (truncated or altered? put back a copy)"
+            raise CorruptFileError(f"{path} {wrong}: {error}") from error

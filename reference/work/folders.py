@@ -92,7 +92,7 @@ def go_on(folder: Path, described: dict[str, Any], there: dict[str, Any], extend
         longer = "; to make more, extend it" if now > before else ""
         raise ValueError(f"{folder} was begun with steps {before}, not {now}{longer}")
     described["config"]["steps"] = there["config"]["steps"]
-    differ = {name for name, part in identity(described).items() if part != there[name]}
+    differ = {name for name, part in identity(described).items() if part != there.get(name)}
     if differ - {"config"}:
         raise ValueError(f"{folder} was trained on other data than {described['data']}: {', '.join(sorted(differ))} differ")
     check_same(folder / CHECKPOINT, {"config": there["config"]}, {"config": described["config"]})
@@ -112,9 +112,9 @@ def read_description(folder: PathLike, assemble: Callable[[dict[str, Any]], obje
             raise ValueError(f"format must be {FORMAT}, got {described['format']}")
         assemble(described)  # whatever is missing or out of place shows here
     except KeyError as error:
-        raise CorruptFileError(f"{path} is not the description of a run: there is no {error}") from error
+        raise CorruptFileError(f"{path} is not the description of a run (put back a copy): there is no {error}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CorruptFileError(f"{path} is not the description of a run: {error}") from error
+        raise CorruptFileError(f"{path} is not the description of a run (put back a copy): {error}") from error
     return described  # type: ignore[no-any-return]
 
 
