@@ -47,7 +47,7 @@ def test_what_is_differentiated_stays_in_the_trace() -> None:
 
 
 def test_arguments_by_place_by_name_and_left_out() -> None:
-    f = arrays("y", "x")(lambda x, y=None, z="z": (x, y, z))
+    f: Any = arrays("y", "x")(lambda x, y=None, z="z": (x, y, z))
     for got in (f([1], [2]), f([1], y=[2]), f(y=[2], x=[1]), f([1], z=0)):
         assert all(part is None or isinstance(part, np.ndarray) for part in got[:2])
     assert f([1], z=[0])[2] == [0]

@@ -141,9 +141,9 @@ def test_masked_tables_are_refused() -> None:
     for ask in (fitted.score_samples, fitted.transform, fitted.score, fitted.trained_.log_density, fitted.trained_.encode):
         with pytest.raises(ValueError, match="must not be masked"):
             ask(masked)
-    for ask in (fitted.inverse_transform, fitted.trained_.decode):
+    for back in (fitted.inverse_transform, fitted.trained_.decode):
         with pytest.raises(ValueError, match="must not be masked"):
-            ask(np.ma.masked_array(X / 100))
+            back(np.ma.masked_array(X / 100))
 
 
 def test_bad_choices_are_refused_at_fit() -> None:
