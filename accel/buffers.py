@@ -35,36 +35,44 @@ _notes: dict[int, Note] = {}  # id(buffer) -> its note
 
 def plain_leaves(tree: Tree) -> list[Array]:
     """trees.leaves for trees without autograd's boxes around dicts and lists, which take long to look at."""
-    return outlined(tree)[0]
-
-
-def outlined(tree: Tree) -> tuple[list[Array], list[Any]]:
-    """The leaves, and what else there is to a tree: each dict's keys or list's length, and how many leaves came before it."""
     found: list[Array] = []
-    outline: list[Any] = []
-    collect((tree,), found, outline)
-    return found, outline
+    collect((tree,), found)
+    return found
 
 
-def collect(branches: Iterable[Tree], found: list[Array], outline: list[Any]) -> None:
+def collect(branches: Iterable[Tree], found: list[Array]) -> None:
     for branch in branches:
         if type(branch) is dict:
-            outline.append((len(found), tuple(branch)))
-            collect(branch.values(), found, outline)
+            collect(branch.values(), found)
         elif type(branch) is list:
-            outline.append((len(found), len(branch)))
-            collect(branch, found, outline)
+            collect(branch, found)
         else:
             found.append(branch)
 
 
-def paired(first: Tree, *others: Tree) -> list[list[Array]]:
+def outline(branches: Iterable[Tree], found: list[Array], kept: list[Any]) -> None:
+    """The same, and what else there is to a tree: each dict's keys or list's length, and how many leaves came before it."""
+    for branch in branches:
+        if type(branch) is dict:
+            kept.append((len(found), tuple(branch)))
+            outline(branch.values(), found, kept)
+        elif type(branch) is list:
+            kept.append((len(found), len(branch)))
+            outline(branch, found, kept)
+        else:
+            found.append(branch)
+
+
+def paired(*trees: Tree) -> list[list[Array]]:
     """The leaves of each tree in the order of the first, key by key. Raises ValueError where the trees differ."""
-    (leaves, outline), *rest = map(outlined, (first, *others))
-    return [leaves, *(
-        found if outline == other else plain_leaves(tree_map(lambda _, leaf: leaf, first, tree))
-        for (found, other), tree in zip(rest, others, strict=True)
-    )]
+    leaves: list[list[Array]] = [[] for _ in trees]
+    outlines: list[list[Any]] = [[] for _ in trees]
+    for tree, found, kept in zip(trees, leaves, outlines, strict=True):
+        outline((tree,), found, kept)
+    return [
+        found if kept == outlines[0] else plain_leaves(tree_map(lambda _, leaf: leaf, trees[0], tree))
+        for tree, found, kept in zip(trees, leaves, outlines, strict=True)
+    ]
 
 
 def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:

@@ -28,6 +28,7 @@ class Tape:
         self.forward, self.backward = forward, backward
         self.outputs: tuple[Array, ...] = ()
         self.saved: Any = None
+        self.mixed = False  # whether the dtypes of the arguments differed
         self.pending: dict[int, Array] = {}
 
 
@@ -56,7 +57,9 @@ def fused(forward: Forward, backward: Backward, plain: Forward | None = None) ->
 
 
 def run(tape: Tape, *args: Any) -> Array:
-    tape.outputs, tape.saved = tape.forward(*of_one_dtype(args))
+    alike = of_one_dtype(args)
+    tape.mixed = alike is not args
+    tape.outputs, tape.saved = tape.forward(*alike)
     return tape.outputs[0]
 
 
@@ -72,7 +75,7 @@ def run_back(argnums: Sequence[int], ans: Array, args: tuple[Any, ...], kwargs: 
         each = [g, *map(given.get, range(1, len(tape.outputs)))]
         gs = [in_dtype(part, out) for part, out in zip(each, tape.outputs, strict=True)]
         grads: Sequence[Array] = tape.backward(tape.saved, tuple(n - 1 for n in argnums), *gs)
-        return [in_dtype(part, args[n]) for n, part in zip(argnums, grads, strict=True)]
+        return [in_dtype(part, args[n]) for n, part in zip(argnums, grads, strict=True)] if tape.mixed else grads
 
     return vjp
 
