@@ -180,12 +180,17 @@ perceptron = fused(forward, backward, functools.partial(forward, keep=False))
 def arrays(params: Tree, has_context: bool) -> list[Array]:
     """The layers' arrays in the order in which `through` takes them; zeros for a "b" that a layer does without."""
     names = ("W", "b", "C") if has_context else ("W", "b")
-    return [layer[name] if name in layer else no_bias(layer["W"]) for layer in params for name in names]
+    return [layer[name] if name in layer else no_bias_of(value(layer["W"])) for layer in params for name in names]
 
 
-def no_bias(W: Array) -> Array:
-    W = value(W)
-    return module_of(W).zeros(W.shape[1], W.dtype)
+def no_bias_of(W: Array) -> Array:
+    return no_bias(module_of(W), W.shape[1], W.dtype)
+
+
+@functools.cache
+def no_bias(xp: Any, width: int, dtype: Any) -> Array:
+    """Zeros, once for each device; nothing writes there."""
+    return xp.zeros(width, dtype)
 
 
 def mlp(net: MLP, params: Tree, x: Array, context: Array | None = None) -> Array:

@@ -77,5 +77,5 @@ def weights(
     axes.axhline(empirical, color="black", linewidth=1.0, linestyle=":", label=f"data of the first seed, {empirical:.3f}")
     axes.set(xlabel="epoch", ylabel="weight of the upper-right mode", ylim=(-0.03, 1.03))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=3)
     write(figure, path)
