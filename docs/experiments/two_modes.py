@@ -157,7 +157,7 @@ def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_st
         "empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT)),
     }
     try:
-        state = train_ebm(
+        trained = train_ebm(
             model, type(start)(*(placed(tree, np.float32) for tree in start)), draw, lambda step: Rates(rate(step), rate(step)),
             Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
             evaluate=lambda state: {"weight": weight(at_host(model, state))}, callback=report,
@@ -166,7 +166,7 @@ def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_st
         )
     except TrainingStopped as stopped:
         return Outcome(row | {"stopped_at": stopped.step}, trace(read_log(log.path)))
-    return measure(row, model, state, read_log(log.path))
+    return measure(row, model, type(start)(**trained.params), read_log(log.path))
 
 
 def at_host(model: Any, state: Any) -> LogDensity:

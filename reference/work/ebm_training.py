@@ -25,8 +25,8 @@ RUN_AWAY = 1e6  # nats between data and samples: no model is that wrong, but a t
 def train_ebm(
     algorithm: Algorithm, start: S, draw: Callable[[int, np.random.Generator], Array], rates: Callable[[int], Rates],
     settings: Settings, rng: np.random.Generator, evaluate: Callable[[S], dict[str, float]] | None = None, **kept: Any,
-) -> S:
-    """The state after settings.steps steps from `start`.
+) -> State:
+    """The State of the loop after settings.steps steps from `start`; its params are the fields of the algorithm's state.
 
     draw(step, rng) -> the step's positives (n, d); rates(step) -> its learning rates; step counts from 0. Optimisers are the
     algorithm's own: ValueError for settings that have one, or a schedule, a clip or an average. The noise takes the dtype of
@@ -50,11 +50,11 @@ def train_ebm(
         params = as_arrays(after._asdict())
         check_all_finite("after the update,", params)
         report = Report(info.pop("contrast"), now.energy, info.pop("gradient_norm"), info)
-        return State(state.step + 1, params, {}, None, rng), report
+        return state._replace(step=state.step + 1, params=params, rng=rng), report
 
     first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]
     judge = None if evaluate is None else lambda state: evaluate(unpack(state.params))
-    return unpack(loop(first, advance, settings, evaluate=judge, **kept).params)
+    return loop(first, advance, settings, evaluate=judge, **kept)
 
 
 def check_settings(settings: Settings) -> None:

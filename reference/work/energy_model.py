@@ -8,6 +8,7 @@ variance. PCD's chains start from the base, tilted or not.
 The loss in the log is the contrast, mean E(data) - mean E(samples): no likelihood, near zero throughout. Where a flow can weigh
 the model, log.jsonl also holds, every 100 steps, the mean negative log-likelihood of held-out data.
 """
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,10 +26,10 @@ from evenflow.reference.flows import Density, Flow, Permutation, Uniform, realnv
 from evenflow.reference.mcmc import HMC, ISIR, MALA, IndependentMH, RandomWalk
 from evenflow.reference.mcmc.adaptation import Adaptable
 from evenflow.reference.work import sampling
-from evenflow.reference.work.checkpoints import State
+from evenflow.reference.work.checkpoints import Best, State
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.ebm_training import pretrained, train_ebm
-from evenflow.reference.work.flow_model import base_of
+from evenflow.reference.work.flow_model import base_of, looks
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk, flow_draws, walk
 from evenflow.reference.work.training import Settings
@@ -111,9 +112,11 @@ class EnergyModel:
             state = self.algorithm.init(rng, pretrained(self.flow, pretrain_on, steps, rng, batch, PRETRAIN_RATE))
         return type(state)(*(placed(part, self.config.dtype) for part in state))
 
-    def read(self, state: State) -> tuple[Any, None]:
-        """The algorithm's state, out of a checkpoint: always the last."""
-        return type(self.init(np.random.default_rng(0)))(**placed(state.params, self.config.dtype)), None
+    def read(self, state: State) -> tuple[Any, Best | None]:
+        """The algorithm's state, out of a checkpoint, and what it was chosen by, if it was."""
+        best = state.best if self.config.keep == "best" else None
+        params = state.params if best is None else best.params
+        return type(self.init(np.random.default_rng(0)))(**placed(params, self.config.dtype)), best
 
     def like(self) -> Tree:
         return fetched(self.init(np.random.default_rng(0))._asdict())
@@ -163,8 +166,10 @@ class EnergyModel:
         waits = FROZEN * config.steps if config.algorithm == "coopflow" else 0
         return lambda step: Rates(energy(step), flow(step) if step >= waits else 0.0)
 
-    def fit(self, units: Units, dataset: Dataset, classes: int, resume: bool = False, **kept: Any) -> Any:
-        """The state after training. kept: callback, checkpoint, identity, as in `training.loop`."""
+    def fit(
+        self, units: Units, dataset: Dataset, classes: int, resume: bool = False, **kept: Any
+    ) -> tuple[Any, Best | None]:
+        """As `read`, after training. kept: callback, checkpoint, identity, as in `training.loop`."""
         config, rng = self.config, np.random.default_rng(self.config.seed)
 
         def placed_rows(x: Array, rng: np.random.Generator) -> Array:
@@ -190,10 +195,14 @@ class EnergyModel:
         data = None
         if hasattr(config, "pretrain_steps") and not resume:
             data = placed_rows(np.concatenate([dataset.train] * COPIES) if units.levels else dataset.train, rng)
-        return train_ebm(
-            self.algorithm, self.init(rng, data), draw, self.rates(), Settings(config.steps), rng, evaluate=judge,
-            resume=resume, **kept,
-        ), None
+        settings = Settings(
+            config.steps, patience=config.patience, evaluate_every=looks(len(dataset.train)),
+            best_by=lambda told: told.get("loss", math.nan),
+        )
+        start = self.init(rng, data)
+        return self.read(train_ebm(
+            self.algorithm, start, draw, self.rates(), settings, rng, evaluate=judge, resume=resume, **kept
+        ))
 
 
 def flow_params(state: Any) -> Tree:

@@ -28,6 +28,11 @@ ACTIVATIONS = "tanh", "relu"  # of the networks: for real numbers bounded, so th
 BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
 
 
+def looks(n: int) -> int:
+    """Steps between two looks at the held-out rows, where n are trained on."""
+    return min(max(n // 20, 10), 100)
+
+
 def base_of(config: Config, d: int) -> Density:
     scale = config.base_scale or BASE_SCALE[config.base]
     return Normal(d, scale) if config.base == "normal" else Uniform(d, -scale, scale)
@@ -152,7 +157,7 @@ class FlowModel:
         schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
         settings = Settings(
             config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
-            evaluate_every=min(max(n // 20, 10), 100), best_by=verdict,
+            evaluate_every=looks(n), best_by=verdict,
         )
         evaluate = lambda params: self.judge(params, *fixed)
         return self.read(train(self.loss, draw, start, settings, rng, evaluate=evaluate, **kept))

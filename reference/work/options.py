@@ -128,8 +128,7 @@ OPTIONS = (
            TRAINING, needs=("objective", ("energy", "sliced"))),
     Option("draws", COUNT, "Draws for each datum.", of(FLOWS, 4), TRAINING,
            needs=("objective", ("energy", "sliced", "mmd", "quantile"))),
-    Option("steps", COUNT, "Steps in all.", {**of(FLOWS, None), **of(ALGORITHMS, 2000)}, TRAINING,
-           "as many as rows, 300 to 3000; ebm: 2000"),
+    Option("steps", COUNT, "Steps in all.", of(ALL, None), TRAINING, "as many as rows, 300 to 3000; ebm: to 2000"),
     Option("batch", COUNT, "Rows in a step, and chains moved.", of(ALL, 128), TRAINING),
     Option("learning_rate", POSITIVE, "Of the optimiser, at the start.",
            {**of(FLOWS, None), **of(("flowmc", "pcd", "fce", "jarzynski"), 0.003), "nt": 1e-4, "coopflow": 1e-5}, TRAINING,
@@ -157,13 +156,13 @@ OPTIONS = (
            {"flowmc": 0.01, "pcd": 0.002, "nt": 0.1, "coopflow": 5e-4, "jarzynski": 0.01}, EBM, "the algorithm's"),
     Option("leapfrog_steps", COUNT, "Of hmc.", of(["flowmc", "nt"], 5), EBM, needs=("local_kernel", ("hmc",))),
     Option("pretrain_steps", COUNT, "Of the flow on the data, before the energy.", of(["nt", "coopflow"], 500), EBM),
-    Option("keep", one_of(KEPT), "The weights to keep: best, on held-out rows, or last.", of(FLOWS, "best"), TRAINING),
-    Option("patience", COUNT, "End after as many looks at the held-out rows without a better one.", of(FLOWS, None), TRAINING,
+    Option("keep", one_of(KEPT), "The weights to keep: best, on held-out rows, or last.", of(ALL, "best"), TRAINING),
+    Option("patience", COUNT, "End after as many looks at the held-out rows without a better one.", of(ALL, None), TRAINING,
            "all steps"),
     Option("dtype", one_of(DTYPES), "float32 or float64.", of(ALL, "float32"), TRAINING),
     Option("seed", whole(0), "Of all that is random but the data's split.", of(ALL, 0), TRAINING),
 )
-STEPS = 300, 3000                # of a flow: between these, as many as there are rows; few rows are soon learned by heart
+STEPS = {"flow": (300, 3000), "ebm": (300, 2000)}  # between these as many as there are rows: few are soon learned by heart
 LEARNING_RATE, FEW = 1e-3, 1000  # of a flow; for fewer rows in proportion smaller
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -222,9 +221,8 @@ class Config:
 
     def for_rows(self, n: int) -> "Config":
         """The same, with what was left to the number n of rows to train on made out."""
-        if self.family == "ebm":
-            return self
-        worked_out = {"steps": min(max(n, STEPS[0]), STEPS[1]), "learning_rate": LEARNING_RATE * min(n / FEW, 1.0)}
+        least, most = STEPS["ebm" if self.family == "ebm" else "flow"]
+        worked_out = {"steps": min(max(n, least), most), "learning_rate": LEARNING_RATE * min(n / FEW, 1.0)}
         return Config(**{**vars(self), **{name: getattr(self, name) or value for name, value in worked_out.items()}})
 
     def as_json(self) -> dict[str, Any]:

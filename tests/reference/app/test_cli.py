@@ -256,7 +256,7 @@ def test_resume_takes_the_runs_choices_and_refuses_others() -> None:
     refused(evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK), "a holds a run already")
     refused(evenflow("train", "maf", "--out", "a", "--resume", "--steps", "9"), "a was begun with steps 4, not 9")
     refused(evenflow("train", "saef", "--out", "a", "--resume"), "a was begun with family maf, not saef")
-    other = "a was trained on other data than digits: units differ"
+    other = "a was trained on other data than digits: digest, units differ"
     refused(evenflow("train", "maf", "--data", "digits", "--out", "a", "--resume"), other)
     assert evenflow("train", "maf", "--out", "a", "--resume").exit_code == 0
     whole = Path("a/checkpoint.npz").read_bytes()

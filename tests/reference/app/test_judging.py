@@ -110,7 +110,7 @@ def test_the_gaussian_gets_what_theory_says() -> None:
     write("other.csv", table(400, seed=1))
     row = judged("--data", "other.csv")
     assert abs(row["gaussian_log_likelihood"] + ENTROPY) < 0.3
-    assert row["held_out_log_likelihood"] < row["gaussian_log_likelihood"]
+    assert abs(row["held_out_log_likelihood"] - row["gaussian_log_likelihood"]) < 0.1  # where the model begins
 
 
 @pytest.mark.parametrize("rows", [1, 2, 19, 25])
@@ -135,7 +135,7 @@ def test_a_training_file_that_has_changed_is_noticed() -> None:
     assert json.loads(told.stdout)["gaussian_log_likelihood"] is None
     assert "mine.csv has changed" in told.stderr
     Path("mine.csv").unlink()
-    refused(evenflow("evaluate", "run"), "No such file or directory: mine.csv")
+    refused(evenflow("evaluate", "run"), f"No such file or directory: {Path.cwd() / 'mine.csv'}")
     assert judged("--data", "other.csv")["held_out_rows"] == 30
 
 
@@ -151,13 +151,17 @@ def test_the_table_reads_at_80_columns() -> None:
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
     (line,) = (line for line in result.stdout.splitlines() if line.startswith("held out log likelihood"))
     row = judged()
-    assert f"{row['held_out_log_likelihood']:.5g}"[:6] in line
+    assert f"{row['held_out_log_likelihood']:.3f}" in line
     assert "±" in line
     assert "nats a row" in line
     assert "higher" in line
     assert f"{row['gaussian_log_likelihood']:.4g}"[:5] in line
     assert "24 rows judged" in result.stdout
-    assert "worse than a Gaussian by" in result.stderr
+    assert "worse than a Gaussian by" not in result.stderr
+    write("mine.csv", table(120))
+    worse = ["--keep", "last", "--learning-rate", "0.3", "--steps", "30"]
+    assert evenflow("train", "maf", "--data", "mine.csv", "--out", "worse", *worse).exit_code == 0
+    assert "worse than a Gaussian by" in evenflow("evaluate", "worse").stderr
 
 
 def test_score_writes_the_log_density_of_every_row() -> None:

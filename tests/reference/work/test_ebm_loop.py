@@ -43,11 +43,12 @@ class Drift:
 
 def go(steps: int, algorithm: Any = None, **kept: Any) -> State:
     start = State(np.zeros(3, np.float32), np.array(0))
-    return train_ebm(
+    trained = train_ebm(
         algorithm or Drift(), start, lambda step, rng: np.full((2, 3), step, np.float32) * rng.random(dtype=np.float32),
         lambda step: Rates(0.1 / (step + 1), 0.2), Settings(steps, evaluate_every=2, checkpoint_every=3),
         np.random.default_rng(4), **kept,
     )
+    return State(**trained.params)
 
 
 def test_each_step_gets_its_own_rates_data_and_noise_in_the_datas_dtype() -> None:
