@@ -69,7 +69,7 @@ uninterrupted training, bit for bit, and its log.
 
 | | | accepted | refused in one line |
 |---|---|---|---|
-| one bit turned | {damaged[flips]} | {damaged[harmless]}: every value read is equal (dates and such of a zip file) | others |
+| one bit turned | {damaged[flips]} | 0 | all |
 | truncated at a random byte | {damaged[cuts]} | 0 | all |
 | the end replaced by that of another run's | {damaged[spliced]} | 0 | all |
 | another run's (other seed, choices, length, data), or none at all | {damaged[swapped]} | 0 | all |
@@ -253,36 +253,31 @@ def stop(progress: object) -> None:
     raise Stop
 
 
-def damaged(within: Path, expected: Any) -> dict[str, int]:
-    """How many damaged checkpoints were refused, to be sampled and to be resumed alike; how many read as the whole one."""
+def damaged(within: Path) -> dict[str, int]:
+    """How many damaged checkpoints were refused, to be sampled and to be resumed alike."""
     folder = within / "damaged"
     train(folder)
     path, whole, rng = folder / CHECKPOINT, (folder / CHECKPOINT).read_bytes(), np.random.default_rng(0)
     swapped = others(within)
-    found = {"flips": 0, "harmless": 0, "cuts": 0, "spliced": 0, "swapped": 0}
+    found = {"flips": 0, "cuts": 0, "spliced": 0, "swapped": 0}
 
-    def refused(kind: str, content: bytes) -> bool:
+    def refuse(kind: str, content: bytes) -> None:
         path.write_bytes(content)
         ends = [outcome(lambda: load_run(folder)), outcome(lambda: train(folder))]
         found[kind] += 1
-        if [status for status, _ in ends] == [0, 0]:
-            assert left(folder) == expected
-            return False
         assert all(status == 1 and line.startswith("error: ") and "\n" not in line for status, line in ends), ends
         assert path.read_bytes() == content
-        return True
 
     for bit in rng.choice(8 * len(whole), FLIPS, replace=False).tolist():
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
-        found["harmless"] += not refused("flips", bytes(flipped))
+        refuse("flips", bytes(flipped))
     for length in rng.choice(len(whole), CUTS, replace=False).tolist():
-        assert refused("cuts", whole[:length])
-    for place in rng.choice(len(whole) - 100, SPLICED, replace=False).tolist():  # the last 22 bytes may be equal
-        content = whole[: place + 1] + swapped[0][place + 1 :]
-        assert refused("spliced", content)
+        refuse("cuts", whole[:length])
+    for place in rng.choice(len(whole) - 1, SPLICED, replace=False).tolist():
+        refuse("spliced", whole[: place + 1] + swapped[0][place + 1 :])
     for other in swapped:
-        assert refused("swapped", other)
+        refuse("swapped", other)
     return found
 
 
@@ -325,14 +320,14 @@ def inject(within: Path) -> dict[str, Any]:
         return {
             "clock": killed(within, kill_by_the_clock, seconds, expected),
             "writing": killed(within, kill_while_writing, calls, expected),
-            "limited": limited(within, largest, expected), "damaged": damaged(within, expected), "shared": shared(within),
+            "limited": limited(within, largest, expected), "damaged": damaged(within), "shared": shared(within),
         }
 
 
 def main(page: Path = PAGE) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = inject(Path(folder))
-    damages = sum(found["damaged"].values()) - found["damaged"]["harmless"]
+    damages = sum(found["damaged"].values())
     text = TEXT.format(**{**found, "shared": found["shared"][0]}, damages=damages, steps=CHOSEN.steps)
     files.write_aside(page, lambda file: file.write(text.encode()))
 

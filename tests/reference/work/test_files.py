@@ -90,19 +90,18 @@ def test_truncation_at_any_byte_is_found(whole: tuple[Path, bytes]) -> None:
 
 
 @pytest.mark.slow
-def test_any_altered_byte_of_headers_and_directory_is_found_or_harmless(whole: tuple[Path, bytes]) -> None:
+def test_any_altered_byte_of_headers_and_directory_is_found(whole: tuple[Path, bytes]) -> None:
     """Every byte outside the big leaf's numbers, with one bit turned or another compression's code put in."""
     path, data = whole
     start = data.index(np.arange(20.0).tobytes()) + 160
     places = [i for i in range(len(data)) if not start < i < start + 4600]
-    outcomes = [refused_or_same(path, data[:i] + bytes([data[i] ^ (1 << i % 8 if i % 3 else 12)]) + data[i + 1:])
-                for i in places]
-    assert sum(outcomes) > len(outcomes) / 2
+    for i in places:
+        assert refused_or_same(path, data[:i] + bytes([data[i] ^ (1 << i % 8 if i % 3 else 12)]) + data[i + 1:])
 
 
 @given(place=st.integers(0, 10**6), values=st.binary(min_size=1, max_size=4))
 def test_altered_numbers_are_found(whole: tuple[Path, bytes], place: int, values: bytes) -> None:
-    """Bursts of up to 32 bits, which CRC-32 always finds, anywhere in the file."""
+    """Bursts of up to 32 bits anywhere in the file."""
     path, data = whole
     place %= len(data) - len(values)
     refused_or_same(path, data[:place] + values + data[place + len(values):])
