@@ -115,7 +115,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, kernels, algorithms and me
     Entry(
         "Images are dequantised: whole numbers get uniform noise, and a density of the continuous ones.",
         source="Grenioux et al. 2023, Fig. 7-8; Si et al. 2023",
-        at="work.data.Units",
+        at="work.units.Units",
         tests="""
             reference/work/test_data.py::test_whole_numbers_there_and_back
             reference/work/test_data.py::test_log_det_is_that_of_the_map

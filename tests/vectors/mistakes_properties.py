@@ -69,7 +69,7 @@ PLANTED = (
     one("pairs", "energy_score", f"{PAIRS}:pair_score", "estimator, ESTIMATORS", '"V", ESTIMATORS'),
     one("estimators", "kernel_score", f"{KERNELS}:diagonal", "x.shape[0] ** 2", "x.shape[0]"),
     one("shared", "sliced_energy_score", f"{SLICED}:sliced_energy_score",
-        "if x.ndim == 3:", "if x.ndim == 3 or x.shape == y.shape:"),
+        "if draws.ndim == 3:", "if draws.ndim == 3 or draws.shape == y.shape:"),
     one("equal", "energy_distance", f"{PAIRS}:pair_distance", "weight(n)", "weight(m)"),
     one("difference", "energy_distance", f"{PAIRS}:pair_distance", "return 2 * (", "return ("),
     one("distance_kernel", "mmd", f"{KERNELS}:DistanceKernel.__call__",

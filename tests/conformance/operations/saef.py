@@ -16,9 +16,10 @@ def model(i: Arrays) -> tuple[Flow | FreeForm, Tree]:
     """What the constructor builds, with the parameters that are given."""
     sizes, order, block_map = i["sizes"].tolist(), i["order"].tolist(), str(i["map"])
     contexts, maps = branch(i, "params/contexts"), branch(i, "params/maps")
-    parts = len(maps[0]) - 1  # before the last
-    layers = max(1, parts // 2 if block_map == "dense" else parts)
-    net = maps[0] if block_map == "free_form" else [] if block_map == "dense" else maps[0][0]
+    wide = [block_map == "dense" and k > 1 for k in dict.fromkeys(sizes)]  # of dense layers; all else is made of networks
+    layers = max(1, (len(maps[0]) - 1) // (2 if wide[0] else 1))           # before the last
+    nets = [each for each, dense in zip(maps, wide, strict=True) if not dense]
+    net = maps[0] if block_map == "free_form" else nets[0][0] if nets else []
     *hidden, outputs = widths(contexts)
     width = outputs // len(sizes)
     built = saef(len(order), sizes, order, block_map, tuple(hidden), width, widths(net)[:-1], layers, context_dim(i))

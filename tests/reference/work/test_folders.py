@@ -24,7 +24,7 @@ class Stop(Exception):
 
 
 def small(steps: int = 6, **more: Any) -> Config:
-    return Config("maf", layers=1, hidden=(4,), batch=16, steps=steps, learning_rate=0.001, **more)
+    return Config("maf", layers=1, hidden=(4,), batch=16, steps=steps, **{"learning_rate": 0.001, **more})
 
 
 def table(path: Path) -> Dataset:
