@@ -26,6 +26,7 @@ FIGURES = {
     "round_trip_error": Figure("model's units", "lower"),
     "log_z": Figure("nats", error="log_z_standard_error"), "log_z_ess": Figure("draws", "higher"),
     "log_z_draws": Figure("draws"), "log_z_bridge": Figure("nats"), "log_z_grid": Figure("nats"),
+    "moment_gap": Figure("sd of the data", "lower", "moment_gap_error"),
     "acceptance_local": Figure("share"), "acceptance_global": Figure("share", "higher"),
     "rhat": Figure("at least 1", "lower"), "rhat_mode": Figure("at least 1", "lower"), "ess": Figure("states", "higher"),
     "autocorrelation_time": Figure("sweeps", "lower"), "switch_rate": Figure("a sweep", "higher"),
@@ -51,8 +52,9 @@ def print_figures(title: str, row: dict[str, Any], reasons: dict[str, str]) -> N
             table.add_row(title_of(name), value, figure.unit, figure.better, gaussian)
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     console.print(table)
-    for name, reason in reasons.items():
-        console.print(f"- {title_of(name)}: {reason}", markup=False)
+    for reason in dict.fromkeys(reasons.values()):
+        names = [title_of(name) for name in reasons if reasons[name] == reason]
+        console.print(f"- {', '.join(names)}: {reason}", markup=False)
 
 
 def title_of(name: str) -> str:
