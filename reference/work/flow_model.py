@@ -167,7 +167,8 @@ class FlowModel:
 
     def judge(self, params: Tree, u: Array, noise: Tree, context: Array | None) -> dict[str, float]:
         """The loss, and of a model with a density the mean negative log-likelihood: nats, in the model's units."""
-        told = {"loss": float(self.loss(params, u, noise, context))}
-        if "density" in self.abilities:
-            told["nll"] = -float(np.mean(fetched(self.log_density(params, u, context))))
+        with np.errstate(all="ignore"):  # what overflows is never the best
+            told = {"loss": float(self.loss(params, u, noise, context))}
+            if "density" in self.abilities:
+                told["nll"] = -float(np.mean(fetched(self.log_density(params, u, context))))
         return told

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from evenflow.experiments import commands as experiments
 from evenflow.reference.app import commands, errors
 from evenflow.reference.work import energy_evaluation, energy_model, evaluation, runs, sampling
+from evenflow.reference.work.data import load
 from evenflow.reference.work.folders import read_log
 
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8"]
@@ -364,3 +365,18 @@ def test_messages() -> None:
         raise FloatingPointError("the gradient must be finite")
     with pytest.raises(ModuleNotFoundError):
         errors.missing(ModuleNotFoundError("no", name="evenflow.typo"))
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_which_step_is_kept_is_said(keep: str) -> None:
+    """A rate at which forty rows are learned by heart: the last weights are far worse, and the line says so."""
+    np.save("few.npy", np.random.default_rng(0).standard_normal((50, 3)))
+    told = evenflow("train", "maf", "--data", "few.npy", "--out", "a", "--learning-rate", "0.03", "--steps", "60", "--keep", keep)
+    (line,) = (line for line in told.stderr.splitlines() if line.startswith("best held out"))
+    said = re.fullmatch(r"best held out (\S+) at step (\d+); last (\S+): kept step (\d+)", line)
+    assert said is not None
+    best, at, last, kept = said.groups()
+    assert float(last) > float(best) + 1
+    assert kept == (at if keep == "best" else "60")
+    held_out = runs.load_run(Path("a")).log_density(load("few.npy").held_out)
+    assert (held_out.mean() > -6) == (keep == "best")
