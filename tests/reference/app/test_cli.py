@@ -371,7 +371,8 @@ def test_messages() -> None:
 def test_which_step_is_kept_is_said(keep: str) -> None:
     """A rate at which forty rows are learned by heart: the last weights are far worse, and the line says so."""
     np.save("few.npy", np.random.default_rng(0).standard_normal((50, 3)))
-    told = evenflow("train", "maf", "--data", "few.npy", "--out", "a", "--learning-rate", "0.03", "--steps", "60", "--keep", keep)
+    how = ["--learning-rate", "0.03", "--steps", "60", "--keep", keep]
+    told = evenflow("train", "maf", "--data", "few.npy", "--out", "a", *how)
     (line,) = (line for line in told.stderr.splitlines() if line.startswith("best held out"))
     said = re.fullmatch(r"best held out (\S+) at step (\d+); last (\S+): kept step (\d+)", line)
     assert said is not None
