@@ -10,6 +10,7 @@ from evenflow.reference.app import console, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import reporting
 from evenflow.reference.core import lookup
+from evenflow.reference.work.lock import alone
 from evenflow.reference.work.threads import single_blas_thread
 
 
@@ -62,7 +63,7 @@ def reproduce(
         if out.exists() and any(out.iterdir()) and not resume:
             raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
         pictures.new_figure(1, 1)
-        with console.bars() as bars:
+        with alone(out), console.bars() as bars:
             rows = script.run(out, preset, range(seeds), bars, resume)
         if as_json:
             console.print_json(rows)
