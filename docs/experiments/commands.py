@@ -60,6 +60,7 @@ def reproduce(
     again = f"evenflow reproduce {experiment} --preset {preset} --seeds {seeds} --out {out} --resume"
     with reporting(as_json, f"interrupted; go on with: {again}"):
         script = import_module(lookup("experiment", experiment, EXPERIMENTS))
+        lookup("preset", preset, script.PRESETS)
         if out.exists() and any(out.iterdir()) and not resume:
             raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
         pictures.new_figure(1, 1)
