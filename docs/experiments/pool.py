@@ -21,7 +21,7 @@ def side_by_side(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], on_ste
     others; so does Ctrl-C. Each of them then leaves the checkpoint that it last wrote.
     """
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, context.Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
+    with context.Manager() as manager, context.Pool(min(len(jobs), os.cpu_count() or 1) or 1) as pool:
         told = manager.Queue()
         pending = [pool.apply_async(call, (accel.active(), work, job, told)) for job in jobs]
         while not all(result.ready() for result in pending):

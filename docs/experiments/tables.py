@@ -30,7 +30,6 @@ from evenflow.reference.app.pictures import COLOURS, new_figure, write
 from evenflow.reference.core import Array, lookup
 from evenflow.reference.work.estimators import EBMEstimator, FlowEstimator
 from evenflow.reference.work.files import write_aside
-from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.options import FAMILIES
 
 DATA = ("wine", "iris", "breast_cancer")
@@ -47,16 +46,22 @@ def run(
     lookup("preset", preset, PRESETS)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows = [row for row in read_log(out / "rows.jsonl") if row["preset"] == preset] if resume else []
-    done = {(row["data"], row["model"], row["seed"]) for row in rows}
+    done = {(row["data"], row["model"], row["seed"]) for row in written(out, preset)}
     jobs = [(d, m, s) for s in seeds for d in DATA for m in (*PEERS, *FAMILIES) if (d, m, s) not in done]
     side_by_side(learn, [(*job, preset, out) for job in jobs], on_step)
-    rows = [row for row in read_log(out / "rows.jsonl") if row["preset"] == preset and row["seed"] in seeds]
+    rows = [row for row in written(out, preset) if row["seed"] in seeds]
     order = {name: i for i, name in enumerate((*DATA, *PEERS, *FAMILIES))}
     rows.sort(key=lambda row: (order[row["data"]], order[row["model"]], row["seed"]))
     write_results(out / "results.json", rows, preset)
     draw(out / "tables.png", rows)
     return rows
+
+
+def written(out: Path, preset: str) -> list[dict[str, Any]]:
+    """The rows that are there."""
+    path = out / "rows.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [row for row in rows if row["preset"] == preset]
 
 
 def split(data: str, seed: int) -> tuple[Array, Array]:

@@ -96,7 +96,7 @@ def train_and_draw(
         with console.bars() as bars:
             trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress), extend)
         lines = read_log(out / LOG)
-        kept = console.kept_step(lines, trained.best)
+        kept = console.kept_step(lines, trained.best, trained.model.judged_by(trained.units))
         draw: dict[str, Callable[[Path], None]] = {
             "loss.png": partial(draw_losses, config=config, name=name, lines=lines),
             "samples.png": partial(draw_samples, trained=trained, data=dataset.train),

@@ -85,9 +85,12 @@ def field(name: str) -> TextColumn:
     return TextColumn(f"{{task.fields[{name}]}}")
 
 
-def kept_step(lines: list[dict[str, Any]], best: Best | None) -> int | None:
-    """Say which step's weights were kept of a training with this log, and what the others were worth; return the step."""
-    judged = [(line["held_out"]["loss"], line["step"]) for line in lines if "loss" in (line["held_out"] or {})]
+def kept_step(lines: list[dict[str, Any]], best: Best | None, figure: str) -> int | None:
+    """Say which step's weights were kept of a training with this log, and what the others were worth; return the step.
+
+    figure: of held_out, by which they were judged.
+    """
+    judged = [(line["held_out"][figure], line["step"]) for line in lines if figure in (line["held_out"] or {})]
     if not judged:
         return lines[-1]["step"] if lines else None
     least, at = (best.value, best.step) if best is not None else min(judged)

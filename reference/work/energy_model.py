@@ -166,6 +166,9 @@ class EnergyModel:
         waits = FROZEN * config.steps if config.algorithm == "coopflow" else 0
         return lambda step: Rates(energy(step), flow(step) if step >= waits else 0.0)
 
+    def judged_by(self, units: Units) -> str:
+        return "loss"
+
     def fit(
         self, units: Units, dataset: Dataset, classes: int, resume: bool = False, **kept: Any
     ) -> tuple[Any, Best | None]:

@@ -2,7 +2,6 @@
 
 energy_model.py is the same for energy-based models; runs.py knows both by what they can do.
 """
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,19 +147,20 @@ class FlowModel:
 
         judged = np.arange(min(HELD_OUT, len(dataset.held_out)))
         fixed = arguments(np.random.default_rng(config.seed), dataset.held_out, dataset.held_out_labels, judged)
-        worst = self.judge(start, *fixed).get("nll", math.inf)
-
-        def verdict(told: dict[str, float]) -> float:
-            """The loss; nothing where the data have become less likely than they were at the start."""
-            return math.nan if told.get("nll", -math.inf) > worst else told["loss"]
-
         schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
         settings = Settings(
             config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
-            evaluate_every=looks(n), best_by=verdict,
+            evaluate_every=looks(n), best_by=lambda told: told[self.judged_by(units)],
         )
         evaluate = lambda params: self.judge(params, *fixed)
         return self.read(train(self.loss, draw, start, settings, rng, evaluate=evaluate, **kept))
+
+    def judged_by(self, units: Units) -> str:
+        """What of `judge` tells the best weights: the likelihood, which knows a run that has gone astray the soonest.
+
+        Without a density the loss; so it is of whole numbers, whose likelihood is one of uniform noise as well.
+        """
+        return "nll" if "density" in self.abilities and units.levels is None else "loss"
 
     def loss(self, params: Tree, u: Array, noise: Tree, context: Array | None) -> Array:
         return self.objective(params, self.flow, u, noise, context)

@@ -132,7 +132,7 @@ OPTIONS = (
     Option("batch", COUNT, "Rows in a step, and chains moved.", of(ALL, 128), TRAINING),
     Option("learning_rate", POSITIVE, "Of the optimiser, at the start.",
            {**of(FLOWS, None), **of(("flowmc", "pcd", "fce", "jarzynski"), 0.003), "nt": 1e-4, "coopflow": 1e-5}, TRAINING,
-           "0.001, for fewer than 1,000 rows in proportion less; ebm: the algorithm's"),
+           "0.001, for fewer than 2,000 rows in proportion less; ebm: the algorithm's"),
     Option("algorithm", one_of(ALGORITHMS), f"One of {', '.join(ALGORITHMS)}.", {a: a for a in ALGORITHMS}, EBM, "flowmc"),
     Option("energy_optimiser", one_of(OPTIMISERS), "adam, or sgd: plain steps, as the papers print them. The flow has adam.",
            of(ALGORITHMS, "adam"), EBM),
@@ -163,7 +163,7 @@ OPTIONS = (
     Option("seed", whole(0), "Of all that is random but the data's split.", of(ALL, 0), TRAINING),
 )
 STEPS = {"flow": (300, 3000), "ebm": (300, 2000)}  # between these as many as there are rows: few are soon learned by heart
-LEARNING_RATE, FEW = 1e-3, 1000  # of a flow; for fewer rows in proportion smaller
+LEARNING_RATE, FEW = 1e-3, 2000  # of a flow; for fewer rows in proportion smaller
 BY_NAME = {option.name: option for option in OPTIONS}
 
 
