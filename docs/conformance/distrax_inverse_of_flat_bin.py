@@ -3,7 +3,7 @@ is off by up to 0.4.
 
 The place xi in the bin is right to the last digit, but log_det is taken from xi (1 - xi), and 1 - xi, as small as steepness /
 slope in the upper half of a bin far flatter than its ends, has lost its digits. With a sum of squares under the root nothing
-is lost (evenflow/reference/flows/spline.py). Here: the middle of three bins on [-1, 1], 1e-4 of the whole high, with slopes
+is lost. Here: the middle of three bins on [-1, 1], 1e-4 of the whole high, with slopes
 148 at its ends. The answer in float32 beside the same in float64. Expected: equal within 1e-6 of the bin's width, log_det
 within 5e-2.
 """
