@@ -51,7 +51,8 @@ def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[dict[st
     curves: dict[str, list[dict[str, Any]]] = {}
     for blocks, objective in RUNS:
         name = f"B = {blocks}, {objective}"
-        config = Config("saef", objective=objective, blocks=blocks, class_conditional=True, steps=STEPS, seed=seed)
+        choices = {"objective": objective, "blocks": blocks, "steps": STEPS, "learning_rate": 1e-3, "seed": seed}
+        config = Config("saef", class_conditional=True, **choices)
         curves[name] = []
 
         def watch(progress: Progress, name: str = name) -> None:
