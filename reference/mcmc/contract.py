@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
-from autograd import make_vjp
 
 from evenflow.reference.core import Array, Tree, array, arrays, check_finite, check_shape, placed, replaceable, streams, traced
 
@@ -103,7 +102,7 @@ def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Arra
 
     finite = np.all(np.isfinite(x), axis=1)
     with np.errstate(all="ignore"):
-        vjp, log_p = traced("log_density", make_vjp, log_p_at, np.where(finite[:, None], x, np.zeros_like(x)))
+        vjp, log_p = traced("log_density", log_p_at, np.where(finite[:, None], x, np.zeros_like(x)))
         gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
     log_p = looked_at(x, log_p, finite)
     gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))

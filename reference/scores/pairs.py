@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import autograd.numpy as np
 import numpy as onp
-from autograd import make_vjp
+from autograd.core import make_vjp
 from autograd.extend import defvjp_argnums, primitive
+from autograd.util import subvals
 
 from evenflow.reference.core import Array, beside, check_finite, check_shape, lookup, replaceable, value
 
@@ -76,7 +77,14 @@ def call(g: Callable[..., Array], *args: Any) -> Array:
 
 # As autograd.checkpoint is meant to be. That one (1.9) runs the forward pass a second time at once and keeps all of it.
 recomputed = primitive(call)
-defvjp_argnums(recomputed, lambda argnums, ans, args, kwargs: lambda g: make_vjp(call, argnums)(*args)[0](g))
+
+
+def pull_back(argnums: tuple[int, ...], ans: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
+    again = lambda picked: call(*subvals(args, zip(argnums, picked, strict=True)))
+    return lambda g: make_vjp(again, tuple(args[i] for i in argnums))[0](g)
+
+
+defvjp_argnums(recomputed, pull_back)
 
 
 def check_draws(draws: Array, y: Array) -> None:

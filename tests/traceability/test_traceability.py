@@ -18,7 +18,7 @@ PACKAGES = ("flows", "scores", "saef", "mcmc", "ebm")
 PLUMBING = {  # what holds no formula of its own
     "flows.activation.hypotenuse", "flows.activation.summed", "flows.contract.draws_each", "flows.dense.init_shift",
     "flows.spline.pick", "flows.spline.segment",
-    "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.cross_block",
+    "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.pull_back", "scores.pairs.cross_block",
     "scores.pairs.within_block", "scores.sliced.mean_over_directions", "mcmc.contract.choose", "mcmc.contract.log_density_at",
     "mcmc.contract.looked_at", "mcmc.contract.noise_like", "mcmc.contract.walk", "mcmc.rhat.each_coordinate",
     "mcmc.langevin.Local", "mcmc.metropolis.start", "saef.semiautoregressive.put", "ebm.updates.moved", "ebm.updates.written",
