@@ -127,14 +127,6 @@ def print_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     Console(width=None if sys.stdout.isatty() else 114).print(table)
 
 
-def print_fields(row: Mapping[str, Any], title: str = "") -> None:
-    """A table of one row, a field a line."""
-    table = Table(title=escape(title), show_header=False)
-    for field, value in row.items():
-        table.add_row(field.replace("_", " "), cell(value))
-    Console(width=None if sys.stdout.isatty() else 114).print(table)
-
-
 def cell(value: Any) -> str:
     if value is None:
         return "-"

@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from evenflow.reference.app.console import cell
@@ -39,7 +40,7 @@ TITLES = {"d_loss": "D-loss", "frechet": "Frechet distance", "rhat": "R-hat", "r
 def print_figures(title: str, row: dict[str, Any], reasons: dict[str, str]) -> None:
     """Those that are there, a line each; below, why the others are not."""
     title += f"; {row['held_out_rows']} rows judged"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
     for head in ("", "value", "unit", "better", "Gaussian"):
         side: Literal["left", "right"] = "right" if head in ("value", "Gaussian") else "left"
         table.add_column(head, justify=side, overflow="fold", no_wrap=head != "value")

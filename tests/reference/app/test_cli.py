@@ -18,6 +18,7 @@ from evenflow.reference.app import commands, errors
 from evenflow.reference.work import energy_evaluation, energy_model, evaluation, runs, sampling
 from evenflow.reference.work.data import load
 from evenflow.reference.work.folders import read_log
+from tests.command_line import refused
 
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8"]
 SMALL = [*QUICK, "--context-hidden", "8", "--context-width", "4"]
@@ -35,16 +36,6 @@ experiments.extend(app)
 
 def evenflow(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
-
-
-def refused(result: Result, said: str) -> None:
-    """One line on standard error, nothing on standard output, status 1."""
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
-    assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    assert said in lines[0]
 
 
 @pytest.mark.parametrize(("family", "more"), [

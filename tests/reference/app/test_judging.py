@@ -17,6 +17,7 @@ from evenflow.reference.work import energy_evaluation, energy_model, evaluation,
 from evenflow.reference.work.matching import other_data, own_data
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import load_run
+from tests.command_line import refused
 
 app = copy.deepcopy(commands.app)
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8"]
@@ -34,15 +35,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def evenflow(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
-
-
-def refused(result: Result, said: str) -> None:
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
-    assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    assert said in lines[0]
 
 
 def table(n: int, seed: int = 0) -> Array:

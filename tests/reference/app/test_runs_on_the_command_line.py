@@ -15,11 +15,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from evenflow.accel import cli as accel
-from evenflow.reference.app import commands, console, pictures, samples
+from evenflow.reference.app import commands, console, figures, pictures, samples
 from evenflow.reference.work import lock, metrics, runs
 from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Progress
+from tests.command_line import refused
 
 QUICK = ["--steps", "4", "--batch", "16", "--hidden", "8", "--layers", "1"]
 TRAIN = ["train", "maf", "--data", "rings", *QUICK, "--out"]
@@ -35,16 +36,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def evenflow(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
-
-
-def refused(result: Result, said: str) -> None:
-    """Status 1, nothing on standard output, and, but for a training's own lines, one line on standard error."""
-    lines = [line for line in result.stderr.splitlines() if line.strip() and ": step " not in line]
-    assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    assert said in lines[0]
 
 
 def stop(monkeypatch: pytest.MonkeyPatch, at: str, error: BaseException) -> None:
@@ -307,6 +298,6 @@ def test_no_blocks_are_not_the_default_number_of_them(empty: Any) -> None:
 
 
 def test_a_folders_name_is_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_fields({"a": 1.0}, "runs/[/bold]x")
+    figures.print_figures("runs/[/bold]x", {"held_out_rows": 1}, {})
     console.print_rows([{"a": 1.0}], "runs/[/bold]x")
     assert capsys.readouterr().out.count("[/bo") == 2
