@@ -2,8 +2,9 @@
 
     trees         parameters are nested dicts and lists of arrays
     arrays        what a user may pass for an array
-    checks        bad input gets a clear error
     dispatch      the seam (docs/accel.md)
+    looking       where a step looks at its own numbers
+    checks        bad input gets a clear error
     special       functions that NumPy lacks
     placement     where numbers live
     gradients     the gradient in a tree of parameters
@@ -18,11 +19,11 @@ from evenflow.reference.core.checks import (
     check_fraction,
     check_positive,
     check_shape,
-    unknown,
     value,
 )
-from evenflow.reference.core.dispatch import lookup, replaceable
+from evenflow.reference.core.dispatch import lookup, replaceable, unknown
 from evenflow.reference.core.gradients import traced, value_and_gradient
+from evenflow.reference.core.looking import anywhere, per_step, told
 from evenflow.reference.core.networks import MLP, MaskedMLP
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm
 from evenflow.reference.core.placement import beside, fetched, placed, streams
@@ -30,9 +31,9 @@ from evenflow.reference.core.special import bounded, logsumexp, normal_quantile,
 from evenflow.reference.core.trees import Array, Tree, as_arrays, leaves, named_leaves, size, tree_map
 
 __all__ = [
-    "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "array", "arrays", "as_arrays", "beside", "bounded",
+    "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "anywhere", "array", "arrays", "as_arrays", "beside", "bounded",
     "check_all_finite", "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape",
     "check_unmasked", "fetched", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile",
-    "numbers", "placed", "replaceable", "size", "streams", "tanh", "traced", "tree_map", "unknown", "value",
+    "numbers", "per_step", "placed", "replaceable", "size", "streams", "tanh", "told", "traced", "tree_map", "unknown", "value",
     "value_and_gradient",
 ]

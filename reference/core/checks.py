@@ -1,15 +1,14 @@
 """What every public function says about bad input: the argument's name, what came, what was expected."""
-import difflib
 import math
 import operator
 import reprlib
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from autograd.tracer import getval
 
+from evenflow.reference.core.looking import anywhere
 from evenflow.reference.core.trees import Array
 
 
@@ -37,7 +36,7 @@ def check_finite(name: str, array: Array) -> None:
         bad = ~np.isfinite(value(array))
     except TypeError as error:
         raise ValueError(f"{name} must hold numbers, got {reprlib.repr(array)}") from error
-    if bad.any():
+    if anywhere(bad):
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(f"{name} must be finite, got {bad.sum()} NaN or infinite values, the first at index {first}")
 
@@ -53,7 +52,8 @@ def check_count(name: str, number: Any, least: int = 1) -> None:
 def check_positive(name: str, number: float) -> None:
     """Raise ValueError unless number is finite and > 0."""
     with suppress(TypeError):
-        if math.isfinite(value(number)) and value(number) > 0:
+        v = value(number)
+        if np.ndim(v) == 0 and not anywhere(np.logical_not((v > 0) & (v < np.inf))):
             return
     raise ValueError(f"{name} must be positive and finite, got {number!r}")
 
@@ -62,18 +62,6 @@ def check_fraction(name: str, number: float) -> None:
     """Raise ValueError unless 0 <= number < 1."""
     if not 0 <= number < 1:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {number!r}")
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not among the known ones.
-
-    >>> unknown("activation", "tnah", ["tanh", "relu"])
-    "unknown activation 'tnah', did you mean 'tanh'? Known: tanh, relu"
-    """
-    known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-    hint = f", did you mean {near[0]!r}?" if near else "."
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
 
 
 def value(array: Array) -> Any:

@@ -7,14 +7,13 @@ or task is not seen in another, and nothing is ever patched. The reference knows
 Work that is handed to other threads and processes should be done as its caller would do it: `caller` is the choice to take
 along, `work_for` makes it that of a whole process.
 """
+import difflib
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, ParamSpec, TypeVar
-
-from evenflow.reference.core.checks import unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +37,18 @@ _chosen: ContextVar[Choice | None] = ContextVar("chosen", default=None)
 _process = REFERENCE  # the choice of the whole process
 _default = REFERENCE  # the same, or that of the process it works for
 _standing: dict[threading.Thread, Choice] = {}  # of each thread, the last that was made last
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not among the known ones.
+
+    >>> unknown("activation", "tnah", ["tanh", "relu"])
+    "unknown activation 'tnah', did you mean 'tanh'? Known: tanh, relu"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    hint = f", did you mean {near[0]!r}?" if near else "."
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
 
 
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:

@@ -8,7 +8,8 @@ import pytest
 from autograd import elementwise_grad, grad
 
 from evenflow.reference.core import checks
-from evenflow.reference.core.checks import check_context, check_count, check_finite, check_positive, check_shape, unknown, value
+from evenflow.reference.core.checks import check_context, check_count, check_finite, check_positive, check_shape, value
+from evenflow.reference.core.dispatch import unknown
 from evenflow.reference.core.dispatch import lookup
 
 

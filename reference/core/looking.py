@@ -1,0 +1,47 @@
+"""Where a step looks at its own numbers, and where it takes new ones from outside. All the rest of it is functions of arrays.
+
+    anywhere(bad)      whether any entry is true: before an error is raised
+    told(x)            a number for whoever reads the report
+    per_step(f, step)  what is another in every step and no function of the state: a learning rate, the rows of an epoch
+
+Here they are what they say. A backend that records a step and plays it back again and again (accel/graphs.py) replaces them:
+then nobody looks until many steps are made.
+"""
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from autograd.tracer import getval
+
+from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.trees import Array
+
+
+@replaceable
+def anywhere(bad: Array) -> bool:
+    """Whether any of these is true.
+
+    >>> anywhere(np.array([False, True]))
+    True
+    """
+    return bool(np.any(getval(bad)))
+
+
+@replaceable
+def told(x: Array) -> float:
+    """A number without axes as a float.
+
+    >>> told(np.array(1.5))
+    1.5
+    """
+    return float(x)
+
+
+@replaceable
+def per_step(f: Callable[[int], Any], step: int) -> Any:
+    """f(step), a number or an array of one shape and dtype for every step.
+
+    >>> per_step(lambda step: 0.1 / (step + 1), 0)
+    0.1
+    """
+    return f(step)
