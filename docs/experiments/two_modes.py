@@ -49,7 +49,8 @@ from evenflow.reference.targets.mixtures import two_modes
 from evenflow.reference.work.ebm_training import train_ebm
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.folders import Log, read_log
-from evenflow.reference.work.training import Progress, Settings, TrainingStopped
+from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.training import Progress, Settings
 
 TARGET = two_modes()
 UPPER_RIGHT = 1                       # its zone

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from evenflow.reference.work.training import TrainingStopped
+from evenflow.reference.work.stretches import TrainingStopped
 
 EXTRAS = {"typer": "cli", "rich": "cli", "threadpoolctl": "cli", "matplotlib": "plots", "sklearn": "data", "pyarrow": "parquet"}
 

@@ -23,7 +23,7 @@ from evenflow.reference.core.checks import (
 )
 from evenflow.reference.core.dispatch import lookup, replaceable, unknown
 from evenflow.reference.core.gradients import traced, value_and_gradient
-from evenflow.reference.core.looking import anywhere, per_step, told
+from evenflow.reference.core.looking import anywhere, number, per_step, told
 from evenflow.reference.core.networks import MLP, MaskedMLP
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm
 from evenflow.reference.core.placement import beside, fetched, placed, streams
@@ -34,6 +34,6 @@ __all__ = [
     "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "anywhere", "array", "arrays", "as_arrays", "beside", "bounded",
     "check_all_finite", "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape",
     "check_unmasked", "fetched", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile",
-    "numbers", "per_step", "placed", "replaceable", "size", "streams", "tanh", "told", "traced", "tree_map", "unknown", "value",
-    "value_and_gradient",
+    "number", "numbers", "per_step", "placed", "replaceable", "size", "streams", "tanh", "told", "traced", "tree_map",
+    "unknown", "value", "value_and_gradient",
 ]

@@ -1,5 +1,4 @@
 """What every public function says about bad input: the argument's name, what came, what was expected."""
-import math
 import operator
 import reprlib
 from contextlib import suppress

@@ -29,12 +29,21 @@ def anywhere(bad: Array) -> bool:
 
 @replaceable
 def told(x: Array) -> float:
-    """A number without axes as a float.
+    """A number for the report, as a float. (Recorded, it stays an array until the report is read.)
 
     >>> told(np.array(1.5))
     1.5
     """
     return float(x)
+
+
+def number(x: Array) -> Any:
+    """An array without axes as a number to compute with, which leaves float32 arrays float32; on a device it stays an array.
+
+    >>> number(np.array(1.5))
+    1.5
+    """
+    return float(x) if isinstance(x, np.ndarray | np.generic | float) else x
 
 
 @replaceable

@@ -22,6 +22,7 @@ import numpy as np
 from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive, check_shape
 from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.looking import anywhere
 from evenflow.reference.core.trees import Array, Tree, leaves, named_leaves, tree_map
 
 Schedule: TypeAlias = Callable[[int], float]  # steps made so far -> learning rate of the next
@@ -131,9 +132,12 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, float]:
     """Gradients scaled down to the norm `limit` where they exceed it, else as they came; and the norm before."""
     check_positive("limit", limit)
     norm = global_norm(grads)
-    if not math.isfinite(norm):
-        raise ValueError(f"grads must have a finite norm to be clipped, got {norm}")
-    return (grads if norm <= limit else tree_map(lambda g: g * (limit / norm), grads)), norm
+    if anywhere(~np.isfinite(norm)):
+        raise ValueError(f"grads must have a finite norm to be clipped, got {float(norm)}")
+    if np.isscalar(norm) and norm <= limit:
+        return grads, norm
+    shrunk = limit / np.maximum(norm, limit)  # 1 where a norm that nobody looks at is smaller
+    return tree_map(lambda g: g * shrunk.astype(g.dtype), grads), norm
 
 
 @replaceable
@@ -152,5 +156,5 @@ def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
 @replaceable
 def check_all_finite(what: str, tree: Tree) -> None:
     for path, leaf in named_leaves(tree):
-        if not np.all(np.isfinite(leaf)):
+        if anywhere(~np.isfinite(leaf)):
             raise FloatingPointError(f"{what} {path or 'params'} is not finite")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Adam, Array, Tree, arrays, as_arrays, check_count
+from evenflow.reference.core import Adam, Array, Tree, arrays, as_arrays, check_count, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions
 from evenflow.reference.ebm.energies import EBM, Energy, check_points
 from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
@@ -90,11 +90,12 @@ class FCE:
         after, memory, norm = descend(self.energy_optimiser, model, gradient, state.energy_optimiser, rates.energy)
         flow_value, gradient = finite_value_and_gradient("the flow's loss", flow_loss, state.flow)  # 3
         flow, flow_memory, _ = descend(self.flow_optimiser, state.flow, gradient, state.flow_optimiser, rates.flow)
-        mean_E = [float(np.sum(self.energy(state.energy, x))) / len(x) for x in (positives, negatives)]
+        mean_E = [np.sum(self.energy(state.energy, x)) / len(x) for x in (positives, negatives)]
         info = {
             "contrast": mean_E[0] - mean_E[1], "gradient_norm": norm, "classifier_loss": value, "flow_loss": flow_value,
-            "log_z": float(after["c"]),
+            "log_z": after["c"],
         }
+        info = {name: told(number) for name, number in info.items()}
         return State(after["energy"], as_arrays(after["c"]), flow, memory, flow_memory), info
 
     def log_p(self, model: Tree, x: Array) -> Array:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, arrays, check_count, check_positive
+from evenflow.reference.core import Adam, Array, Tree, arrays, check_count, check_positive, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step, flow_step
@@ -80,9 +80,9 @@ class CoopFlow:
         proposed, log_p = self.flow.sample(state.flow, noise["flow"]), partial(self.ebm.log_density, state.energy)
         negatives = revised(proposed, self.steps, self.step_size, log_p)                         # 2
         theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 3
-        alpha, told = flow_step(self, state, negatives, rates.flow)                              # 4
-        revision = float(np.sqrt(np.mean(np.sum((negatives - proposed) ** 2, axis=1))))
-        return state._replace(**theta, **alpha), {**info, **told, "revision": revision}
+        alpha, of_flow = flow_step(self, state, negatives, rates.flow)                              # 4
+        revision = np.sqrt(np.mean(np.sum((negatives - proposed) ** 2, axis=1)))
+        return state._replace(**theta, **alpha), {**info, **of_flow, "revision": told(revision)}
 
     def log_density(self, state: State, x: Array) -> Array:
         return self.ebm.log_density(state.energy, x)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evenflow.reference.core import SGD, Adam, Array, Tree, check_count
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_count, number, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import alive, energy_step, flow_step, written
@@ -96,7 +96,7 @@ class FlowMCEBM:
 
     def kernel(self, flow: Tree, step_size: Array) -> FlowMC:
         """flowMC with the flow held fixed, its local kernels with these step sizes."""
-        tuned = {kernel: replace(kernel, step_size=float(s)) for kernel, s in zip(self.local, step_size, strict=True)}
+        tuned = {kernel: replace(kernel, step_size=s) for kernel, s in zip(self.local, map(number, step_size), strict=True)}
         return FlowMC(tuple((k(self.flow, flow) if callable(k) else tuned[k], steps) for k, steps in self.moves))
 
     def noise(self, rng: np.random.Generator) -> Tree:
@@ -112,9 +112,9 @@ class FlowMCEBM:
         negatives = self.negatives(sweep.trace)                                                  # 2
         chains = written(state.chains, chosen, after.x)                                          # 3
         theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 4
-        alpha, told = flow_step(self, state, negatives, rates.flow)                              # 5
+        alpha, of_flow = flow_step(self, state, negatives, rates.flow)                              # 5
         step_size, moved = self.adaptation(state.step_size, sweep.blocks)
-        return state._replace(**theta, **alpha, chains=chains, step_size=step_size), {**info, **told, **moved}
+        return state._replace(**theta, **alpha, chains=chains, step_size=step_size), {**info, **of_flow, **moved}
 
     def negatives(self, trace: Array) -> Array:
         """The states used, (m, d), out of all on the way (steps, chains, d)."""
@@ -123,17 +123,24 @@ class FlowMCEBM:
 
     def adaptation(self, step_size: Array, blocks: tuple[Array, ...]) -> tuple[Array, Info]:
         """The next step sizes; acceptances and step sizes, to be told."""
-        def acceptance(chosen: Callable[[Any], bool]) -> float | None:
+        def acceptance(chosen: Callable[[Any], bool]) -> Array | None:
             took = [block for block, (kernel, _) in zip(blocks, self.moves, strict=True) if chosen(kernel)]
-            return float(np.mean(np.concatenate(took))) if took else None
+            return sum(np.sum(block) for block in took) / sum(block.size for block in took) if took else None
 
-        sizes = [float(s) for s in step_size]
+        sizes = list(map(number, step_size))
         if self.adapt:
             each = [acceptance(lambda k, own=own: k == own) for own in self.local]  # type: ignore[misc]
             sizes = [adapted(s, a) for s, a in zip(sizes, each, strict=True) if a is not None]
-        told = {"acceptance_local": acceptance(lambda k: not callable(k)), "acceptance_global": acceptance(callable)}
-        told |= {f"step_size{i or ''}": s for i, s in enumerate(sizes)}
-        return np.array(sizes, step_size.dtype), {name: value for name, value in told.items() if value is not None}
+        info = {"acceptance_local": acceptance(lambda k: not callable(k)), "acceptance_global": acceptance(callable)}
+        info |= {f"step_size{i or ''}": s for i, s in enumerate(sizes)}
+        return like_vector(sizes, step_size), {name: told(value) for name, value in info.items() if value is not None}
 
     def log_density(self, state: State, x: Array) -> Array:
         return self.ebm.log_density(state.energy, x)
+
+
+def like_vector(entries: list[Any], like: Array) -> Array:
+    vector = np.empty_like(like)
+    for i, entry in enumerate(entries):
+        vector[i] = entry
+    return vector

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, arrays, beside, check_count, check_positive, check_shape, logsumexp
+from evenflow.reference.core import Adam, Array, Tree, arrays, beside, check_count, check_positive, check_shape, logsumexp, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import check_alive, energy_step
@@ -87,22 +87,23 @@ class Jarzynski:
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above. rates.flow is not used."""
-        X, A, banked = state.walkers, state.log_weights, float(state.banked)                     # 1
+        X, A, banked = state.walkers, state.log_weights, state.banked                            # 1
         theta, info = energy_step(self, state, positives, X, rates.energy, softmax(A))           # 2
         log_p, log_p_next = (partial(self.ebm.log_density, energy) for energy in (state.energy, theta["energy"]))
         X, A = carried(X, A, noise["normal"], self.step_size, log_p, log_p_next)                 # 3, 4
         log_z, effective = banked + log_mean_exp(A), effective_size(A)
-        if effective < self.threshold * len(A):                                                  # 5
-            X, A, banked = resampled(X, A, float(noise["uniform"])), np.zeros_like(A), log_z
-        walkers = {"walkers": X, "log_weights": A, "banked": np.array(banked, state.banked.dtype)}
-        return state._replace(**theta, **walkers), {**info, "ess": effective, "log_z": log_z}
+        few = effective < self.threshold * len(A)                                                # 5
+        X, A = np.where(few, resampled(X, A, noise["uniform"]), X), np.where(few, np.zeros_like(A), A)
+        banked = np.where(few, log_z, banked).astype(state.banked.dtype)
+        walkers = {"walkers": X, "log_weights": A, "banked": banked}
+        return state._replace(**theta, **walkers), {**info, "ess": told(effective), "log_z": told(log_z)}
 
     def log_density(self, state: State, x: Array) -> Array:
         return self.ebm.log_density(state.energy, x)
 
     def log_z(self, state: State) -> float:
         """The estimate of log Z, right on average but for the logarithm."""
-        return float(state.banked) + log_mean_exp(state.log_weights)
+        return float(state.banked + log_mean_exp(state.log_weights))
 
 
 @arrays("X", "A", "noise")
@@ -128,16 +129,17 @@ def softmax(A: Array) -> Array:
     return np.exp(A - logsumexp(A, axis=0))
 
 
-def log_mean_exp(A: Array) -> float:
-    return float(logsumexp(A, axis=0)) - math.log(len(A))
+def log_mean_exp(A: Array) -> Array:
+    return logsumexp(A, axis=0).astype(np.float64) - math.log(len(A))
 
 
-def effective_size(A: Array) -> float:
+def effective_size(A: Array) -> Array:
     r"""$(\sum w)^2 / \sum w^2$ with $w = e^A$: from 1 to n."""
-    return math.exp(2 * float(logsumexp(A, axis=0)) - float(logsumexp(2 * A, axis=0)))
+    whole, squares = (logsumexp(k * A, axis=0).astype(np.float64) for k in (1, 2))
+    return np.exp(2 * whole - squares)
 
 
-def resampled(X: Array, A: Array, uniform: float) -> Array:
+def resampled(X: Array, A: Array, uniform: Array) -> Array:
     """Systematic resampling: walker i comes n w_i times on average, rounded down or up.  uniform in [0, 1) -> (n, d).
 
     One uniform number for all: the points (uniform + 0 ... n - 1) / n are looked up in the running sum of the weights.

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Adam, Array, Tree, check_count
+from evenflow.reference.core import Adam, Array, Tree, beside, check_count, number, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import Energy
 from evenflow.reference.ebm.updates import energy_step, moved
@@ -74,17 +74,18 @@ class NTEBM:
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above. rates.flow is not used."""
-        step_size, z = float(state.step_size), self.flow.base.sample(noise["flow"])
+        step_size, z = number(state.step_size), self.flow.base.sample(noise["flow"])
         kernel = replace(self.kernel, step_size=step_size)  # type: ignore[type-var]
         log_p_z = pullback(lambda x: -self.energy(state.energy, x), self.flow, state.flow, tilted=True)
         z, accepted = moved(kernel, z, noise["moves"], self.steps, log_p_z)
         negatives, _ = self.flow.bijection.forward(state.flow, z)                                # 2
         theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 3
-        acceptance = float(np.mean(accepted))
+        acceptance = np.sum(accepted) / accepted.size
         if self.adapt:
             step_size = adapted(step_size, acceptance)
-        told = {"acceptance_local": acceptance, "step_size": step_size}
-        return state._replace(**theta, step_size=np.array(step_size, state.step_size.dtype)), {**info, **told}
+        info |= {"acceptance_local": told(acceptance), "step_size": told(step_size)}
+        step_size = beside(step_size, state.step_size).astype(state.step_size.dtype)
+        return state._replace(**theta, step_size=step_size), info
 
     def log_density(self, state: State, x: Array) -> Array:
         return -self.energy(state.energy, x) + self.flow.log_prob(state.flow, x)

@@ -5,7 +5,16 @@ from typing import Any
 
 import autograd.numpy as np
 
-from evenflow.reference.core import Array, Tree, check_all_finite, check_positive, global_norm, value_and_gradient
+from evenflow.reference.core import (
+    Array,
+    Tree,
+    anywhere,
+    check_all_finite,
+    check_positive,
+    global_norm,
+    told,
+    value_and_gradient,
+)
 from evenflow.reference.ebm.contract import Info, Optimiser
 from evenflow.reference.ebm.energies import contrast
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at, walk
@@ -20,7 +29,7 @@ def energy_step(
     """
     difference, gradient = contrast(algorithm.energy, state.energy, positives, negatives, weights)
     energy, memory, norm = descend(algorithm.energy_optimiser, state.energy, gradient, state.energy_optimiser, rate)
-    return {"energy": energy, "energy_optimiser": memory}, {"contrast": difference, "gradient_norm": norm}
+    return {"energy": energy, "energy_optimiser": memory}, {"contrast": difference, "gradient_norm": told(norm)}
 
 
 def flow_step(algorithm: Any, state: Any, negatives: Array, rate: float) -> tuple[Tree, Info]:
@@ -30,21 +39,22 @@ def flow_step(algorithm: Any, state: Any, negatives: Array, rate: float) -> tupl
 
     value, gradient = finite_value_and_gradient("the flow's loss", loss, state.flow)
     flow, memory, _ = descend(algorithm.flow_optimiser, state.flow, gradient, state.flow_optimiser, rate)
-    return {"flow": flow, "flow_optimiser": memory}, {"flow_loss": value}
+    return {"flow": flow, "flow_optimiser": memory}, {"flow_loss": told(value)}
 
 
-def descend(optimiser: Optimiser, params: Tree, gradient: Tree, memory: Tree, rate: float) -> tuple[Tree, Tree, float]:
+def descend(optimiser: Optimiser, params: Tree, gradient: Tree, memory: Tree, rate: float) -> tuple[Tree, Tree, Array]:
     """The next parameters, the optimiser's next state (memory: the last one), and the gradient's norm.
 
     A rate of 0 freezes both: Adam would gather moments meanwhile, of a time that should leave no trace.
     Raises FloatingPointError for what is not finite, ValueError for a rate below 0.
     """
     norm = global_norm(gradient)
-    if not np.isfinite(norm):
-        raise FloatingPointError(f"the gradient must be finite, got the norm {norm}")
-    if rate == 0:
-        return params, memory, norm
-    check_positive("rate", rate)
+    if anywhere(~np.isfinite(norm)):
+        raise FloatingPointError(f"the gradient must be finite, got the norm {float(norm)}")
+    if np.isscalar(rate):  # a rate that lives on a device is never 0: train_ebm has looked at it
+        if rate == 0:
+            return params, memory, norm
+        check_positive("rate", rate)
     with np.errstate(all="ignore"):
         params, memory = optimiser.update(params, gradient, memory, rate)
     check_all_finite("after the update, the parameter", params)
@@ -52,13 +62,13 @@ def descend(optimiser: Optimiser, params: Tree, gradient: Tree, memory: Tree, ra
     return params, memory, norm
 
 
-def finite_value_and_gradient(what: str, loss: Any, params: Tree) -> tuple[float, Tree]:
+def finite_value_and_gradient(what: str, loss: Any, params: Tree) -> tuple[Array, Tree]:
     """Raises FloatingPointError for a value that is not finite; `descend` looks at the gradient."""
     with np.errstate(all="ignore"):
         value, gradient = value_and_gradient(loss, params)
-    if not np.isfinite(value):
-        raise FloatingPointError(f"{what} must be finite, got {value}")
-    return float(value), gradient
+    if anywhere(~np.isfinite(value)):
+        raise FloatingPointError(f"{what} must be finite, got {float(value)}")
+    return value, gradient
 
 
 def moved(kernel: Kernel, x: Array, moves: Sequence[Tree], steps: int, log_density: LogDensity) -> tuple[Array, Array]:
@@ -89,6 +99,7 @@ def written(chains: Array, chosen: Array, x: Array) -> Array:
 
 
 def check_alive(log_p: Array) -> None:
-    gone = int(np.sum(~np.isfinite(log_p)))
-    if gone:
-        raise FloatingPointError(f"{gone} of {len(log_p)} chains have left the support of the model: is a step size too large?")
+    gone = ~np.isfinite(log_p)
+    if anywhere(gone):
+        left = f"{int(np.sum(gone))} of {len(log_p)} chains have left the support of the model"
+        raise FloatingPointError(f"{left}: is a step size too large?")

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from evenflow.reference.core import Array, arrays, check_count, check_positive
+from evenflow.reference.core import Array, anywhere, arrays, check_count, check_positive
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like
 from evenflow.reference.mcmc.langevin import ULA
 
@@ -34,11 +34,9 @@ def adapted(step_size: float, acceptance: float, target: float = 0.75, margin: f
     (1.05, 1.0)
     """
     check_positive("step_size", step_size)
-    if not 0 <= acceptance <= 1:
+    if anywhere(np.logical_not((acceptance >= 0) & (acceptance <= 1))):
         raise ValueError(f"acceptance must lie between 0 and 1, got {acceptance}")
-    if acceptance > target + margin:
-        return step_size * factor
-    return step_size / factor if acceptance < target - margin else step_size
+    return step_size * factor ** (acceptance > target + margin) / factor ** (acceptance < target - margin)
 
 
 @arrays("x")

@@ -19,7 +19,19 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, array, arrays, check_finite, check_shape, placed, replaceable, streams, traced
+from evenflow.reference.core import (
+    Array,
+    Tree,
+    anywhere,
+    array,
+    arrays,
+    check_finite,
+    check_shape,
+    placed,
+    replaceable,
+    streams,
+    traced,
+)
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
 S = TypeVar("S", bound=tuple[Any, ...])
@@ -58,8 +70,8 @@ def choose(accepted: Array, proposal: S, state: S) -> S:
 
 def check_start(x: Array, log_p: Array) -> None:
     """Raise ValueError for a chain that starts outside the support."""
-    outside = np.flatnonzero(~np.isfinite(log_p))
-    if len(outside):
+    if anywhere(~np.isfinite(log_p)):
+        outside = np.flatnonzero(~np.isfinite(log_p))
         i = outside[0]
         said = f"chain {i} starts at {x[i].tolist()} with {log_p[i]} ({len(outside)} chains do)"
         raise ValueError(f"x must start every chain inside the support, where log_density is finite: {said}")
@@ -106,17 +118,16 @@ def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Arra
         gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
     log_p = looked_at(x, log_p, finite)
     gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))
-    bad = np.flatnonzero(~np.all(np.isfinite(gradient), axis=1))
-    if len(bad):
-        raise FloatingPointError(f"the gradient of log_density must be finite, got {gradient[bad[0]]} at {x[bad[0]].tolist()}")
+    if anywhere(~np.isfinite(gradient)):
+        i = np.flatnonzero(~np.all(np.isfinite(gradient), axis=1))[0]
+        raise FloatingPointError(f"the gradient of log_density must be finite, got {gradient[i]} at {x[i].tolist()}")
     return log_p, gradient
 
 
 def looked_at(x: Array, log_p: Array, finite: Array) -> Array:
     check_shape("log_density(x)", log_p, len(x))
-    bad = np.flatnonzero(finite & (np.isnan(log_p) | (log_p == np.inf)))
-    if len(bad):
-        raise FloatingPointError(
-            f"log_density must be finite, or -inf outside the support, got {log_p[bad[0]]} at {x[bad[0]].tolist()}"
-        )
+    bad = finite & (np.isnan(log_p) | (log_p == np.inf))
+    if anywhere(bad):
+        i = np.flatnonzero(bad)[0]
+        raise FloatingPointError(f"log_density must be finite, or -inf outside the support, got {log_p[i]} at {x[i].tolist()}")
     return np.where(finite, log_p, np.full_like(log_p, -np.inf))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, arrays, beside, check_count, check_shape, replaceable
+from evenflow.reference.core import Array, Tree, anywhere, arrays, beside, check_count, check_shape, replaceable
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, choose, log_density_at, metropolis
 
@@ -149,6 +149,6 @@ def check_dimension(x: Array, flow: Flow) -> None:
 
 
 def check_flow(log_lambda: Array) -> Array:
-    if np.any(np.isnan(log_lambda) | (log_lambda == np.inf)):
+    if anywhere(np.isnan(log_lambda) | (log_lambda == np.inf)):
         raise FloatingPointError("the flow's log density must be finite, or -inf outside its support, got NaN or +inf")
     return log_lambda

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, arrays, check_positive, check_shape, replaceable
+from evenflow.reference.core import Array, Tree, anywhere, arrays, check_positive, check_shape, replaceable
 from evenflow.reference.mcmc.contract import Info, LogDensity, check_positions, check_start, density_and_gradient, metropolis
 
 
@@ -45,10 +45,11 @@ def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -
     """One unadjusted step. noise (chains, d), standard normal. Raises FloatingPointError where it leaves the support."""
     check_shape("noise", noise, *state.x.shape)
     with np.errstate(over="ignore"):
-        after = evaluate(drift(state, step_size) + math.sqrt(2 * step_size) * noise, log_density)
-    gone = int(np.sum(~np.isfinite(after.log_p)))
-    if gone:
-        raise FloatingPointError(f"{gone} chains have left the support: step_size {step_size} is too large for this density")
+        after = evaluate(drift(state, step_size) + spread(step_size) * noise, log_density)
+    gone = ~np.isfinite(after.log_p)
+    if anywhere(gone):
+        left = f"{int(np.sum(gone))} chains have left the support"
+        raise FloatingPointError(f"{left}: step_size {step_size} is too large for this density")
     return after
 
 
@@ -58,7 +59,7 @@ def mala(state: State, noise: Array, uniform: Array, step_size: float, log_densi
     """One adjusted step. noise (chains, d), standard normal; uniform (chains,) in [0, 1)."""
     check_shape("noise", noise, *state.x.shape)
     with np.errstate(over="ignore", invalid="ignore"):  # a proposal or a way back that overflows: refused
-        proposal = evaluate(drift(state, step_size) + math.sqrt(2 * step_size) * noise, log_density)
+        proposal = evaluate(drift(state, step_size) + spread(step_size) * noise, log_density)
         there, back = log_q(proposal, state, step_size), log_q(state, proposal, step_size)
         log_ratio = np.where(proposal.log_p > -np.inf, proposal.log_p - state.log_p + back - there, proposal.log_p)
     return metropolis(log_ratio, uniform, proposal, state)
@@ -66,6 +67,11 @@ def mala(state: State, noise: Array, uniform: Array, step_size: float, log_densi
 
 def drift(state: State, step_size: float) -> Array:
     return state.x + step_size * state.score
+
+
+def spread(step_size: float) -> float:
+    """The standard deviation sqrt(2 eta), of a number or of an array without axes."""
+    return math.sqrt(2 * step_size) if isinstance(step_size, int | float) else np.sqrt(2 * step_size)
 
 
 def log_q(to: State, start: State, step_size: float) -> Array:

@@ -7,7 +7,7 @@ the CRPS, the objective of autoregressive quantile flows (Si et al. 2022).
 """
 import numpy as onp
 
-from evenflow.reference.core import Array, arrays, check_finite, check_shape, replaceable, value
+from evenflow.reference.core import Array, anywhere, arrays, check_finite, check_shape, replaceable, value
 
 
 @arrays("quantile", "y", "alpha")
@@ -25,7 +25,7 @@ def quantile_score(quantile: Array, y: Array, alpha: Array) -> Array:
         alpha = float(alpha)  # a plain number leaves float32 arrays float32
     else:
         check_shape("alpha", alpha, *onp.shape(value(y)))
-    if not onp.all((value(alpha) > 0) & (value(alpha) < 1)):
+    if anywhere(onp.logical_not((value(alpha) > 0) & (value(alpha) < 1))):
         raise ValueError(f"alpha must lie strictly between 0 and 1, got {value(alpha)}")
     return pinball(y - quantile, alpha)
 

@@ -18,7 +18,7 @@ import math
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, arrays, check_count, check_finite, check_shape, lookup, replaceable, value
+from evenflow.reference.core import Array, anywhere, arrays, check_count, check_finite, check_shape, lookup, replaceable, value
 from evenflow.reference.scores.energy import check_beta, smooth_power
 from evenflow.reference.scores.pairs import ESTIMATORS, check_draws, check_samples, pair_distance, pair_score
 from evenflow.reference.scores.sorting import sorted_sums, sorted_within
@@ -34,7 +34,7 @@ def random_directions(noise: Array) -> Array:
     check_shape("noise", noise, "L", "d")
     check_finite("noise", noise)
     norms = np.sqrt(np.sum(noise**2, axis=-1, keepdims=True))
-    if not onp.all(value(norms) > 0):
+    if anywhere(onp.logical_not(value(norms) > 0)):
         raise ValueError("noise must not have a row of zeros: it has no direction")
     return noise / norms
 
@@ -116,5 +116,5 @@ def check_directions(directions: Array, d: int) -> None:
     """Raise ValueError unless directions are one or more unit vectors (L, d)."""
     check_shape("directions", directions, "L", d)
     norms = onp.sqrt(onp.sum(value(directions) ** 2, axis=-1))
-    if norms.size == 0 or not onp.all(abs(norms - 1) < 1e-3):
+    if norms.size == 0 or anywhere(onp.logical_not(abs(norms - 1) < 1e-3)):
         raise ValueError(f"directions must be one or more unit vectors (see random_directions), got lengths {norms}")

@@ -11,12 +11,14 @@ import numpy as np
 
 from evenflow.reference.core import Array, Tree, as_arrays, check_all_finite, placed, streams
 from evenflow.reference.core.checks import check_count, check_finite, check_shape
+from evenflow.reference.core.looking import anywhere, per_step, told
 from evenflow.reference.core.optim import linear_decay
 from evenflow.reference.ebm.contract import Algorithm, Rates
 from evenflow.reference.flows import Flow
 from evenflow.reference.saef.objectives import Likelihood
 from evenflow.reference.work.checkpoints import State
-from evenflow.reference.work.training import Report, Settings, loop, train
+from evenflow.reference.work.stretches import Report
+from evenflow.reference.work.training import Settings, loop, train
 
 S = TypeVar("S", bound=tuple[Any, ...])
 RUN_AWAY = 1e6  # nats between data and samples: no model is that wrong, but a training that diverges goes on to 1e20 and beyond
@@ -39,17 +41,18 @@ def train_ebm(
         return type(start)(**params)
 
     def advance(state: State) -> tuple[State, Report]:
-        rng, now = copy.deepcopy(state.rng), rates(state.step)
+        rng = copy.deepcopy(state.rng)
+        now = Rates(per_step(lambda step: rates(step).energy, state.step), per_step(lambda step: rates(step).flow, state.step))
         positives = draw(state.step, rng)
         dtype = positives.dtype
         positives, noise = placed(positives, dtype), placed(algorithm.noise(streams(rng, dtype)), dtype)
         after, info = algorithm.step(unpack(state.params), positives, noise, now)
-        if abs(info["contrast"]) > RUN_AWAY:
-            apart = f"the energies of data and samples are {info['contrast']:.2g} nats apart"
+        if anywhere(abs(info["contrast"]) > RUN_AWAY):
+            apart = f"the energies of data and samples are {float(info['contrast']):.2g} nats apart"
             raise FloatingPointError(f"{apart}: it has run away, and may not at a smaller learning rate or step size")
         params = as_arrays(after._asdict())
         check_all_finite("after the update,", params)
-        report = Report(info.pop("contrast"), now.energy, info.pop("gradient_norm"), info)
+        report = Report(info.pop("contrast"), told(now.energy), info.pop("gradient_norm"), info)
         return state._replace(step=state.step + 1, params=params, rng=rng), report
 
     first = State(0, as_arrays(start._asdict()), {}, None, rng)  # type: ignore[attr-defined]

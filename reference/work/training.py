@@ -22,14 +22,17 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from evenflow.reference.core import Array, Tree, as_arrays, named_leaves, optim, placed, tree_map, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive
+from evenflow.reference.core.looking import anywhere, per_step, told
 from evenflow.reference.work.checkpoints import Best, PathLike, State, keep, resumed
+from evenflow.reference.work.stretches import Advance, Report, stretch, stretched
+
+STRETCH = 100  # at most so many steps are made before somebody looks
 
 Loss: TypeAlias = Callable[..., Array]                              # loss(params, *args) -> scalar
 Draw: TypeAlias = Callable[[np.random.Generator], tuple[Any, ...]]  # the only place where randomness is made
@@ -63,14 +66,6 @@ class Settings:
             check_fraction("average_decay", self.average_decay)
 
 
-class Report(NamedTuple):
-    """What one step has to say."""
-    loss: float
-    learning_rate: float
-    gradient_norm: float                    # before clipping
-    info: Mapping[str, float] = MappingProxyType({})  # whatever else: acceptances, say
-
-
 class Progress(NamedTuple):
     """What the callback gets after every step."""
     step: int
@@ -81,18 +76,6 @@ class Progress(NamedTuple):
     held_out: dict[str, float] | None  # what `evaluate` gave, at the steps when it was asked
     seconds: float                     # since this call of `train` began
     info: Mapping[str, float]          # the step's own
-
-
-class TrainingStopped(RuntimeError):
-    """A loss, a gradient or a parameter is not finite. The state before the step is in `checkpoint`, if one is kept."""
-
-    def __init__(self, step: int, what: str, checkpoint: PathLike | None) -> None:
-        good = f"The last good state, step {step - 1}, is in {checkpoint}" if checkpoint else "There is no checkpoint"
-        super().__init__(f"training stopped at step {step}: {what}. {good}.")
-        self.step, self.what, self.checkpoint = step, what, checkpoint
-
-    def __reduce__(self) -> tuple[Any, ...]:  # so that it can come back from another process
-        return type(self), (self.step, self.what, self.checkpoint)
 
 
 def train(
@@ -118,7 +101,7 @@ def train(
 
 
 def loop(
-    state: State, advance: Callable[[State], tuple[State, Report]], settings: Settings, *,
+    state: State, advance: Advance, settings: Settings, *,
     evaluate: Callable[[State], dict[str, float]] | None = None, callback: Callable[[Progress], None] | None = None,
     checkpoint: PathLike | None = None, resume: bool = False, identity: Mapping[str, Any] | None = None,
 ) -> State:
@@ -136,26 +119,31 @@ def loop(
         if evaluate is not None and settings.best_by is not None and state.step == 0 and state.best is None:
             state = judged(state, evaluate(state), settings)
         keep(checkpoint, state, identity)
+        make = stretched(advance)
         while not ended(state, settings):
-            try:
-                after, report = advance(state)
-            except FloatingPointError as error:
-                raise TrainingStopped(state.step + 1, str(error), checkpoint) from error
-            held_out = None
-            if evaluate is not None and (after.step % settings.evaluate_every == 0 or after.step == settings.steps):
-                held_out = evaluate(after)
-                after = judged(after, held_out, settings)
-            if callback is not None:
-                seconds = time.perf_counter() - began
-                value, rate, norm, info = report
-                callback(Progress(after.step, settings.steps, value, rate, norm, held_out, seconds, info))
-            state = after  # from here on the step is done; whatever was interrupted before will be made again
+            for step, after, report in stretch(make, state, to_next_look(state.step, settings), checkpoint):
+                held_out = None
+                looked = step % settings.evaluate_every == 0 or step == settings.steps
+                if after is not None and evaluate is not None and looked:
+                    held_out = evaluate(after)
+                    after = judged(after, held_out, settings)
+                if callback is not None:
+                    seconds = time.perf_counter() - began
+                    value, rate, norm, info = report
+                    callback(Progress(step, settings.steps, value, rate, norm, held_out, seconds, info))
+                state = after or state  # from here on the steps are done; what was interrupted before will be made again
             if ended(state, settings) or state.step % settings.checkpoint_every == 0:
                 keep(checkpoint, state, identity)
     except BaseException:
         keep(checkpoint, state, identity)
         raise
     return state
+
+
+def to_next_look(step: int, settings: Settings) -> int:
+    """Steps until somebody wants to see a State: the evaluation, the checkpoint, the end; at most STRETCH."""
+    every = settings.evaluate_every, settings.checkpoint_every
+    return min(STRETCH, settings.steps - step, *(look - step % look for look in every))
 
 
 def judged(state: State, held_out: dict[str, float], settings: Settings) -> State:
@@ -199,11 +187,11 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
         raise TypeError(f"draw must return the tuple of the loss's further arguments, got {type(args).__name__}")
     with np.errstate(all="ignore"):  # what overflows is looked for below, and named
         value, grads = value_and_gradient(loss, state.params, *args)
-    value, norm, rate = float(value), optim.global_norm(grads), float(settings.schedule(state.step))
-    if not math.isfinite(value):
-        raise FloatingPointError(f"the loss is {value}")
+    norm, rate = optim.global_norm(grads), per_step(settings.schedule, state.step)
+    if anywhere(~np.isfinite(value)):
+        raise FloatingPointError(f"the loss is {float(value)}")
     optim.check_all_finite("the gradient of", grads)
-    if not math.isfinite(norm):
+    if anywhere(~np.isfinite(norm)):
         raise FloatingPointError("the norm of the gradient overflows")
     if settings.clip is not None:
         grads, _ = optim.clip_by_global_norm(grads, settings.clip)
@@ -213,9 +201,10 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
     optim.check_all_finite("after the update, the optimiser's state", optimiser_state)
     average = state.average
     if settings.average_decay is not None:
-        average = optim.moving_average(average, params, settings.average_decay, state.step + 1)
+        t = per_step(lambda step: step + 1, state.step)
+        average = optim.moving_average(average, params, settings.average_decay, t)
     after = State(state.step + 1, as_arrays(params), as_arrays(optimiser_state), as_arrays(average), rng, state.best)
-    return after, Report(value, rate, norm)
+    return after, Report(told(value), told(rate), told(norm))
 
 
 def weights(state: State) -> Tree:

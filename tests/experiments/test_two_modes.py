@@ -17,7 +17,8 @@ from evenflow.experiments import commands, digits, pool, two_modes
 from evenflow.experiments.two_modes import Preset, weight
 from evenflow.reference.core import SGD, Adam
 from evenflow.reference.work.files import load
-from evenflow.reference.work.training import Progress, TrainingStopped
+from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.training import Progress
 
 FIELDS = {  # what the table of the demo promises, in its order
     "algorithm", "true_weight", "final_weight", "weight_min_late", "weight_max_late", "acceptance_global", "rhat_mode", "log_z",

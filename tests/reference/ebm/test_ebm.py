@@ -32,7 +32,7 @@ from evenflow.reference.mcmc.latent import pullback
 from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.targets.mixtures import two_modes
 from evenflow.reference.work.ebm_training import pretrained
-from evenflow.reference.work.training import TrainingStopped
+from evenflow.reference.work.stretches import TrainingStopped
 from tests import tolerances
 from tests.energies import NormalEnergy, TiltedEnergy
 from tests.samplers import Latent

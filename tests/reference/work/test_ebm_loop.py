@@ -10,7 +10,8 @@ from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.contract import Info, Rates
 from evenflow.reference.work.ebm_training import RUN_AWAY, train_ebm
-from evenflow.reference.work.training import Progress, Settings, TrainingStopped
+from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.training import Progress, Settings
 
 
 class State(NamedTuple):

@@ -16,7 +16,8 @@ from evenflow.reference.work.files import CorruptFileError
 from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.options import ALGORITHMS, OPTIONS, Config
 from evenflow.reference.work.runs import load_run, train_on
-from evenflow.reference.work.training import Progress, TrainingStopped
+from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
 
 FEW: dict[str, Any] = {

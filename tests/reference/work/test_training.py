@@ -22,7 +22,8 @@ from evenflow.reference.core import optim, trees
 from evenflow.reference.work import files
 from evenflow.reference.work.checkpoints import State, load_checkpoint, save_checkpoint
 from evenflow.reference.work.files import CorruptFileError
-from evenflow.reference.work.training import Progress, Settings, TrainingStopped, train
+from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.training import Progress, Settings, train
 
 DATA = onp.random.default_rng(5).normal(size=(40, 3))
 IDENTITY = {"model": "line", "blocks": 4, "widths": (64, 32)}
