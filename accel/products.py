@@ -80,8 +80,16 @@ def handle(xp: Any, stream: int) -> Any:
     return new
 
 
-@cache
+libraries: dict[Any, Any] = {}  # cuBLAS for each device module
+
+
 def library(xp: Any) -> Any:
+    if xp not in libraries:
+        libraries[xp] = loaded(xp)
+    return libraries[xp]
+
+
+def loaded(xp: Any) -> Any:
     """cuBLAS, as CuPy has it."""
     xp.ones((2, 2), np.float32) @ xp.ones((2, 2), np.float32)  # CuPy knows where it lies, and loads it
     spec = find_spec("nvidia")

@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from evenflow.accel import products
 from tests import standin_count as count
 from tests import standin_cuda as cuda
 from tests.standin_array import FUNCTION, MADE, call, host, launch, live, ndarray, wrap
+from tests.standin_blas import Blas
 from tests.standin_table import CONSTANTS
 from tests.standin_ufuncs import UFUNC
 
@@ -65,6 +67,9 @@ def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, bl
 
 
 class MemoryPool:
+    def malloc(self, size: int) -> None:
+        raise NotImplementedError("the stand-in only looks whether a pool is in use")
+
     def used_bytes(self) -> int:
         return live["bytes"]
 
@@ -95,8 +100,10 @@ def module() -> Any:
     for name in CONSTANTS:
         setattr(xp, name, getattr(np, name))
     xp.get_default_memory_pool = lambda: pool
+    xp.cuda.MemoryPool = MemoryPool
     xp.RawModule, xp.RawKernel = cuda.RawModule, cuda.RawKernel
     return xp
 
 
 xp = module()
+products.libraries[xp] = Blas()

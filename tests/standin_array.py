@@ -7,6 +7,7 @@ from autograd.tracer import isbox
 
 from tests import standin_costs as costs
 from tests import standin_count as count
+from tests import standin_graph as graph
 from tests.standin_table import SIGNATURES, signature
 
 SCALARS = {bool, int, float, complex, *(np.dtype(c).type for c in "?bBhHiIlLqQefdFD")}
@@ -30,6 +31,8 @@ class ndarray:
         self._host, self.base = array, base
         self._owned = -(-array.nbytes // 512) * 512 if base is None else 0  # CuPy's pool gives out blocks of 512 bytes
         live["bytes"] += self._owned
+        if base is None:
+            graph.made(array)
         return self
 
     def __del__(self) -> None:
@@ -118,8 +121,15 @@ class ndarray:
         return wrap(self._host.view() if dtype is None else self._host.view(dtype), self)
 
     def fill(self, value: Any) -> None:
-        self._host.fill(host(value, "fill"))
+        graph.written(lambda: self._host.fill(host(value, "fill")), self._host)
         count.launched("fill", int(self.size > 0))
+
+    def set(self, array: np.ndarray, stream: Any = None) -> None:
+        """A host array into this one."""
+        if type(array) is not np.ndarray or (array.shape, array.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"Shape and dtype must be those of the array, got {array!r}")
+        count.uploaded()
+        self._host[...] = array
 
     # Indices
     def __getitem__(self, index: Any) -> Any:
@@ -129,7 +139,9 @@ class ndarray:
             count.synchronised()  # how long the answer is, only the device knows
         if launches:
             count.launched("getitem", launches if np.size(taken) else 0)
-            return wrap(np.array(taken))
+            copied = wrap(np.array(taken))
+            graph.fresh(copied._host, lambda: self._host[at])
+            return copied
         count.viewed()
         return wrap(self._host[at if Ellipsis in at else (*at, Ellipsis)], self)
 
@@ -137,7 +149,8 @@ class ndarray:
         at, launches, _ = costs.index(index, ndarray)
         if type(value) not in SCALARS and type(value) is not ndarray:
             raise TypeError(f"setitem: Unsupported type {type(value)}")
-        self._host[at] = host(value, "setitem")
+        source = host(value, "setitem")
+        graph.written(lambda: self._host.__setitem__(at, source), self._host)
         count.launched("setitem", max(1, launches))
 
     # NumPy asks here first (NEP 13, NEP 18)
@@ -195,6 +208,8 @@ def launch(name: str, compute: Any, launches: int = 1, operands: tuple["ndarray"
         count.viewed()
     elif not isinstance(first, ndarray) or first.size:
         count.launched(name, launches)
+        outs = [x._host if isinstance(x, ndarray) else x for x in (result if isinstance(result, tuple | list) else [result])]
+        graph.fresh(outs, compute)
     return result
 
 
@@ -208,5 +223,14 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
     if name in HOST_ANSWERS:
         return compute(*given, **named)
     out = bound.arguments.get("out")
-    result = launch(name, lambda: compute(*given, **named), launches, () if out is not None else operands)
-    return result if out is None else out
+    if out is None:
+        return launch(name, lambda: compute(*given, **named), launches, operands)
+    into(name, lambda: compute(*given, **named), out, launches)
+    return out
+
+
+def into(name: str, compute: Any, out: ndarray, launches: int = 1) -> None:
+    """A launch that writes into memory that is there."""
+    with np.errstate(all="ignore"):
+        graph.written(compute, out._host)
+    count.launched(name, launches)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from tests import standin_count as count
+from tests import standin_graph as graph
 from tests.standin_array import ndarray
+from tests.standin_graph import Graph, Stream, get_current_stream, using_allocator
 
 SHARED = 48 * 1024           # bytes of shared memory that a kernel gets without asking
 SHARED_OPT_IN = 227 * 1024   # and with max_dynamic_shared_size_bytes, as on compute capability 9.0
@@ -37,15 +39,6 @@ class Device:
         pass
 
 
-class Stream:
-    null: "Stream"
-
-    def synchronize(self) -> None:
-        count.synchronised()
-
-
-Stream.null = Stream()
-get_current_stream = lambda: Stream.null
 runtime = SimpleNamespace(
     getDeviceCount=lambda: 1, getDeviceProperties=lambda device: dict(PROPERTIES), runtimeGetVersion=lambda: 13000,
     driverGetVersion=lambda: 13000, deviceSynchronize=count.synchronised,
@@ -90,7 +83,9 @@ class RawKernel:
             raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: {shared_mem} bytes of shared memory, {allowed} allowed")
         given = [argument(i, x) for i, x in enumerate(args)]
         count.launched(self.name)
-        library(self.code, self.options).launch(self.name, grid, block, given, shared_mem)
+        kernels = library(self.code, self.options)
+        arrays = [array for array in given if isinstance(array, np.ndarray)]
+        graph.written(lambda: kernels.launch(self.name, grid, block, given, shared_mem), *arrays)
 
 
 def argument(i: int, x: Any) -> Any:

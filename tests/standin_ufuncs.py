@@ -7,7 +7,8 @@ import numpy as np
 from tests import standin_array
 from tests import standin_costs as costs
 from tests import standin_count as count
-from tests.standin_array import SCALARS, call, host, launch, ndarray
+from tests import standin_graph as graph
+from tests.standin_array import SCALARS, call, host, into, launch, ndarray
 from tests.standin_table import ACCUMULATED, ALIASES, REDUCED, SCATTERED, UFUNCS, words
 
 BINARY = {
@@ -40,9 +41,11 @@ class Ufunc:
         launches = costs.matmul(*given) if self.name == "matmul" else 1
         how: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
         compute = partial(self.ufunc, *(host(x, self.name) for x in given), casting=casting, **how)
+        if self.name == "matmul":
+            graph.refuse(graph.LIBRARY)
         if out is None:
             return launch(self.name, compute, launches)
-        launch(self.name, partial(compute, out=out._host), launches)
+        into(self.name, partial(compute, out=out._host), out, launches)
         return out
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
@@ -61,7 +64,8 @@ class Ufunc:
         if type(b) not in SCALARS and not isinstance(b, ndarray):
             raise TypeError(f"{self.name}.at: Unsupported type {type(b)}")
         at, launches, _ = costs.index(indices, ndarray)
-        self.ufunc.at(a._host, at, host(b, self.name))
+        added = host(b, self.name)
+        graph.written(lambda: self.ufunc.at(a._host, at, added), a._host)
         count.launched(f"{self.name}.at", max(1, launches))
 
     def outer(self, a: Any, b: Any, **kwargs: Any) -> Any:
