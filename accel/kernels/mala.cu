@@ -102,10 +102,11 @@ __device__ void move(const Run& run, const Rows& rows, int c) {
 // not finite. That step then holds x' and log p(x') in trace and log_ps, and last the gradient; the chain stops there.
 extern "C" __global__ void __launch_bounds__(256) mala(
     const REAL* x, const REAL* log_p, const REAL* score, const REAL* normal, const REAL* uniform, unsigned long long seed,
-    unsigned int call, const REAL* weights, const int* sizes, int layers, int activation, REAL step_size, REAL root,
-    REAL tilted, REAL inverse_sd, REAL constant, int chains, int steps, REAL* trace, REAL* log_ps, REAL* log_ratios,
+    unsigned int call, AT seed_at, AT call_at, const REAL* weights, const int* sizes, int layers, int activation,
+    REAL step_size, REAL root, REAL tilted, REAL inverse_sd, REAL constant, int chains, int steps, REAL* trace, REAL* log_ps, REAL* log_ratios,
     unsigned char* accepted, REAL* last, int* failed) {
   extern __shared__ __align__(16) REAL shared[];
+  const Key key = key_of(seed, call, seed_at, call_at);
   const Run run = {sizes[0], (int)blockDim.y * CHAINS, step_size, root, tilted, inverse_sd, constant};
   int units = 0;
   for (int l = 0; l < layers; l++) units += sizes[l];
@@ -128,7 +129,7 @@ extern "C" __global__ void __launch_bounds__(256) mala(
       chain.mean_distance = 0;
       chain.finite = true;
       for (int j = 0; j < run.d; j++)
-        propose(run, rows, chain, c, j, !mine ? 0 : normal ? normal[at * run.d + j] : normal_at(seed, call, at * run.d + j));
+        propose(run, rows, chain, c, j, !mine ? 0 : normal ? normal[at * run.d + j] : normal_at(key.seed, key.call, at * run.d + j));
       ask(run, rows, chain, c);
     }
     __syncthreads();
@@ -144,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(256) mala(
     const bool good = turn_gradient(run, rows, c, there) && (isfinite(there) || outside(there));
     if (good) {
       const REAL log_ratio = acceptance(run, rows, chain, c, there);
-      const bool accept = accepts(uniform ? uniform[at] : uniform_at(seed, call, at), log_ratio);
+      const bool accept = accepts(uniform ? uniform[at] : uniform_at(key.seed, key.call, at), log_ratio);
       if (accept) {
         move(run, rows, c);
         chain.log_p = there;

@@ -11,6 +11,19 @@ struct Words {
 
 enum Stream { NORMAL, UNIFORM };
 
+// Seed and call: as a launch brings them along, or, where they change from one launch to the next of a recording, from the
+// device's memory: at seed_at, call_at, if these are not null. Of the call 32 bits count.
+struct Key {
+  unsigned long long seed;
+  unsigned int call;
+};
+
+using AT = const unsigned long long*;
+
+__device__ inline Key key_of(unsigned long long seed, unsigned int call, AT seed_at, AT call_at) {
+  return {seed_at ? *seed_at : seed, call_at ? (unsigned int)*call_at : call};
+}
+
 __device__ inline Words philox(Words c, unsigned int key0, unsigned int key1) {
   for (int round = 0; round < 10; round++) {
     unsigned int low0 = 0xD2511F53u * c.w[0], high0 = __umulhi(0xD2511F53u, c.w[0]);

@@ -8,7 +8,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.loading import PLAIN_SHARED, attribute, blocks, function, pointer
-from evenflow.accel.kernels.random import check_place
+from evenflow.accel.kernels.random import key_args
 from evenflow.reference.core import Array, check_count, check_shape, lookup
 from evenflow.reference.flows.densities import LOG_2PI
 
@@ -26,8 +26,8 @@ class Given(NamedTuple):
 class Drawn(NamedTuple):
     """Noise drawn inside the launch: the numbers of normal(xp, seed, (steps, chains, d), ...) and uniform(xp, seed, ...)."""
     steps: int
-    seed: int
-    call: int = 0
+    seed: int | Array
+    call: int | Array = 0
 
 
 class Walk(NamedTuple):
@@ -99,12 +99,11 @@ def noise_args(randomness: Given | Drawn, chains: int, d: int) -> tuple[int, tup
     """The number of steps, the arrays of noise if there are any, and the key of those drawn inside."""
     if isinstance(randomness, Drawn):
         check_count("steps", randomness.steps)
-        check_place(randomness.seed, randomness.call)
-        return randomness.steps, (None, None), (np.uint64(randomness.seed), np.uint32(randomness.call))
+        return randomness.steps, (None, None), key_args(randomness.seed, randomness.call)
     steps = len(randomness.normal)
     check_shape("normal", randomness.normal, steps, chains, d)
     check_shape("uniform", randomness.uniform, steps, chains)
-    return steps, randomness, (np.uint64(0), np.uint32(0))
+    return steps, randomness, key_args(0, 0)
 
 
 def shared_bytes(sizes: Sequence[int], dtype: Any, pitch: int) -> int:

@@ -81,6 +81,18 @@ def test_a_number_depends_on_seed_call_and_place_alone() -> None:
     assert kernels.uniform(xp, 7, (0, 3), np.float32).shape == (0, 3)
 
 
+@pytest.mark.parametrize("draw", [kernels.normal, kernels.uniform])
+def test_a_seed_on_the_device_gives_the_same_numbers(draw: Any) -> None:
+    """And other numbers once it has changed there, without a word from the host."""
+    seed, call = xp.asarray(np.uint64(2**63 + 9)), xp.asarray(np.uint64(5))
+    for dtype in (np.float32, np.float64):
+        for given in ((seed, 5), (2**63 + 9, call), (seed, call)):
+            there = draw(xp, given[0], (7, 3), dtype, call=given[1]).get()
+            assert np.array_equal(there, draw(xp, 2**63 + 9, (7, 3), dtype, call=5).get())
+    call += 1
+    assert np.array_equal(draw(xp, seed, (9,), np.float32, call).get(), draw(xp, 2**63 + 9, (9,), np.float32, 6).get())
+
+
 def test_places_beyond_32_bits_have_numbers_of_their_own() -> None:
     code = kernels.source("philox.cuh") + """
     extern "C" __global__ void at(REAL* u, unsigned long long i) { *u = uniform_at(1, 0, i); }"""
@@ -106,6 +118,10 @@ def test_arguments_that_are_none() -> None:
         kernels.normal(xp, 0, (3,), np.float16)
     with pytest.raises(ValueError, match=r"seed must be an integer from 0 to 2\^64 - 1, got -1"):
         kernels.uniform(xp, -1, (3,), np.float32)
+    with pytest.raises(ValueError, match=r"call must be an array of uint64 where it lives on the device, got int64"):
+        kernels.uniform(xp, 1, (3,), np.float32, call=xp.asarray(np.int64(1)))
+    with pytest.raises(ValueError, match=r"seed must have shape \(\), got \(1,\)"):
+        kernels.normal(xp, xp.asarray(np.array([1], np.uint64)), (3,), np.float32)
 
 
 # Running on the CPU
