@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
+
 from evenflow.accel.backends import module_of, on_device
 from evenflow.reference.core import Array, Tree, tree_map
 
@@ -103,7 +105,34 @@ def joined(leaves: list[Array]) -> Array | None:
         return None
     if buffer is not None and follow_each_other(parts) and buffer.size == sum(part.size for part in parts):
         return buffer
-    return module_of(*parts).concatenate([part.reshape(-1) for part in parts])
+    return end_to_end(parts)
+
+
+def end_to_end(parts: list[Array]) -> Array:
+    """Arrays of one dtype in one new vector. On the device piece by piece: CuPy would send a table of their addresses over."""
+    xp = module_of(*parts)
+    if xp is np:
+        return np.concatenate([part.reshape(-1) for part in parts])
+    whole, at = xp.empty(sum(part.size for part in parts), parts[0].dtype), 0
+    for run in neighbours(parts):
+        size = sum(part.size for part in run)
+        start = start_of(run[0])
+        whole[at : at + size] = run[0].reshape(-1) if len(run) == 1 else run[0].base[start : start + size]
+        at += size
+    return whole
+
+
+def neighbours(parts: list[Array]) -> list[list[Array]]:
+    """The parts, those together that lie behind each other in one buffer: a layer's weights and its bias, say."""
+    runs: list[list[Array]] = []
+    for part in parts:
+        before = runs[-1][-1] if runs else None
+        start = None if before is None or part.base is None or part.base is not before.base else start_of(before)
+        if before is not None and start is not None and start_of(part) == start + before.size:
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
 
 
 def packed(tree: Tree, leaves: list[Array] | None = None) -> Tree:
@@ -168,4 +197,4 @@ def stacked(W: Array, b: Array) -> Array:
     start, after = start_of(W), start_of(b)
     if start is not None and after == start + W.size and W.base is b.base:
         return W.base[start : after + b.size].reshape(W.shape[0] + 1, W.shape[1])
-    return module_of(W).concatenate([W, b.reshape(1, -1)])
+    return end_to_end([W, b]).reshape(W.shape[0] + 1, W.shape[1])

@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from evenflow.accel import devices, energies, mcmc, saef
+from evenflow.accel import devices, energies, graphs, mcmc, recording, saef
 from evenflow.accel.core import gradients, networks, optim, placement, special
 from evenflow.accel.flows import compose, coupling, densities, spline
 from evenflow.accel.scores import pairs
@@ -22,13 +22,20 @@ FUSED: Table = {
     for module in (networks, coupling, compose, spline, densities, saef, energies, special, pairs, gradients, optim, mcmc)
     for name, function in module.REPLACEMENTS.items()
 }
-BACKENDS: dict[str, Callable[[], Table]] = {
-    "reference": lambda: {}, "numpy": lambda: FUSED, "cupy": lambda: {**FUSED, **placement.replacements(devices.cupy())},
-}
 VARIABLE = "EVENFLOW_BACKEND"
 NOISE = ("device", "host")
 
 _around: ContextVar[tuple[Choice | None, ...]] = ContextVar("around", default=())  # what held before each block we are in
+
+
+def on_a_device() -> Table:
+    xp = devices.cupy()
+    return {**FUSED, **recording.REPLACEMENTS, **graphs.REPLACEMENTS, **placement.replacements(xp)}
+
+
+BACKENDS: dict[str, Callable[[], Table]] = {
+    "reference": lambda: {}, "numpy": lambda: FUSED, "cupy": on_a_device,
+}
 
 
 def active() -> str:

@@ -194,6 +194,7 @@ template <class T> T __shfl_down_sync(unsigned, T value, int delta, int width = 
   return shuffled(value, lane() % width + delta < unsigned(width) ? lane() + delta : lane());
 }
 
+template <class T> T atomicMin(T* to, T value) { T before = *to; *to = value < before ? value : before; return before; }
 template <class T> T atomicAdd(T* to, T value) { T before = *to; *to += value; return before; }
 template <class T> T __ldg(const T* from) { return *from; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return (static_cast<unsigned long long>(a) * b) >> 32; }

@@ -1,4 +1,4 @@
-"""cuBLAS as accel/products.py calls it, on the memory of the stand-in: matrices column by column, addresses, leading dimensions."""
+"""cuBLAS as accel/products.py calls it, on the memory of the stand-in: addresses of matrices that lie column by column."""
 import ctypes
 from typing import Any
 

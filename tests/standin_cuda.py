@@ -12,6 +12,8 @@ from tests import standin_graph as graph
 from tests.standin_array import ndarray
 from tests.standin_graph import Graph, Stream, get_current_stream, using_allocator
 
+__all__ = ["Device", "Graph", "RawKernel", "RawModule", "Stream", "get_current_stream", "runtime", "using_allocator"]
+
 SHARED = 48 * 1024           # bytes of shared memory that a kernel gets without asking
 SHARED_OPT_IN = 227 * 1024   # and with max_dynamic_shared_size_bytes, as on compute capability 9.0
 PROPERTIES = {

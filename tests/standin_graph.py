@@ -1,7 +1,7 @@
 """The stand-in's streams and CUDA graphs: what is recorded is not done, and what cannot be recorded is refused as CuPy does.
 
-While a stream is being recorded, every launch is written down with the memory it reads and writes, and at the end all memory is as
-it was before; what was made meanwhile holds NaN until the graph is launched for the first time. Refused are copies between
+While a stream is being recorded, every launch is written down with the memory it reads and writes, and at the end all memory is
+as it was before; what was made meanwhile holds NaN until the graph is launched for the first time. Refused are copies between
 host and device, waits for the device, cuBLAS and cuSOLVER through CuPy, thrust's sorting, CuPy's joining of several arrays (it
 sends a table of their addresses), and memory from another pool than the graph's own.
 """

@@ -22,6 +22,7 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.buffers import stacked
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.fused import fused
+from evenflow.accel.products import product
 from evenflow.reference.core import MLP, Array, MaskedMLP, Tree, check_context, check_shape, value
 from evenflow.reference.core.networks import made_masks
 
@@ -63,13 +64,13 @@ def through(
     masks = net.masks or [None] * len(leaves)
     W, b, C = leaves[:: net.each], leaves[1 :: net.each], list(leaves[2 :: net.each]) if net.has_context else []
     stacks = [stacked(w, bias) if mask is None else masked(w, bias, mask) for w, bias, mask in zip(W, b, masks, strict=False)]
-    extra = [] if context is None else [context @ c for c in C]
+    extra = [] if context is None else [product(context, c) for c in C]
     parts = pieces(module_of(h), len(h), len(h) if context is None else len(context))
     out = module_of(h).empty((len(h), stacks[-1].shape[1]), h.dtype) if len(parts) > 1 else None
     for piece in parts:
         here = h[piece.rows]
         for depth, stack in enumerate(stacks):
-            a = here @ stack
+            a = product(here, stack)
             if context is not None:
                 e.add_context(a, extra[depth][piece.shared])
             if keep:
@@ -116,7 +117,7 @@ def back_through(
         here = g[piece.rows]
         for depth in reversed(range(depths)):
             if leaves:
-                of_stacks[depth] = added(of_stacks[depth], piece.h[depth].T @ here)
+                of_stacks[depth] = added(of_stacks[depth], product(piece.h[depth].T, here))
             if c is not None and (leaves or context):
                 if of_extra[depth] is None:
                     of_extra[depth] = xp.zeros((len(c), here.shape[1]), g.dtype)
@@ -129,7 +130,7 @@ def back_through(
             g_x[piece.rows] = here
     g_context = None
     if c is not None and context:
-        g_context = functools.reduce(added, (t @ C.T for t, C in zip(of_extra, saved.C, strict=True)))
+        g_context = functools.reduce(added, (product(t, C.T) for t, C in zip(of_extra, saved.C, strict=True)))
     return (here if g_x is None else g_x) if x else None, g_context, of_leaves(net, c, of_stacks, of_extra) if leaves else []
 
 
@@ -149,7 +150,7 @@ def of_leaves(net: Layers, context: Array | None, of_stacks: list[Array], of_ext
             W *= net.masks[depth]
         grads += [W, stack[-1]]
         if context is not None:
-            grads.append(context.T @ extra)
+            grads.append(product(context.T, extra))
     return grads
 
 
@@ -158,7 +159,7 @@ def inner(g: Array, stack: Array) -> Array:
     W = stack[:-1]
     if W.shape[1] == 1 and module_of(g) is np:
         return np.multiply(g, W[:, 0])
-    return g @ W.T
+    return product(g, W.T)
 
 
 def forward(

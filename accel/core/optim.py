@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.accel.backends import on_device
+from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
-from evenflow.accel.kernels import layers
-from evenflow.reference.core import Adam, Array, Tree, tree_map
+from evenflow.accel.kernels import optim as kernel
+from evenflow.accel.recording import all_finite
+from evenflow.reference.core import SGD, Adam, Array, Tree, tree_map
 from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.optim import like_leaf
@@ -27,12 +28,17 @@ def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate:
     buffers: list[Any] = [joined(parts) for parts in leaves]
     if any(buffer is None or buffer.dtype != buffers[0].dtype or buffer.dtype not in NATIVE for buffer in buffers):
         return definitions["core.optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
-    t = int(state["t"]) + 1
-    first, second = 1 / (1 - optimiser.beta1**t), 1 / (1 - optimiser.beta2**t)
-    update: Any = adam_device if on_device(buffers[0]) else adam_host
-    moved = update(optimiser, *buffers, float(learning_rate) * first, second)
+    t: Any
+    if on_device(buffers[0]):
+        xp, how = module_of(buffers[0]), (optimiser.beta1, optimiser.beta2, optimiser.eps)
+        at, rate = xp.asarray(state["t"], np.int64), xp.asarray(learning_rate, np.float64)
+        *moved, t = kernel.adam(*buffers, at, rate, *how)
+    else:
+        t = np.array(int(state["t"]) + 1)
+        first, second = 1 / (1 - optimiser.beta1 ** int(t)), 1 / (1 - optimiser.beta2 ** int(t))
+        moved = [*adam_host(optimiser, *buffers, float(learning_rate) * first, second)]
     theta, m, v = (unpacked(buffer, params, leaves[0]) for buffer in moved)
-    return theta, {"t": np.array(t), "m": m, "v": v}
+    return theta, {"t": t, "m": m, "v": v}
 
 
 def adam_host(
@@ -64,17 +70,25 @@ def adam_host(
     return after[0], after[1], after[2]
 
 
-def adam_device(
-    optimiser: Adam, theta: Array, g: Array, m: Array, v: Array, rate: float, second: float
-) -> tuple[Array, Array, Array]:
-    return layers.adam(theta, g, m, v, optimiser.beta1, optimiser.beta2, optimiser.eps, rate, second)
+def sgd(optimiser: SGD, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
+    """core.optim.SGD.update: on the device, buffer by buffer."""
+    theta, g, u = map(joined, leaves := paired(params, grads, state["u"]))
+    alike = theta is not None and g is not None and u is not None and theta.dtype == g.dtype == u.dtype
+    if not alike or not on_device(theta) or [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
+        return definitions["core.optim.SGD.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
+    u = optimiser.momentum * u + g
+    rate = learning_rate.astype(theta.dtype) if on_device(learning_rate) else float(learning_rate)
+    moved, u = (unpacked(buffer, params, leaves[0]) for buffer in (theta - rate * u, u))
+    return moved, {"u": u}
 
 
-def global_norm(grads: Tree) -> float:
-    """core.optim.global_norm: one sum of squares, in float64."""
+def global_norm(grads: Tree) -> Any:
+    """core.optim.global_norm: one sum of squares, in float64; on the device an array without axes."""
     buffer = flat(grads)
     if buffer is None:
-        return definitions["core.optim.global_norm"](grads)  # type: ignore[return-value]
+        return definitions["core.optim.global_norm"](grads)
+    if on_device(buffer):
+        return kernel.norm(buffer)
     wide = buffer.astype(np.float64)
     with np.errstate(over="ignore"):
         return math.sqrt(float(wide @ wide))
@@ -85,20 +99,30 @@ def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     theta, a = map(joined, paired(params, average))
     if a is None or theta is None:
         return definitions["core.optim.moving_average"](average, params, decay, t)
-    return unpacked(definitions["core.optim.moving_average"](a, theta, decay, t), params)
+    if on_device(a) and a.dtype == theta.dtype:
+        after = kernel.moving_average(a, theta, decay, module_of(a).asarray(t, np.int64))
+    else:
+        after = definitions["core.optim.moving_average"](a, theta, decay, t)
+    return unpacked(after, params)
 
 
 def check_all_finite(what: str, tree: Tree) -> None:
     """core.optim.check_all_finite: one look at everything; only where it finds something, leaf by leaf for the name."""
     parts = [leaf for leaf in plain_leaves(tree) if leaf.size]
     whole = [leaf if start_of(leaf) is None else leaf.base for leaf in parts]  # a buffer is looked at once for all its leaves
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = [float(array.sum()) for array in {id(array): array for array in whole}.values()]
-    if not all(map(math.isfinite, sums)):  # NaN and infinity survive a sum; one that only overflowed is no harm
+    buffers = list({id(array): array for array in whole}.values())
+    if any(map(on_device, buffers)):
+        found = not all(all_finite(array) for array in buffers if array.dtype.kind == "f")
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = [float(array.sum()) for array in buffers]
+        found = not all(map(math.isfinite, sums))  # NaN and infinity survive a sum; one that only overflowed is no harm
+    if found:
         definitions["core.optim.check_all_finite"](what, tree)
 
 
 REPLACEMENTS = {
-    "core.optim.Adam.update": adam, "core.optim.global_norm": global_norm, "core.optim.moving_average": moving_average,
+    "core.optim.Adam.update": adam, "core.optim.SGD.update": sgd, "core.optim.global_norm": global_norm,
+    "core.optim.moving_average": moving_average,
     "core.optim.check_all_finite": check_all_finite,
 }

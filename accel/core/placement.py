@@ -23,8 +23,10 @@ class Streams:
     def __init__(self, xp: Any, rng: np.random.Generator, dtype: Any) -> None:
         self.xp, self.rng, self.dtype = xp, rng, np.dtype(dtype)
 
-    def seed(self) -> int:
-        return int(self.rng.integers(2**63))
+    def seed(self) -> Any:
+        """A number below 2^63; while a step is recorded, the memory that holds that of each step."""
+        seed = self.rng.integers(2**63)
+        return seed.view(np.uint64) if on_device(seed) else int(seed)
 
     def standard_normal(self, size: Shape) -> Array:
         return normal(self.xp, self.seed(), shape_of(size), self.dtype)

@@ -123,14 +123,3 @@ extern "C" __global__ void normal_log_prob(const REAL* z, int n, int d, REAL con
   for (int j = 0; j < d; j++) sum += z[i * d + j] * z[i * d + j];
   log_prob[i] = constant - (REAL)0.5 * sum;
 }
-
-// rate: the learning rate over 1 - beta1^t; second: 1 / (1 - beta2^t)
-extern "C" __global__ void adam(const REAL* theta, const REAL* g, const REAL* m, const REAL* v, long long n, REAL beta1, REAL rest1,
-                                REAL beta2, REAL rest2, REAL eps, REAL rate, REAL second, REAL* theta_next, REAL* m_next,
-                                REAL* v_next) {
-  long long i = INDEX;
-  if (i >= n) return;
-  m_next[i] = beta1 * m[i] + rest1 * g[i];
-  v_next[i] = beta2 * v[i] + rest2 * (g[i] * g[i]);
-  theta_next[i] = theta[i] - rate * (m_next[i] / (sqrt(second * v_next[i]) + eps));
-}

@@ -100,13 +100,3 @@ def normal_log_prob(z: Array) -> Array:
     out = module_of(z).empty(n, z.dtype)
     launch("normal_log_prob", n, z, solid(z), np.int32(n), np.int32(d), z.dtype.type(-0.5 * d * LOG_2PI), out)
     return out
-
-
-def adam(
-    theta: Array, g: Array, m: Array, v: Array, beta1: float, beta2: float, eps: float, rate: float, second: float
-) -> tuple[Array, Array, Array]:
-    """The next theta, m and v. rate: the learning rate over 1 - beta1^t; second: 1 / (1 - beta2^t)."""
-    after = [module_of(theta).empty_like(theta) for _ in range(3)]
-    numbers = (beta1, 1 - beta1, beta2, 1 - beta2, eps, rate, second)
-    launch("adam", theta.size, theta, theta, g, m, v, np.int64(theta.size), *map(theta.dtype.type, numbers), *after)
-    return after[0], after[1], after[2]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from autograd.tracer import getval
 
+from evenflow.reference.core.dispatch import replaceable
 from evenflow.reference.core.looking import anywhere
 from evenflow.reference.core.trees import Array
 
@@ -29,6 +30,7 @@ def check_context(context: Array | None, n: int, context_dim: int) -> None:
         check_shape("context", context, n, context_dim)
 
 
+@replaceable
 def check_finite(name: str, array: Array) -> None:
     """Raise ValueError if an array holds NaN or infinity, and say where."""
     try:

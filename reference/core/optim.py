@@ -77,6 +77,7 @@ class SGD:
     def init(self, params: Tree) -> Tree:
         return {"u": tree_map(np.zeros_like, params)}
 
+    @replaceable
     def update(self, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
         rate = float(learning_rate)
         u = tree_map(lambda u, g, theta: self.momentum * u + like_leaf(g, theta), state["u"], grads, params)

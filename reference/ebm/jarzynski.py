@@ -83,7 +83,7 @@ class Jarzynski:
         return State(energy, self.energy_optimiser.init(energy), walkers, np.zeros_like(walkers[:, 0]), np.array(0.0))
 
     def noise(self, rng: np.random.Generator) -> Tree:
-        return {"normal": rng.standard_normal((self.walkers, self.base.d)), "uniform": np.array(rng.random())}
+        return {"normal": rng.standard_normal((self.walkers, self.base.d)), "uniform": rng.random(())}
 
     def step(self, state: State, positives: Array, noise: Tree, rates: Rates) -> tuple[State, Info]:
         """positives (n, d): the x+ of the list above. rates.flow is not used."""

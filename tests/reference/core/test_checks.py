@@ -9,8 +9,7 @@ from autograd import elementwise_grad, grad
 
 from evenflow.reference.core import checks
 from evenflow.reference.core.checks import check_context, check_count, check_finite, check_positive, check_shape, value
-from evenflow.reference.core.dispatch import unknown
-from evenflow.reference.core.dispatch import lookup
+from evenflow.reference.core.dispatch import lookup, unknown
 
 
 @pytest.mark.parametrize(("shape", "expected"), [
