@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from evenflow.accel import devices, energies, mcmc, saef
-from evenflow.accel.core import gradients, networks, optim, placement, special
+from evenflow.accel.core import gradients, matrices, networks, optim, placement, special
 from evenflow.accel.flows import compose, coupling, densities, spline, transformers
 from evenflow.accel.scores import pairs
 from evenflow.reference.core import lookup
@@ -20,7 +20,8 @@ Table = Mapping[str, Callable[..., Any]]
 FUSED: Table = {
     name: function
     for module in (
-        networks, transformers, coupling, compose, spline, densities, saef, energies, special, pairs, gradients, optim, mcmc,
+        networks, matrices, transformers, coupling, compose, spline, densities, saef,
+        energies, special, pairs, gradients, optim, mcmc,
     )
     for name, function in module.REPLACEMENTS.items()
 }

@@ -1,9 +1,10 @@
 """The affine and the spline transformer, forth and back: for whole columns, as parts of a coupling, and each number alone."""
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.accel.backends import on_device
+from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.flows.spline import inverse, inverse_back, knots, knots_back, spline, spline_back
 from evenflow.accel.fused import fused
@@ -96,6 +97,46 @@ def _backward(kept: Any, wanted: tuple[int, ...], g: Array | None, g_l: Array | 
 elementwise = fused(_forward, _backward)
 
 
+def _shared(transformer: Transformer, raw: Array, z: Array) -> tuple[tuple[Array], Any]:
+    """All z of the m sets (m, ...) through the transformers of raw (..., width); on the host one set after the other."""
+    flat = raw.reshape(-1, transformer.width)
+    if on_device(z):
+        out, _, saved = transformer.forward(z.reshape(-1, 1), flat, [0], False)
+        return (out.reshape(z.shape),), (transformer, z.shape, raw.shape, saved)
+    out, kept = np.empty(z.shape, z.dtype), []
+    for i, z_i in enumerate(z):
+        x, _, saved = transformer.forward(z_i.reshape(-1, 1), flat, [0], False)
+        out[i] = x.reshape(z_i.shape)
+        kept.append(saved)
+    return (out,), (transformer, z.shape, raw.shape, kept)
+
+
+def _shared_back(kept: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
+    transformer, shape, raw_shape, saved = kept
+    if on_device(g):
+        g_z, each = transformer.backward(saved, g.reshape(-1, 1), None, [0], False)
+        g_raw = module_of(g).zeros(raw_shape, g.dtype)
+        e.add_over_draws(g_raw, each)
+    else:
+        g_z, g_raw = np.empty(shape, g.dtype), np.zeros((math.prod(shape[1:]), transformer.width), g.dtype)
+        for i, saved_i in enumerate(saved):
+            of_z, of_raw = transformer.backward(saved_i, g[i].reshape(-1, 1), None, [0], False)
+            g_z[i] = of_z.reshape(shape[1:])
+            g_raw += of_raw
+    return [g_raw.reshape(raw_shape) if i == 1 else g_z.reshape(shape) for i in wanted]
+
+
+sharing = fused(_shared, _shared_back)
+
+
+def images(transformer: Any, raw: Array, z: Array) -> Array:
+    """saef.aqf.images."""
+    fit = fast(transformer)
+    if fit is None or raw.dtype != z.dtype:
+        return definitions["saef.aqf.images"](transformer, raw, z)
+    return sharing(fit, raw, z)[0]
+
+
 def alone(name: str, back: bool, transformer: Any, raw: Array, v: Array) -> tuple[Array, Array]:
     fit = fast(transformer)
     if fit is None or raw.dtype != v.dtype:
@@ -125,9 +166,10 @@ def spline_inverse(transformer: SplineTransformer, raw: Array, x: Array) -> tupl
     return alone("flows.spline.SplineTransformer.inverse", True, transformer, raw, x)
 
 
-REPLACEMENTS = {
+REPLACEMENTS: dict[str, Any] = {
     "flows.affine.AffineTransformer.forward": affine_forward,
     "flows.affine.AffineTransformer.inverse": affine_inverse,
     "flows.spline.SplineTransformer.forward": spline_forward,
     "flows.spline.SplineTransformer.inverse": spline_inverse,
+    "saef.aqf.images": images,
 }

@@ -4,10 +4,11 @@
 
 #define INDEX ((long long)blockIdx.x * blockDim.x + threadIdx.x)
 
-// The columns `moved` (k) of z (n, d) through splines with raw (n, k (3 K - 1)) -> x (n, d), log_det (n). A row of threads along
-// x for a row of z; the sum over its columns is taken in the same order every time.
+// The columns `moved` (k) of z (n, d) through splines with raw (shared, k (3 K - 1)), the same for every `shared` rows, -> x (n, d),
+// log_det (n). A row of threads for a row of z; the sum over its columns is taken in the same order every time.
 extern "C" __global__ void __launch_bounds__(256) spline_columns(
-    const REAL* z, const REAL* raw, const int* moved, int n, int d, int k, int K, REAL bound, int back, REAL* x, REAL* log_det) {
+    const REAL* z, const REAL* raw, const int* moved, int n, int d, int k, int shared, int K, REAL bound, int back, REAL* x,
+    REAL* log_det) {
   __shared__ REAL parts[256];
   const int lane = threadIdx.x, lanes = blockDim.x, W = 3 * K - 1;
   const long long i = (long long)blockIdx.x * blockDim.y + threadIdx.y;
@@ -16,7 +17,7 @@ extern "C" __global__ void __launch_bounds__(256) spline_columns(
   REAL sum = 0, log_slope;
   for (int j = lane; i < n && j < k; j += lanes) {
     const long long at = i * d + moved[j];
-    x[at] = transform(raw + (i * k + j) * W, 1, K, bound, z[at], back, log_slope);
+    x[at] = transform(raw + (i % shared * k + j) * W, 1, K, bound, z[at], back, log_slope);
     sum += log_slope;
   }
   REAL* mine = parts + threadIdx.y * lanes;
@@ -27,11 +28,11 @@ extern "C" __global__ void __launch_bounds__(256) spline_columns(
   log_det[i] = sum;
 }
 
-// g_z (n, d) and g_raw from g_x and g_log_det, whose entries lie `stride` apart: 0 where all are one number (either may be
+// g_z (n, d) and g_raw (n, k (3 K - 1)) from g_x and g_log_det, whose entries lie `stride` apart: 0 where all are one number (either may be
 // nullptr: nothing depends on it). One thread an entry of z: place[column] is its number among the moved ones, or -1.
 extern "C" __global__ void __launch_bounds__(256) spline_columns_back(
     const REAL* g_x, const REAL* g_log_det, long long stride, const REAL* z, const REAL* raw, const int* place, int n, int d, int k,
-    int K, REAL bound, int back, REAL* g_z, REAL* g_raw) {
+    int shared, int K, REAL bound, int back, REAL* g_z, REAL* g_raw) {
   const long long at = INDEX, i = at / d;
   if (i >= n) return;
   const int j = place[at % d];
@@ -40,8 +41,9 @@ extern "C" __global__ void __launch_bounds__(256) spline_columns_back(
     g_z[at] = g;
     return;
   }
-  const long long first = (i * k + j) * (3 * K - 1);
-  g_z[at] = transform_back(raw + first, 1, K, bound, z[at], back, g, g_log_det ? g_log_det[i * stride] : 0, g_raw + first);
+  const REAL* shape = raw + (i % shared * k + j) * (3 * K - 1);
+  g_raw += (i * k + j) * (3 * K - 1);
+  g_z[at] = transform_back(shape, 1, K, bound, z[at], back, g, g_log_det ? g_log_det[i * stride] : 0, g_raw);
 }
 
 // The bin of v among increasing knots (K + 1).

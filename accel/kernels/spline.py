@@ -15,25 +15,25 @@ def run(name: str, like: Array, grid: int, block: tuple[int, ...], *args: Any) -
 
 
 def spline_columns(z: Array, raw: Array, moved: list[int], bins: int, bound: float, back: bool) -> tuple[Array, Array]:
-    """z (n, d), raw (n, k (3 bins - 1)) -> image (n, d), log_det (n,)."""
+    """z (n, d), raw (shared, k (3 bins - 1)), the same for every `shared` rows -> image (n, d), log_det (n,)."""
     (n, d), k, xp = z.shape, len(moved), module_of(z)
     lanes = min(32, 1 << (k - 1).bit_length())  # threads that share a row
     x, log_det = xp.empty((n, d), z.dtype), xp.empty(n, z.dtype)
     run("spline_columns", z, blocks(n, THREADS // lanes), (lanes, THREADS // lanes), solid(z), solid(raw),
-        numbers(xp, tuple(moved)), *map(np.int32, (n, d, k, bins)), z.dtype.type(bound), np.int32(back), x, log_det)
+        numbers(xp, tuple(moved)), *map(np.int32, (n, d, k, len(raw), bins)), z.dtype.type(bound), np.int32(back), x, log_det)
     return x, log_det
 
 
 def spline_columns_back(
     g_x: Array | None, g_log_det: Array | None, z: Array, raw: Array, moved: list[int], bins: int, bound: float, back: bool
 ) -> tuple[Array, Array]:
-    """The adjoints of z and raw."""
+    """The adjoints of z and raw, one for each row of z."""
     (n, d), k, xp = z.shape, len(moved), module_of(z)
     place = tuple(moved.index(j) if j in moved else -1 for j in range(d))
-    g_z, g_raw = xp.empty((n, d), z.dtype), xp.empty(raw.shape, z.dtype)
+    g_z, g_raw = xp.empty((n, d), z.dtype), xp.empty((n, raw.shape[1]), z.dtype)
     run("spline_columns_back", z, blocks(n * d, THREADS), (THREADS,), NULL if g_x is None else solid(g_x),
-        *with_stride(g_log_det), solid(z), solid(raw), numbers(xp, place), *map(np.int32, (n, d, k, bins)), z.dtype.type(bound),
-        np.int32(back), g_z, g_raw)
+        *with_stride(g_log_det), solid(z), solid(raw), numbers(xp, place), *map(np.int32, (n, d, k, len(raw), bins)),
+        z.dtype.type(bound), np.int32(back), g_z, g_raw)
     return g_z, g_raw
 
 
