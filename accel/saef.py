@@ -1,10 +1,9 @@
 """Semi-autoregressive flows: blocks that share one map go through it together, as one batch of n times as many rows."""
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import autograd.numpy as anp
-import numpy as np
 
+from evenflow.accel.core.matrices import Table, cut, joined
 from evenflow.accel.flows.compose import through
 from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
@@ -13,11 +12,30 @@ from evenflow.reference.flows.contract import check_input, draws_each
 from evenflow.reference.saef.semiautoregressive import SAEF, SemiAutoregressive
 
 
-def groups(saef: SemiAutoregressive, params: Tree, h: Array) -> Iterator[tuple[Any, Tree, Array, Array]]:
-    """For each different map: itself, its parameters, the coordinates (B_k, k) and contexts (n, B_k, w) of its blocks."""
+class Group(NamedTuple):
+    """The blocks that share one map."""
+    T: Any
+    params: Tree
+    which: list[int]
+    members: Table     # their coordinates, block after block
+
+
+def groups(saef: SemiAutoregressive, params: Tree) -> list[Group]:
+    """One for each different map."""
+    found = []
     for T, p in zip(saef.different, params["maps"], strict=True):
         which = [b for b, T_b in enumerate(saef.maps) if T_b is T]
-        yield T, p, np.array([saef.blocks[b] for b in which]), h if len(which) == len(saef.blocks) else h[:, which]
+        found.append(Group(T, p, which, tuple(i for b in which for i in saef.blocks[b])))
+    return found
+
+
+def contexts(saef: SemiAutoregressive, params: Tree, x: Array, context: Array | None, parts: list[Group]) -> list[Array]:
+    """Those of each group's blocks, one block after the other for each datum: (n B_k, w)."""
+    w, h = saef.context_width, saef.contexts(params, x, context)
+    if len(parts) == 1:
+        return [anp.reshape(h, (-1, w))]
+    tables = [tuple(b * w + i for b in part.which for i in range(w)) for part in parts]
+    return [anp.reshape(h_k, (-1, w)) for h_k in cut(anp.reshape(h, (x.shape[0], -1)), tables)]
 
 
 def forecasts(
@@ -29,33 +47,35 @@ def forecasts(
     """
     check_input(saef, "x", x, context)
     check_shape("noise", z, "m n", saef.d)
-    m, n = draws_each(z, x), x.shape[0]
-    z, pairs = anp.reshape(z, (m, n, saef.d)), []
-    for T, p, members, h in groups(saef, params, saef.contexts(params, x, context)):
-        rows, k = n * len(members), T.d
-        draws = draws_of(T, p, anp.reshape(z[:, :, members], (m, rows, k)), anp.reshape(h, (rows, saef.context_width)))
-        y = anp.reshape(x[:, members], (n, len(members), k))
-        if context is None and members[0].tolist() == list(saef.blocks[0]):
-            draws = anp.reshape(draws, (m, n, len(members), k))
-            pairs.append((anp.reshape(draws[:, :, 0], (m * n, k)), y[:, 0]))
-            draws, y = anp.reshape(draws[:, :, 1:], (m, rows - n, k)), y[:, 1:]
-        if y.shape[1]:
-            pairs.append((draws, anp.reshape(y, (y.shape[0] * y.shape[1], k))))
+    m, n, pairs, parts = draws_each(z, x), x.shape[0], [], groups(saef, params)
+    tables = [part.members for part in parts]
+    each = zip(parts, contexts(saef, params, x, context, parts), cut(z, tables), cut(x, tables), strict=True)
+    for part, h, z_k, y in each:
+        k = part.T.d
+        draws = draws_of(part.T, part.params, anp.reshape(z_k, (m, -1, k)), h)
+        if context is None and part.which[0] == 0:
+            first, rest = tuple(range(k)), tuple(range(k, len(part.members)))
+            (draws, *later), (y, *y_later) = (
+                cut(anp.reshape(a, (rows, -1)), [first, rest] if rest else [first]) for a, rows in ((draws, m * n), (y, n))
+            )
+            pairs.append((draws, y))
+            if not rest:
+                continue
+            draws, y = anp.reshape(later[0], (m, -1, k)), y_later[0]
+        pairs.append((draws, anp.reshape(y, (-1, k))))
     return pairs
 
 
 def inverse(saef: SAEF, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
     """saef.semiautoregressive.SAEF.inverse."""
     check_input(saef, "x", x, context)
-    n, parts, coordinates, log_det = x.shape[0], [], [], 0.0
-    for T, p, members, h in groups(saef, params, saef.contexts(params, x, context)):
-        rows, k = n * len(members), T.d
-        x_b = anp.reshape(x[:, members], (rows, k))
-        z_b, change = T.inverse(p, x_b, anp.reshape(h, (rows, saef.context_width)))
-        parts.append(anp.reshape(z_b, (n, members.size)))
-        coordinates += members.ravel().tolist()
-        log_det = log_det + anp.sum(anp.reshape(change, (n, len(members))), axis=1)
-    return anp.concatenate(parts, axis=1)[:, np.argsort(coordinates).tolist()], log_det
+    n, images, log_det, parts = x.shape[0], [], 0.0, groups(saef, params)
+    tables = [part.members for part in parts]
+    for part, h, x_k in zip(parts, contexts(saef, params, x, context, parts), cut(x, tables), strict=True):
+        z_k, change = part.T.inverse(part.params, anp.reshape(x_k, (-1, part.T.d)), h)
+        images.append(anp.reshape(z_k, (n, len(part.members))))
+        log_det = log_det + anp.sum(anp.reshape(change, (n, len(part.which))), axis=1)
+    return joined(images, tables), log_det
 
 
 def draws_of(T: Bijection, params: Tree, z: Array, h: Array) -> Array:

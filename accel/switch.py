@@ -7,9 +7,15 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+<<<<<<< HEAD
 from evenflow.accel import devices, energies, graphs, mcmc, recording, saef
 from evenflow.accel.core import gradients, networks, optim, placement, special
 from evenflow.accel.flows import compose, coupling, densities, spline
+=======
+from evenflow.accel import devices, energies, mcmc, saef
+from evenflow.accel.core import gradients, matrices, networks, optim, placement, special
+from evenflow.accel.flows import compose, coupling, densities, spline, transformers
+>>>>>>> h13-couplings
 from evenflow.accel.scores import pairs
 from evenflow.reference.core import lookup
 from evenflow.reference.core.dispatch import Choice, by_default, chosen, definitions, replace, restore
@@ -19,7 +25,10 @@ Table = Mapping[str, Callable[..., Any]]
 
 FUSED: Table = {
     name: function
-    for module in (networks, coupling, compose, spline, densities, saef, energies, special, pairs, gradients, optim, mcmc)
+    for module in (
+        networks, matrices, transformers, coupling, compose, spline, densities, saef,
+        energies, special, pairs, gradients, optim, mcmc,
+    )
     for name, function in module.REPLACEMENTS.items()
 }
 VARIABLE = "EVENFLOW_BACKEND"

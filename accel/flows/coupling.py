@@ -12,46 +12,12 @@ import numpy as np
 
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.core.networks import Layers, arrays, back_through, through
-from evenflow.accel.flows.transformers import Affine, Spline
+from evenflow.accel.flows.transformers import Transformer, fast
 from evenflow.accel.fused import fused
-from evenflow.reference.core import Array, Tree, check_shape
+from evenflow.reference.core import Array, Tree
 from evenflow.reference.core.dispatch import definitions
-from evenflow.reference.flows import AffineTransformer, Coupling, SplineTransformer
+from evenflow.reference.flows import Coupling
 from evenflow.reference.flows.contract import check_input
-
-
-def affine(name: str, back: bool, transformer: AffineTransformer, raw: Array, v: Array) -> tuple[Array, Array]:
-    if type(transformer) is not AffineTransformer or raw.dtype != v.dtype:
-        return definitions[name](transformer, raw, v)  # type: ignore[return-value]
-    check_shape("raw", raw, *v.shape, 2)
-    out, log_slope = _affine(transformer.limit, back, raw, v)
-    return out, log_slope
-
-
-def _affine_forward(limit: float, back: bool, raw: Array, v: Array) -> tuple[tuple[Array, Array], Any]:
-    out, log_slope, s = e.couple(v.reshape(-1, 1), raw.reshape(-1, 2), [0], limit, back)
-    return (out.reshape(v.shape), log_slope.reshape(v.shape)), (limit, back, v, out, s)
-
-
-def _affine_backward(kept: Any, wanted: tuple[int, ...], g: Array | None, g_l: Array | None) -> list[Array]:
-    limit, back, v, out, s = kept
-    g = np.zeros_like(out) if g is None else g.reshape(-1, 1)
-    g_l = None if g_l is None else g_l.reshape(-1)
-    g_v, g_raw = e.couple_back(g, g_l, v.reshape(-1, 1), out, s, [0], limit, back)
-    return [g_v.reshape(v.shape) if i == 3 else g_raw.reshape(*v.shape, 2) for i in wanted]
-
-
-_affine = fused(_affine_forward, _affine_backward)
-
-
-def affine_forward(transformer: AffineTransformer, raw: Array, z: Array) -> tuple[Array, Array]:
-    """flows.affine.AffineTransformer.forward."""
-    return affine("flows.affine.AffineTransformer.forward", False, transformer, raw, z)
-
-
-def affine_inverse(transformer: AffineTransformer, raw: Array, x: Array) -> tuple[Array, Array]:
-    """flows.affine.AffineTransformer.inverse."""
-    return affine("flows.affine.AffineTransformer.inverse", True, transformer, raw, x)
 
 
 class Layer(NamedTuple):
@@ -59,7 +25,7 @@ class Layer(NamedTuple):
     net: Layers
     passing: list[int]   # A
     moved: list[int]     # B
-    transformer: Any     # Affine or Spline
+    transformer: Transformer
     back: bool           # data -> noise
 
 
@@ -88,11 +54,9 @@ coupled = fused(forward, backward, partial(forward, keep=False))
 
 def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:
     """The layer in the terms of this file; None for what has no fused twin, a subclass too: it may mean something else."""
-    transformer: Any = coupling.transformer
-    if type(coupling) is not Coupling or type(transformer) not in (AffineTransformer, SplineTransformer):
+    transformer = fast(coupling.transformer)
+    if type(coupling) is not Coupling or transformer is None:
         return None
-    affine = type(transformer) is AffineTransformer
-    transformer = Affine(transformer.limit) if affine else Spline(transformer.bins, transformer.bound)
     passing = [i for i, passes in enumerate(coupling.mask) if passes]
     moved = [i for i, passes in enumerate(coupling.mask) if not passes]
     return Layer(Layers(coupling.activation, has_context), passing, moved, transformer, back)
@@ -120,8 +84,6 @@ def coupling_inverse(coupling: Coupling, params: Tree, x: Array, context: Array 
 
 
 REPLACEMENTS = {
-    "flows.affine.AffineTransformer.forward": affine_forward,
-    "flows.affine.AffineTransformer.inverse": affine_inverse,
     "flows.coupling.Coupling.forward": coupling_forward,
     "flows.coupling.Coupling.inverse": coupling_inverse,
 }

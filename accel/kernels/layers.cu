@@ -75,15 +75,15 @@ extern "C" __global__ void add_columns(REAL* g, const int* columns, const REAL* 
   if (i < (long long)n * k) g[i / k * d + columns[i % k]] += change[i];
 }
 
-// x (n, d), log_det (n), s (n, k) from z (n, d) and raw (n, 2 k): one thread a row
-extern "C" __global__ void couple(const REAL* z, const REAL* raw, const int* moved, int n, int d, int k, REAL limit, int back,
-                                  REAL* x, REAL* log_det, REAL* s) {
+// x (n, d), log_det (n), s (n, k) from z (n, d) and raw (shared, 2 k), the same for every `shared` rows: one thread a row
+extern "C" __global__ void couple(const REAL* z, const REAL* raw, const int* moved, int n, int d, int k, int shared, REAL limit,
+                                  int back, REAL* x, REAL* log_det, REAL* s) {
   long long i = INDEX;
   if (i >= n) return;
   REAL sum = 0;
   for (int j = 0; j < d; j++) x[i * d + j] = z[i * d + j];
   for (int j = 0; j < k; j++) {
-    long long at = i * d + moved[j], pair = (i * k + j) * 2;
+    long long at = i * d + moved[j], pair = (i % shared * k + j) * 2;
     REAL scale = limit * tanh(raw[pair] / limit), shift = raw[pair + 1];
     x[at] = back ? (z[at] - shift) * exp(-scale) : z[at] * exp(scale) + shift;
     s[i * k + j] = scale;

@@ -67,7 +67,7 @@ def add_columns(g: Array, columns: list[int], change: Array) -> None:
 def couple(z: Array, raw: Array, moved: list[int], limit: float, back: bool) -> tuple[Array, Array, Array]:
     (n, d), k, xp = z.shape, len(moved), module_of(z)
     x, log_det, s = xp.empty((n, d), z.dtype), xp.empty(n, z.dtype), xp.empty((n, k), z.dtype)
-    launch("couple", n, z, solid(z), solid(raw), numbers(xp, tuple(moved)), np.int32(n), np.int32(d), np.int32(k),
+    launch("couple", n, z, solid(z), solid(raw), numbers(xp, tuple(moved)), *map(np.int32, (n, d, k, len(raw))),
            z.dtype.type(limit), np.int32(back), x, log_det, s)
     return x, log_det, s
 

@@ -6,6 +6,7 @@
     looking       where a step looks at its own numbers
     checks        bad input gets a clear error
     special       functions that NumPy lacks
+    matrices      columns and rows
     placement     where numbers live
     gradients     the gradient in a tree of parameters
     networks      perceptrons, plain and masked
@@ -24,6 +25,7 @@ from evenflow.reference.core.checks import (
 from evenflow.reference.core.dispatch import lookup, replaceable, unknown
 from evenflow.reference.core.gradients import traced, value_and_gradient
 from evenflow.reference.core.looking import anywhere, number, per_step, told
+from evenflow.reference.core.matrices import put, repeated, take
 from evenflow.reference.core.networks import MLP, MaskedMLP
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm
 from evenflow.reference.core.placement import beside, fetched, placed, streams
@@ -34,6 +36,6 @@ __all__ = [
     "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "anywhere", "array", "arrays", "as_arrays", "beside", "bounded",
     "check_all_finite", "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape",
     "check_unmasked", "fetched", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile",
-    "number", "numbers", "per_step", "placed", "replaceable", "size", "streams", "tanh", "told", "traced", "tree_map",
-    "unknown", "value", "value_and_gradient",
+    "number", "numbers", "per_step", "placed", "put", "repeated", "replaceable", "size", "streams", "take", "tanh", "told",
+    "traced", "tree_map", "unknown", "value", "value_and_gradient",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, arrays, beside, bounded, check_count, check_shape
+from evenflow.reference.core import Array, Tree, arrays, beside, bounded, check_count, check_shape, take
 from evenflow.reference.flows.contract import check_input
 from evenflow.reference.flows.permutation import Permutation
 
@@ -91,14 +91,14 @@ class PLU(Permutation):
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         L, U, log_diagonal = factors(params)
-        x = (z @ U.T @ L.T)[:, list(self.order)] + shift(params, z, context)
+        x = take(z @ U.T @ L.T, self.order) + shift(params, z, context)
         return x, np.sum(log_diagonal) + np.zeros_like(z[:, 0])
 
     @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
         L, U, log_diagonal = factors(params)
-        y = (x - shift(params, x, context))[:, onp.argsort(self.order).tolist()]
+        y = take(x - shift(params, x, context), onp.argsort(self.order).tolist())
         z = np.linalg.solve(U, np.linalg.solve(L, y.T)).T
         return z, np.zeros_like(x[:, 0]) - np.sum(log_diagonal)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, arrays, check_count, check_finite, lookup
+from evenflow.reference.core import Array, Tree, arrays, check_count, check_finite, lookup, repeated
 from evenflow.reference.flows.activation import SmoothLeakyReLU
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.autoregressive import MaskedAutoregressive
@@ -95,7 +95,7 @@ class Flow:
             forecasts = [(self.bijection.forward(params, z)[0], x)]
         else:
             m = draws_each(z, x)
-            draws, _ = self.bijection.forward(params, z, np.concatenate([context] * m))
+            draws, _ = self.bijection.forward(params, z, repeated(context, m))
             forecasts = [(np.reshape(draws, (m, *x.shape)), x)]
         return sum(np.sum(score(draws, y)) for draws, y in forecasts) / x.shape[0]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, arrays, check_count
+from evenflow.reference.core import Array, Tree, arrays, check_count, take
 from evenflow.reference.flows.contract import check_input
 
 
@@ -32,12 +32,12 @@ class Permutation:
     @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        return z[:, list(self.order)], np.zeros_like(z[:, 0])
+        return take(z, self.order), np.zeros_like(z[:, 0])
 
     @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        return x[:, onp.argsort(self.order).tolist()], np.zeros_like(x[:, 0])
+        return take(x, onp.argsort(self.order).tolist()), np.zeros_like(x[:, 0])
 
 
 def reversal(d: int) -> Permutation:

@@ -158,11 +158,13 @@ class SplineTransformer:
         return knots(widths, -self.bound, self.bound), knots(heights, -self.bound, self.bound), slopes
 
     @arrays("raw", "z")
+    @replaceable
     def forward(self, raw: Array, z: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *z.shape, self.width)
         return rational_quadratic_spline(z, *self.shape(raw))
 
     @arrays("raw", "x")
+    @replaceable
     def inverse(self, raw: Array, x: Array) -> tuple[Array, Array]:
         check_shape("raw", raw, *x.shape, self.width)
         return rational_quadratic_spline_inverse(x, *self.shape(raw))

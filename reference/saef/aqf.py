@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, arrays, check_finite, check_shape, normal_quantile
+from evenflow.reference.core import Array, Tree, arrays, check_finite, check_shape, normal_quantile, replaceable
 from evenflow.reference.flows import AffineTransformer, Flow, MaskedAutoregressive, Normal, Transformer
 from evenflow.reference.scores import quantile_score
 
@@ -39,18 +39,23 @@ class AQF(Flow):
         check_finite("x", x)
         check_shape("alpha", alpha, "m", *x.shape)
         raw = self.bijection.raw(params, x, context)   # (n, d, width), the same for all m levels
-        z = normal_quantile(alpha).astype(x.dtype)
-        return np.stack([self.bijection.transformer.forward(raw, z_i)[0] for z_i in z])
+        return images(self.bijection.transformer, raw, normal_quantile(alpha).astype(x.dtype))
 
     @arrays("x", "alpha")
     def quantile_loss(self, params: Tree, x: Array, alpha: Array, context: Array | None = None) -> Array:
         """The pinball objective: summed over coordinates, averaged over the n data and m levels."""
         q = self.quantiles(params, alpha, x, context)
-        return np.sum(quantile_score(q, np.stack([x] * len(alpha)), alpha)) / (alpha.shape[0] * alpha.shape[1])
+        return np.sum(quantile_score(q, np.broadcast_to(x[None], alpha.shape), alpha)) / (alpha.shape[0] * alpha.shape[1])
 
     def levels(self, rng: onp.random.Generator, m: int, n: int) -> Array:
         """Uniform levels (m, n, d) strictly between 0 and 1, on a grid that float32 holds exactly."""
         return (rng.integers(2**22, size=(m, n, self.d)) + 0.5) / 2**22
+
+
+@replaceable
+def images(transformer: Transformer, raw: Array, z: Array) -> Array:
+    """z (m, n, d) through the n d transformers of raw (n, d, width), the same for all m: (m, n, d)."""
+    return np.stack([transformer.forward(raw, z_i)[0] for z_i in z])
 
 
 def aqf(

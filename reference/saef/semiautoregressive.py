@@ -33,7 +33,19 @@ from functools import cached_property
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, MaskedMLP, Tree, arrays, check_count, check_finite, check_shape, replaceable
+from evenflow.reference.core import (
+    Array,
+    MaskedMLP,
+    Tree,
+    arrays,
+    check_count,
+    check_finite,
+    check_shape,
+    put,
+    repeated,
+    replaceable,
+    take,
+)
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow, Score
@@ -106,7 +118,7 @@ class SemiAutoregressive:
         x, log_dets = np.zeros_like(z), []
         for b, (T_b, block, p_b) in enumerate(self.each(params)):
             h_b = self.contexts(params, x, context)[:, b]          # what is still zero in x, it does not see
-            x_b, log_det = T_b.forward(p_b, z[:, block], h_b)
+            x_b, log_det = T_b.forward(p_b, take(z, block), h_b)
             x = put(x, block, x_b)
             log_dets.append(log_det)
         return x, log_dets
@@ -120,10 +132,11 @@ class SemiAutoregressive:
         """
         check_input(self, "x", x, context)
         check_shape("noise", z, "m n", self.d)
-        z = np.reshape(z, (draws_each(z, x), *x.shape))
+        m, n = draws_each(z, x), x.shape[0]
         h = self.contexts(params, x, context)                      # from the true x_<b, the same for all draws
         pairs = [
-            (draws_of(T_b, p_b, z[:, :, block], h[:, b]), x[:, block]) for b, (T_b, block, p_b) in enumerate(self.each(params))
+            (draws_of(T_b, p_b, np.reshape(take(z, block), (m, n, len(block))), h[:, b]), take(x, block))
+            for b, (T_b, block, p_b) in enumerate(self.each(params))
         ]
         if context is None:
             draws, first = pairs[0]
@@ -135,13 +148,7 @@ class SemiAutoregressive:
 def draws_of(T: Bijection | FreeFormHead, params: Tree, z: Array, h: Array) -> Array:
     """m draws of a block for each context: noise z (m, rows, k), h (rows, context_width) -> (m, rows, k)."""
     m, rows, k = z.shape
-    return np.reshape(T.forward(params, np.reshape(z, (m * rows, k)), np.concatenate([h] * m))[0], z.shape)
-
-
-def put(x: Array, columns: list[int], values: Array) -> Array:
-    """x (n, d) with other values (n, k) in these columns: a new array, since autograd follows no assignment."""
-    places = [x.shape[1] + columns.index(j) if j in columns else j for j in range(x.shape[1])]
-    return np.concatenate([x, values], axis=1)[:, places]
+    return np.reshape(T.forward(params, np.reshape(z, (m * rows, k)), repeated(h, m))[0], z.shape)
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,7 @@ class SAEF(SemiAutoregressive):
         h = self.contexts(params, x, context)
         z, log_det = np.zeros_like(x), np.zeros_like(x[:, 0])
         for b, (T_b, block, p_b) in enumerate(self.each(params)):
-            z_b, change = T_b.inverse(p_b, x[:, block], h[:, b])   # type: ignore[union-attr]
+            z_b, change = T_b.inverse(p_b, take(x, block), h[:, b])   # type: ignore[union-attr]
             z, log_det = put(z, block, z_b), log_det + change
         return z, log_det
 

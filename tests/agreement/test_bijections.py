@@ -96,6 +96,23 @@ def test_affine_transformers(
     agree(where, lambda raw, v: getattr(T, way)(raw, v), args, used)
 
 
+@agreement("flows.spline.SplineTransformer.forward", "flows.spline.SplineTransformer.inverse")
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+@few
+@given(
+    seeds, dtypes, cotangents, st.sampled_from([(), (4,), (2, 3), (2, 1, 3)]), st.sampled_from([2, 3, 8]),
+    st.sampled_from([0.1, 3.0]), scales,
+)
+def test_spline_transformers(
+    where: str, way: str, seed: int, dtype: Any, used: str, shape: tuple[int, ...], bins: int, size: float, scale: float
+) -> None:
+    """size, of the raw numbers."""
+    T, rng = SplineTransformer(bins, 1.5), generator(seed)
+    args = in_dtype({"raw": size * rng.standard_normal((*shape, T.width)), "v": scale * rng.standard_normal(shape)}, dtype)
+    agree(where, lambda raw, v: getattr(T, way)(raw, v), args, used)
+
+
 def bent(rng: Any, shape: tuple[int, ...], bins: int, flat: float) -> tuple[Array, Array, Array]:
     """Knots from -1 to 1 or beyond and slopes, in general position; the outer slopes are not 1."""
     x, y = (splines.knots(flat * rng.standard_normal((*shape, bins)), -1.0, high) for high in (1.0, 2.5))

@@ -105,7 +105,8 @@ def test_one_block_is_the_plain_energy_flow(name: str, seed: int, order: tuple[i
     case = Case(name, seed, 1, order, c)
     h = case.contexts()[:, 0]
     assert np.array_equal(h, case.contexts(case.x + 100.0)[:, 0])
-    assert c or np.array_equal(h, np.stack([h[0]] * 3))
+    if not c:
+        close(h, np.stack([h[0]] * 3))  # rows of one product, which a library may round each in its own way
     T, p, back = case.map.maps[0], case.params["maps"][0], np.argsort(order)
     close(case.model.sample(case.params, case.z, case.context), T.forward(p, case.z[:, order], h)[0][:, back])
     draws = np.stack([T.forward(p, z[:, order], h)[0] for z in case.noise])
