@@ -7,15 +7,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-<<<<<<< HEAD
 from evenflow.accel import devices, energies, graphs, mcmc, recording, saef
-from evenflow.accel.core import gradients, networks, optim, placement, special
-from evenflow.accel.flows import compose, coupling, densities, spline
-=======
-from evenflow.accel import devices, energies, mcmc, saef
 from evenflow.accel.core import gradients, matrices, networks, optim, placement, special
 from evenflow.accel.flows import compose, coupling, densities, spline, transformers
->>>>>>> h13-couplings
 from evenflow.accel.scores import pairs
 from evenflow.reference.core import lookup
 from evenflow.reference.core.dispatch import Choice, by_default, chosen, definitions, replace, restore
