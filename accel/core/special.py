@@ -11,7 +11,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels import layers
-from evenflow.reference.core import Array, value
+from evenflow.reference.core import Array, anywhere, value
 from evenflow.reference.core.dispatch import definitions
 
 # Coefficients of P and Q of the three ranges, the highest power first; Q ends in 1.
@@ -49,7 +49,7 @@ def normal_quantile(alpha: Array) -> Array:
     alpha = value(alpha)
     xp = module_of(alpha)
     alpha = xp.asarray(alpha)
-    if not bool(((alpha > 0) & (alpha < 1)).all()):
+    if anywhere(xp.logical_not((alpha > 0) & (alpha < 1))):
         least, most = float(alpha.min()), float(alpha.max())
         raise ValueError(f"alpha must lie strictly between 0 and 1, got values from {least} to {most}")
     wide = alpha.astype(np.float64)

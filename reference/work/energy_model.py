@@ -31,6 +31,7 @@ from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.ebm_training import pretrained, train_ebm
 from evenflow.reference.work.flow_model import base_of, looks
 from evenflow.reference.work.options import Config
+from evenflow.reference.work.rows import rows_of
 from evenflow.reference.work.sampling import Walk, flow_draws, walk
 from evenflow.reference.work.training import Settings
 from evenflow.reference.work.units import Units
@@ -175,12 +176,11 @@ class EnergyModel:
         """As `read`, after training. kept: callback, checkpoint, identity, as in `training.loop`."""
         config, rng = self.config, np.random.default_rng(self.config.seed)
 
-        def placed_rows(x: Array, rng: np.random.Generator) -> Array:
-            return placed(units.dequantised(x, rng), config.dtype)
+        rows, held_out = (rows_of(x, units, config.dtype) for x in (dataset.train, dataset.held_out[:HELD_OUT]))
 
         def draw(step: int, rng: np.random.Generator) -> Array:
-            n = len(dataset.train)
-            return placed_rows(dataset.train[rng.choice(n, size=min(config.batch, n), replace=False)], rng)
+            n = len(rows)
+            return rows.at(rng.choice(n, size=min(config.batch, n), replace=False), rng)[0]
 
         def judge(state: Any) -> dict[str, float]:
             """log_z, its effective sample size; loss: mean negative log-likelihood of held-out data, nats in the user's units.
@@ -192,12 +192,13 @@ class EnergyModel:
             told = {"log_z": log_z.log_z, "log_z_ess": log_z.ess}
             if log_z.ess < TRUST * DRAWS:
                 return told
-            at_data = fetched(self.log_density(state, placed_rows(dataset.held_out[:HELD_OUT], rng))) + units.log_det()
+            at_data = fetched(self.log_density(state, held_out.at(slice(None), rng)[0])) + units.log_det()
             return {"loss": log_z.log_z - float(np.mean(at_data.astype(np.float64))), **told}
 
         data = None
         if hasattr(config, "pretrain_steps") and not resume:
-            data = placed_rows(np.concatenate([dataset.train] * COPIES) if units.levels else dataset.train, rng)
+            copies = np.concatenate([dataset.train] * COPIES) if units.levels else dataset.train
+            data = rows_of(copies, units, config.dtype).at(slice(None), rng)[0]
         settings = Settings(
             config.steps, patience=config.patience, evaluate_every=looks(len(dataset.train)),
             best_by=lambda told: told.get("loss", math.nan),

@@ -14,8 +14,9 @@ from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef import FreeForm, aqf, saef
 from evenflow.reference.saef.objectives import Objective, objective_for
 from evenflow.reference.work.checkpoints import Best, State
-from evenflow.reference.work.data import Dataset, one_hot, patch_order
+from evenflow.reference.work.data import Dataset, patch_order
 from evenflow.reference.work.options import Config
+from evenflow.reference.work.rows import Rows, rows_of
 from evenflow.reference.work.training import Settings, train, weights
 from evenflow.reference.work.units import Units
 
@@ -133,20 +134,19 @@ class FlowModel:
         config, n, rng = self.config, len(dataset.train), np.random.default_rng(self.config.seed)
         start, dtype = self.init(rng), config.dtype
 
-        def arguments(rng: np.random.Generator, x: Array, labels: Array | None, chosen: Array) -> tuple[Any, ...]:
+        classes = classes if config.class_conditional else 0
+        rows = rows_of(dataset.train, units, dtype, dataset.train_labels, classes)
+        held_out = rows_of(dataset.held_out, units, dtype, dataset.held_out_labels, classes)
+
+        def arguments(rng: np.random.Generator, rows: Rows, chosen: Any) -> tuple[Any, ...]:
             """What the loss takes: rows in the model's units, freshly dequantised; the objective's noise; one-hot labels."""
-            u = placed(units.dequantised(x[chosen], rng), dtype)
-            context = None
-            if config.class_conditional and labels is not None:
-                context = placed(one_hot(labels[chosen], classes), dtype)
+            u, context = rows.at(chosen, rng)
             return u, placed(self.objective.noise(streams(rng, dtype), self.flow, len(u)), dtype), context
 
         def draw(rng: np.random.Generator) -> tuple[Any, ...]:
-            chosen = rng.choice(n, size=min(config.batch, n), replace=False)
-            return arguments(rng, dataset.train, dataset.train_labels, chosen)
+            return arguments(rng, rows, rng.choice(n, size=min(config.batch, n), replace=False))
 
-        judged = np.arange(min(HELD_OUT, len(dataset.held_out)))
-        fixed = arguments(np.random.default_rng(config.seed), dataset.held_out, dataset.held_out_labels, judged)
+        fixed = arguments(np.random.default_rng(config.seed), held_out, slice(HELD_OUT))
         schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
         settings = Settings(
             config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,

@@ -11,11 +11,11 @@ place of x; on average log p(x + uniforms) is a lower bound on the log probabili
 raw draws would give themselves away by what they hold between and beyond the levels.
 """
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenflow.reference.core import Array, arrays, check_count, check_finite, check_shape
+from evenflow.reference.core import Array, anywhere, arrays, check_count, check_finite, check_shape, numbers, placed
 from evenflow.reference.work.tables import as_table
 
 
@@ -31,7 +31,7 @@ class Units:
         check_shape("shift", self.shift, "d")
         check_shape("scale", self.scale, len(self.shift))
         check_finite("shift", self.shift)
-        if not (np.isfinite(self.scale) & (self.scale > 0)).all():
+        if anywhere(np.logical_not(np.isfinite(self.scale) & (self.scale > 0))):
             raise ValueError(f"scale must be positive and finite, got {self.scale}")
         if self.levels is not None:
             check_count("levels", self.levels, least=2)
@@ -85,11 +85,16 @@ class Units:
         if uniforms is not None and self.levels:
             check_shape("uniforms", uniforms, *x.shape)
             check_whole("x", x, self.levels)
-            if not ((uniforms >= 0) & (uniforms < 1)).all():
+            if anywhere(np.logical_not((uniforms >= 0) & (uniforms < 1))):
                 raise ValueError(f"uniforms must lie in [0, 1), got {uniforms.min()} to {uniforms.max()}")
             x = x + uniforms
         u = (x - self.shift.astype(x.dtype)) / self.scale.astype(x.dtype)
         return u if self.L is None else np.linalg.solve(self.L, u.T).T.astype(x.dtype)
+
+    def placed(self) -> "Units":
+        """With its arrays where models compute."""
+        L = None if self.L is None else placed(self.L, np.float64)
+        return replace(self, shift=placed(self.shift, np.float64), scale=placed(self.scale, np.float64), L=L)
 
     def dequantised(self, x: Array, rng: np.random.Generator) -> Array:
         """`to_model`; whole numbers with fresh uniforms."""
@@ -110,8 +115,7 @@ class Units:
 
 def check_whole(name: str, x: Array, levels: float = math.inf) -> None:
     """Raise ValueError unless x holds whole numbers 0 ... levels - 1."""
-    if np.asarray(x).dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold whole numbers, got dtype {np.asarray(x).dtype}")
+    x = numbers(name, x)
     bad = ~((np.floor(x) == x) & (x >= 0) & (x < levels))
-    if bad.any():
+    if anywhere(bad):
         raise ValueError(f"{name} must hold whole numbers from 0 to {levels - 1}, got {x[bad][0]}")
