@@ -11,7 +11,7 @@ stand. The others are written anew here, once, right for NumPy's arrays as well.
     max(x, y)          g where x = max, half of it at a tie
     max x              g where x is the largest, shared among equals
     reshape, ravel     order "C" said (autograd passes None, which CuPy does not take)
-    concatenate, array, stack, astype, einsum    their primitives, without a detour over the host
+    concatenate, array, stack, astype, einsum, matmul    their primitives, without a detour over the host or CuPy's cuBLAS
 
 Not taught: np.dot, tensordot, outer and the like (write @), sorting of more than one axis, complex numbers on the device.
 `install` changes autograd for the whole process: so it is done only when a backend that needs it is chosen.
@@ -23,6 +23,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+from autograd import tracer
 from autograd.core import primitive_jvps, primitive_vjps
 from autograd.extend import SparseObject, VSpace, defvjp, notrace_primitive, primitive
 from autograd.numpy import numpy_vjps, numpy_wrapper
@@ -32,6 +33,7 @@ from autograd.tracer import getval
 
 from evenflow.accel import backends
 from evenflow.accel.backends import module_of
+from evenflow.accel.products import product
 from evenflow.reference.core import Array
 
 Vjp = Callable[[Array], Array]
@@ -87,6 +89,7 @@ def change_rules() -> None:
             if old in rules:
                 rules[new] = rules[old]
         setattr(numpy_wrapper, name, new)
+    vars(tracer).get("trace_primitives_map", {})[np.matmul] = PRIMITIVES["matmul"]  # where autograd 1.9 looks for `array @ box`
     defvjp(ArrayBox.__getitem__, lambda ans, A, idx: lambda g: untake(g, idx, numpy_vjps.vspace(A)))
     defvjp(anp.reshape, lambda ans, x, *_, **__: lambda g: anp.reshape(g, anp.shape(x)))
     defvjp(anp.ravel, lambda ans, x, *_, **__: lambda g: anp.reshape(g, anp.shape(x)))
@@ -204,7 +207,24 @@ def power_exponent(ans: Array, x: Array, y: Array) -> Vjp:
 
 
 def concatenate_args(axis: int, *arrays: Array) -> Array:
-    return np.concatenate(arrays, axis)
+    """On the device piece by piece: CuPy would send a table of their addresses over."""
+    xp = module_of(*arrays)
+    if xp is np or len({array.dtype for array in arrays}) > 1:
+        return np.concatenate(arrays, axis)
+    axis, shape = axis % arrays[0].ndim, list(arrays[0].shape)
+    shape[axis], at = sum(array.shape[axis] for array in arrays), 0
+    whole = xp.empty(shape, arrays[0].dtype)
+    for array in arrays:
+        whole[(*[slice(None)] * axis, slice(at, at := at + array.shape[axis]))] = array
+    return whole
+
+
+def matmul(a: Array, b: Array, **kwargs: Any) -> Array:
+    """On the device by our own call of cuBLAS (products.py), which may be recorded."""
+    if module_of(a, b) is np or kwargs or b.ndim > 2:
+        return np.matmul(a, b, **kwargs)
+    out = product(a.reshape(-1, a.shape[-1]), b.reshape(b.shape[0], -1))
+    return out.reshape(*a.shape[:-1], *b.shape[1:])
 
 
 def array_from_args(args: tuple[Any, ...], kwargs: dict[str, Any], *items: Array) -> Array:
@@ -219,7 +239,9 @@ def _astype(A: Array, dtype: Any, order: str = "K", casting: str = "unsafe", sub
     return A.astype(dtype, copy=copy)
 
 
-PRIMITIVES = {f.__name__: primitive(f) for f in (concatenate_args, array_from_args, _array_from_scalar_or_array, _astype)}
+PRIMITIVES = {
+    f.__name__: primitive(f) for f in (concatenate_args, matmul, array_from_args, _array_from_scalar_or_array, _astype)
+}
 
 
 def parse_einsum_input(subscripts: str, *operands: Array) -> Any:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from autograd import tracer
 from autograd.core import primitive_jvps, primitive_vjps
 from autograd.extend import VSpace
 from autograd.numpy import numpy_vjps, numpy_wrapper
@@ -26,7 +27,7 @@ def restored() -> Iterator[None]:
     """Whatever is installed in the block is gone after it."""
     tables: tuple[dict[Any, Any], ...] = (
         primitive_vjps, primitive_jvps, vars(numpy_vjps), vars(numpy_wrapper), VSpace.mappings, Box.type_mappings,
-        backends._modules,
+        backends._modules, vars(tracer).get("trace_primitives_map", {}),
     )
     before, priority = [dict(table) for table in tables], ArrayBox.__array_priority__
     try:

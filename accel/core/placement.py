@@ -5,6 +5,7 @@ each array of noise the generator gives a seed, and the array is a function of t
 device, and the same again after a checkpoint.
 """
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import numpy as np
 from evenflow.accel.backends import on_device
 from evenflow.accel.devices import to_host
 from evenflow.accel.kernels import normal, uniform
-from evenflow.reference.core import Array, Tree, tree_map
+from evenflow.reference.core import Array, Tree, tree_map, value
+from evenflow.reference.core.dispatch import definitions
+
+SMALL = 2**16  # bytes
 
 Shape = int | tuple[int, ...]
 
@@ -49,7 +53,7 @@ def shape_of(size: Shape) -> tuple[int, ...]:
 
 
 def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
-    """The three functions for one device module."""
+    """The functions for one device module."""
     def placed(tree: Tree, dtype: Any) -> Tree:
         """Floats on the device, in this dtype; whole numbers stay where they are."""
         def place(leaf: Array) -> Array:
@@ -63,4 +67,20 @@ def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
     def streams(rng: np.random.Generator, dtype: Any) -> Streams:
         return Streams(xp, rng, dtype)
 
-    return {"core.placement.placed": placed, "core.placement.fetched": to_host, "core.placement.streams": streams}
+    @cache
+    def kept(numbers: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
+        return xp.asarray(np.frombuffer(numbers, dtype).reshape(shape))
+
+    def beside(constant: Any, array: Array) -> Array:
+        """Small constants are sent over once: the same array every time, which nobody writes to."""
+        if on_device(constant) or not on_device(value(array)):
+            return definitions["core.placement.beside"](constant, array) if not on_device(constant) else constant
+        constant = np.asarray(constant)
+        if constant.nbytes > SMALL:
+            return xp.asarray(constant)
+        return kept(constant.tobytes(), constant.dtype.str, constant.shape)
+
+    return {
+        "core.placement.beside": beside, "core.placement.placed": placed, "core.placement.fetched": to_host,
+        "core.placement.streams": streams,
+    }

@@ -46,6 +46,7 @@ def streams(rng: np.random.Generator, dtype: Any) -> Any:
     return rng
 
 
+@replaceable
 def beside(constant: Any, array: Array) -> Array:
     """A constant as an array of the library that `array` belongs to (NEP 35).
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, arrays, beside, bounded, check_count, check_shape, take
+from evenflow.reference.core import Array, Tree, arrays, beside, bounded, check_count, check_shape, replaceable, take
 from evenflow.reference.flows.contract import check_input
 from evenflow.reference.flows.permutation import Permutation
 
@@ -27,7 +27,7 @@ def dense(z: Array, W: Array, shift: Array) -> tuple[Array, Array]:
     check_shape("z", z, "n", "d")
     check_shape("W", W, z.shape[1], z.shape[1])
     check_shape("shift", shift, *z.shape)
-    return z @ W.T + shift, np.linalg.slogdet(W)[1] + np.zeros_like(z[:, 0])
+    return z @ W.T + shift, log_abs_det(W) + np.zeros_like(z[:, 0])
 
 
 @arrays("x", "W", "shift")
@@ -40,8 +40,20 @@ def dense_inverse(x: Array, W: Array, shift: Array) -> tuple[Array, Array]:
     check_shape("x", x, "n", "d")
     check_shape("W", W, x.shape[1], x.shape[1])
     check_shape("shift", shift, *x.shape)
-    z = np.linalg.solve(W, (x - shift).T).T
-    return z, np.zeros_like(x[:, 0]) - np.linalg.slogdet(W)[1]
+    z = solved(W, x - shift)
+    return z, np.zeros_like(x[:, 0]) - log_abs_det(W)
+
+
+@replaceable
+def log_abs_det(W: Array) -> Array:
+    """log |det W|."""
+    return np.linalg.slogdet(W)[1]
+
+
+@replaceable
+def solved(W: Array, y: Array) -> Array:
+    """The rows z (n, d) for which W z = y (n, d)."""
+    return np.linalg.solve(W, y.T).T
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ class PLU(Permutation):
         check_input(self, "x", x, context)
         L, U, log_diagonal = factors(params)
         y = take(x - shift(params, x, context), onp.argsort(self.order).tolist())
-        z = np.linalg.solve(U, np.linalg.solve(L, y.T)).T
+        z = solved(U, solved(L, y))
         return z, np.zeros_like(x[:, 0]) - np.sum(log_diagonal)
 
 

@@ -17,7 +17,8 @@ Kernels that follow its gradient need it in autograd.numpy, or as an autograd.ex
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-import numpy as np
+import autograd.numpy as np
+import numpy as onp
 
 from evenflow.reference.core import (
     Array,
@@ -44,7 +45,7 @@ class Info(NamedTuple):
 
 
 class Kernel(Protocol):
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree: ...
+    def noise(self, rng: onp.random.Generator, chains: int, d: int) -> Tree: ...
     def init(self, x: Array, log_density: LogDensity) -> Any: ...
     def step(self, state: Any, noise: Tree, log_density: LogDensity) -> tuple[Any, Any]: ...
 
@@ -93,7 +94,7 @@ def walk(kernel: Kernel, state: Any, noises: Sequence[Tree], log_density: LogDen
     return state, np.stack(path), np.stack(accepted)
 
 
-def noise_like(x: Array, kernel: Kernel, rng: np.random.Generator) -> Tree:
+def noise_like(x: Array, kernel: Kernel, rng: onp.random.Generator) -> Tree:
     """The noise of one step, in the dtype of the positions."""
     return placed(kernel.noise(streams(rng, x.dtype), *x.shape), x.dtype)
 

@@ -9,7 +9,8 @@ kernel keeps: the block before has moved the chains.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
+import autograd.numpy as np
+import numpy as onp
 
 from evenflow.reference.core import Array, Tree, arrays, check_count
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, check_positions, check_start, log_density_at, walk
@@ -33,7 +34,7 @@ class FlowMC:
 
     >>> from evenflow.reference.mcmc import MALA, RandomWalk
     >>> kernel = FlowMC(((MALA(0.1), 2), (RandomWalk(1.0), 1)))
-    >>> [len(block) for block in kernel.noise(np.random.default_rng(0), 5, 2)]
+    >>> [len(block) for block in kernel.noise(onp.random.default_rng(0), 5, 2)]
     [2, 1]
     """
     blocks: tuple[tuple[Kernel, int], ...]
@@ -44,7 +45,7 @@ class FlowMC:
         for _, steps in self.blocks:
             check_count("steps", steps)
 
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
+    def noise(self, rng: onp.random.Generator, chains: int, d: int) -> Tree:
         return [[kernel.noise(rng, chains, d) for _ in range(steps)] for kernel, steps in self.blocks]
 
     @arrays("x")

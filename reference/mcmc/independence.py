@@ -15,7 +15,8 @@ $\lambda(x) = 0$ at the current state its weight is infinite, and the chain stay
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
+import autograd.numpy as np
+import numpy as onp
 
 from evenflow.reference.core import Array, Tree, anywhere, arrays, beside, check_count, check_shape, replaceable
 from evenflow.reference.flows.flow import Flow
@@ -105,14 +106,14 @@ class IndependentMH:
     """The kernel, with a flow and its parameters held fixed; noise {"flow": for `chains` points, "uniform": (chains,)}.
 
     >>> from evenflow.reference.flows import realnvp
-    >>> flow, rng = realnvp(2), np.random.default_rng(0)
+    >>> flow, rng = realnvp(2), onp.random.default_rng(0)
     >>> IndependentMH(flow, flow.init(rng)).noise(rng, 5, 2)["flow"].shape
     (5, 2)
     """
     flow: Flow
     params: Tree
 
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
+    def noise(self, rng: onp.random.Generator, chains: int, d: int) -> Tree:
         return {"flow": self.flow.noise(rng, chains), "uniform": rng.random(chains)}
 
     def init(self, x: Array, log_density: LogDensity) -> State:
@@ -127,7 +128,7 @@ class ISIR(IndependentMH):
     """Likewise; N >= 2 slots, the current state's among them; noise for (N - 1) points a chain.
 
     >>> from evenflow.reference.flows import realnvp
-    >>> flow, rng = realnvp(2), np.random.default_rng(0)
+    >>> flow, rng = realnvp(2), onp.random.default_rng(0)
     >>> ISIR(flow, flow.init(rng), N=4).noise(rng, 5, 2)["flow"].shape
     (15, 2)
     """
@@ -136,7 +137,7 @@ class ISIR(IndependentMH):
     def __post_init__(self) -> None:
         check_count("N", self.N, least=2)
 
-    def noise(self, rng: np.random.Generator, chains: int, d: int) -> Tree:
+    def noise(self, rng: onp.random.Generator, chains: int, d: int) -> Tree:
         return {"flow": self.flow.noise(rng, chains * (self.N - 1)), "uniform": rng.random(chains)}
 
     def step(self, state: State, noise: Tree, log_density: LogDensity) -> tuple[State, Choice]:
