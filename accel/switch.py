@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from evenflow.accel import devices, energies, graphs, mcmc, recording, saef
 from evenflow.accel.core import gradients, matrices, networks, optim, placement, special
-from evenflow.accel.flows import compose, coupling, dense, densities, spline, transformers
+from evenflow.accel.flows import compose, dense, densities, spline, transformers
 from evenflow.accel.scores import pairs
 from evenflow.reference.core import lookup
 from evenflow.reference.core.dispatch import Choice, by_default, chosen, definitions, replace, restore
@@ -20,7 +20,7 @@ Table = Mapping[str, Callable[..., Any]]
 FUSED: Table = {
     name: function
     for module in (
-        networks, matrices, transformers, coupling, compose, dense, spline, densities, saef,
+        networks, matrices, transformers, compose, dense, spline, densities, saef,
         energies, special, pairs, gradients, optim, mcmc,
     )
     for name, function in module.REPLACEMENTS.items()

@@ -1,7 +1,8 @@
 r"""A chain of couplings as one operation: $x_{l+1}, \ell_l = T_l(x_l)$, log_det $\sum_l \ell_l$; backwards layer by layer.
 
 The adjoint of the log_det goes to every layer, that of x from each layer to the one before. A context may be shared by several
-draws: x (m n, d), one draw after the other, and context (n, c); its products are then made once for all m.
+draws: x (m n, d), one draw after the other, and context (n, c); layer by layer its products are made once for all m. On the
+device a chain of narrow networks is one launch (narrow.py).
 """
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from evenflow.accel.backends import on_device
 from evenflow.accel.core.networks import ROWS, arrays
-from evenflow.accel.flows import coupling
+from evenflow.accel.flows import coupling, narrow
 from evenflow.accel.flows.coupling import Layer, layer_of
 from evenflow.accel.fused import fused
 from evenflow.reference.core import Array, Tree
@@ -27,6 +28,9 @@ class Stack(NamedTuple):
 def forward(
     stack: Stack, x: Array, context: Array | None, *leaves: Array, keep: bool = True
 ) -> tuple[tuple[Array, Array], Any]:
+    given = narrow.given(*stack, x, context, leaves)
+    if given is not None:
+        return narrow.forward(given, leaves, stack.counts, keep)
     log_det, kept, at = None, [], 0
     for layer, count in zip(*stack, strict=True):
         c = context if layer.net.has_context else None
@@ -48,6 +52,8 @@ def plain(stack: Stack, x: Array, context: Array | None, *leaves: Array) -> tupl
 
 
 def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Array | None) -> list[Array]:
+    if isinstance(saved, narrow.Saved):
+        return narrow.backward(saved, wanted, g, g_log_det)
     (layers, counts), kept = saved
     of_context: Array = None
     of_leaves: list[Array] = []
@@ -81,6 +87,29 @@ def through(chain: Chain, params: Tree, x: Array, context: Array | None, back: b
     return out, log_det
 
 
+def couple(
+    name: str, back: bool, coupling: Coupling, params: Tree, z: Array, context: Array | None
+) -> tuple[Array, Array]:
+    """A chain of one."""
+    check_input(coupling, "x" if back else "z", z, context)
+    layer = layer_of(coupling, context is not None, back)
+    if layer is None:  # the network alone is fused then
+        return definitions[name](coupling, params, z, context)  # type: ignore[return-value]
+    leaves = arrays(params, context is not None)
+    x, log_det = chained(Stack([layer], [len(leaves)]), z, context, *leaves)
+    return x, log_det
+
+
+def coupling_forward(coupling: Coupling, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """flows.coupling.Coupling.forward."""
+    return couple("flows.coupling.Coupling.forward", False, coupling, params, z, context)
+
+
+def coupling_inverse(coupling: Coupling, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """flows.coupling.Coupling.inverse."""
+    return couple("flows.coupling.Coupling.inverse", True, coupling, params, x, context)
+
+
 def chain_forward(chain: Chain, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
     """flows.compose.Chain.forward."""
     check_input(chain, "z", z, context)
@@ -96,6 +125,8 @@ def chain_inverse(chain: Chain, params: Tree, x: Array, context: Array | None = 
 
 
 REPLACEMENTS = {
+    "flows.coupling.Coupling.forward": coupling_forward,
+    "flows.coupling.Coupling.inverse": coupling_inverse,
     "flows.compose.Chain.forward": chain_forward,
     "flows.compose.Chain.inverse": chain_inverse,
 }

@@ -5,19 +5,15 @@ r"""Coupling layers, network and transformer in one operation; affine and spline
 Backward, from the adjoints of x and log_det: through tau to those of z_B and raw, from raw through the network to those of
 z_A, c and the parameters; the adjoint of x_A passes, and the network's is added to it.
 """
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from evenflow.accel.core import elementwise as e
-from evenflow.accel.core.networks import Layers, arrays, back_through, through
+from evenflow.accel.core.networks import Layers, back_through, through
 from evenflow.accel.flows.transformers import Transformer, fast
-from evenflow.accel.fused import fused
-from evenflow.reference.core import Array, Tree
-from evenflow.reference.core.dispatch import definitions
+from evenflow.reference.core import Array
 from evenflow.reference.flows import Coupling
-from evenflow.reference.flows.contract import check_input
 
 
 class Layer(NamedTuple):
@@ -49,9 +45,6 @@ def backward(kept: Any, wanted: tuple[int, ...], g_x: Array | None, g_log_det: A
     return [g_z if i == 1 else g_context if i == 2 else grads[i - 3] for i in wanted]
 
 
-coupled = fused(forward, backward, partial(forward, keep=False))
-
-
 def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:
     """The layer in the terms of this file; None for what has no fused twin, a subclass too: it may mean something else."""
     transformer = fast(coupling.transformer)
@@ -60,30 +53,3 @@ def layer_of(coupling: Coupling, has_context: bool, back: bool) -> Layer | None:
     passing = [i for i, passes in enumerate(coupling.mask) if passes]
     moved = [i for i, passes in enumerate(coupling.mask) if not passes]
     return Layer(Layers(coupling.activation, has_context), passing, moved, transformer, back)
-
-
-def couple(
-    name: str, back: bool, coupling: Coupling, params: Tree, z: Array, context: Array | None
-) -> tuple[Array, Array]:
-    check_input(coupling, "x" if back else "z", z, context)
-    layer = layer_of(coupling, context is not None, back)
-    if layer is None:  # the network alone is fused then
-        return definitions[name](coupling, params, z, context)  # type: ignore[return-value]
-    x, log_det = coupled(layer, z, context, *arrays(params, context is not None))
-    return x, log_det
-
-
-def coupling_forward(coupling: Coupling, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-    """flows.coupling.Coupling.forward."""
-    return couple("flows.coupling.Coupling.forward", False, coupling, params, z, context)
-
-
-def coupling_inverse(coupling: Coupling, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-    """flows.coupling.Coupling.inverse."""
-    return couple("flows.coupling.Coupling.inverse", True, coupling, params, x, context)
-
-
-REPLACEMENTS = {
-    "flows.coupling.Coupling.forward": coupling_forward,
-    "flows.coupling.Coupling.inverse": coupling_inverse,
-}
