@@ -1,7 +1,7 @@
 """The scores' replacements: which sum over pairs is done how, and each as one node on autograd's tape.
 
-Draws shared by all observations are swept in blocks (scores_pairs.py), draws per observation pair by pair (scores_each.py),
-and on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two kernels
+Draws shared by all observations are swept in blocks (sweep.py), draws per observation pair by pair (each.py), on the device
+both by kernels; on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two kernels
 are sums of these and of what is linear in the number of points. Any other function of pairs goes to the definition.
 """
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from evenflow.accel.fused import fused
 from evenflow.accel.scores import each as each
 from evenflow.accel.scores.sorting import sorted_sums, sorted_within
 from evenflow.accel.scores.sweep import Radial, sweep
-from evenflow.reference.core import Array
+from evenflow.reference.core import Array, lookup
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.scores.energy import Distance, distance
 from evenflow.reference.scores.kernels import RBF, DistanceKernel, Linear
-from evenflow.reference.scores.pairs import PairFunction
+from evenflow.reference.scores.pairs import ESTIMATORS, PairFunction
 
 
 def cross_sums(f: PairFunction, draws: Array, y: Array) -> Array:
@@ -48,58 +48,71 @@ def within_sum(f: PairFunction, draws: Array) -> Array:
     return (within_each if draws.ndim == 3 else within_shared)(f, draws)
 
 
+def pair_score(f: PairFunction, draws: Array, y: Array, estimator: str) -> Array:
+    """E f(X, y) - E f(X, X') / 2 for every y: on the device cross and within in one operation."""
+    if not on_device(draws) or (type(f) is not Distance and type(f) is not RBF):
+        return definitions["scores.pairs.pair_score"](f, draws, y, estimator)
+    weight = lookup("estimator", estimator, ESTIMATORS)(draws.shape[0])
+    return (score_each if draws.ndim == 3 else score_shared)(f, draws, y, weight)
+
+
 def cross_shared(f: Radial, draws: Array, y: Array) -> Array:
     """The gradient by x_i needs the cotangents g_j, unknown in the sweep. They are nearly always equal (a mean over the
     observations), so the sweep takes them for ones; where they turn out to differ, there is a second one."""
     by_draws, by_y = isbox(draws), isbox(y)
-    if on_device(draws) and type(f) is Distance:
-        return cross_by_kernel(f.beta, draws, y)
 
     def forward(x: Array, y: Array) -> Any:
-        sums, dy, dx = sweep(f, y, x, (by_y, by_draws))
+        sums, dy, dx = (kernels.cross if on_device(x) else sweep_cross)(f, y, x, by_y, by_draws)
         return (sums,), (x, y, dx, dy)
 
     def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
         x, y, dx, dy = saved
-        if 0 in wanted:
+        if 0 in wanted and on_device(x):
+            dx = kernels.by_draws(f, y, x, g, dx)
+        elif 0 in wanted:
             dx = dx * g[0] if (g == g[0]).all() else sweep(f, y, x, (False, True), g)[2]
         return [(dx, None if dy is None else dy * g[:, None])[k] for k in wanted]
 
     return fused(forward, backward)(draws, y)[0]
 
 
-def cross_by_kernel(beta: float, draws: Array, y: Array) -> Array:
-    by_y = isbox(y)
-
-    def forward(x: Array, y: Array) -> Any:
-        sums, dy = kernels.pair_sums(y, x, beta, gradient=by_y)
-        return (sums,), (x, y, dy)
-
-    def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
-        x, y, dy = saved
-        return [dy * g[:, None] if k else kernels.pair_sums(x, y, beta, weights=g)[1] for k in wanted]
-
-    return fused(forward, backward)(draws, y)[0]
+def sweep_cross(f: Radial, y: Array, x: Array, by_y: bool, by_x: bool) -> tuple[Array, Array | None, Array | None]:
+    return sweep(f, y, x, (by_y, by_x))
 
 
 def within_shared(f: Radial, draws: Array) -> Array:
     traced = isbox(draws)
 
     def forward(x: Array) -> Any:
-        if on_device(x) and type(f) is Distance:
-            sums, gradient = kernels.pair_sums(x, x, f.beta, gradient=traced)
-            return (sums.sum() / 2,), gradient
+        if on_device(x):
+            sums, gradient = kernels.within(f, x, traced)
+            return (sums.sum(),), gradient
         sums, early, late = sweep(f, x, None, (traced, traced))
         return (sums.sum(),), None if early is None or late is None else early + late
 
     return fused(forward, lambda gradient, wanted, g: [gradient * g])(draws)[0]
 
 
+def score_shared(f: Radial, draws: Array, y: Array, weight: float) -> Array:
+    """On the device: cross / m - weight within."""
+    by_draws, by_y, scale = isbox(draws), isbox(y), 1 / draws.shape[0]
+
+    def forward(x: Array, y: Array) -> Any:
+        values, *gradients = kernels.score(f, y, x, by_y, by_draws, weight)
+        return (values,), (x, y, *gradients)
+
+    def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
+        x, y, dy, dx, inner = saved
+        return [dy * (scale * g[:, None]) if k else kernels.by_draws(f, y, x, g, dx, scale, inner, weight) for k in wanted]
+
+    return fused(forward, backward)(draws, y)[0]
+
+
 def cross_each(f: Radial, draws: Array, y: Array) -> Array:
     slopes = isbox(draws) or isbox(y)
 
     def forward(x: Array, y: Array) -> Any:
-        sums, gradient = each.cross(f, x, y, slopes)
+        sums, gradient = kernels.each(f, x, y, 1.0, 0.0, slopes) if on_device(x) else each.cross(f, x, y, slopes)
         return (sums,), gradient
 
     def backward(gradient: Array, wanted: tuple[int, ...], g: Array) -> list[Array]:
@@ -113,10 +126,25 @@ def within_each(f: Radial, draws: Array) -> Array:
     traced = isbox(draws)
 
     def forward(x: Array) -> Any:
-        sums, gradient = each.within(f, x, traced)
+        sums, gradient = kernels.each(f, x, None, 0.0, 1.0, traced) if on_device(x) else each.within(f, x, traced)
         return (sums,), gradient
 
     return fused(forward, lambda gradient, wanted, g: [gradient * g[:, None]])(draws)[0]
+
+
+def score_each(f: Radial, draws: Array, y: Array, weight: float) -> Array:
+    """On the device: cross / m - weight within. The gradient by y is that of cross alone."""
+    by_draws, by_y, scale = isbox(draws), isbox(y), 1 / draws.shape[0]
+
+    def forward(x: Array, y: Array) -> Any:
+        values, dx = kernels.each(f, x, y, scale, -weight, by_draws)
+        return (values,), (dx, kernels.each(f, x, y, scale, 0.0, True)[1] if by_y else None)
+
+    def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
+        dx, across = saved
+        return [-(across * g[:, None]).sum(axis=0) if k else dx * g[:, None] for k in wanted]
+
+    return fused(forward, backward)(draws, y)[0]
 
 
 def pinball(u: Array, alpha: Array) -> Array:
@@ -152,6 +180,7 @@ def project(points: Array, directions: Array) -> Array:
 
 REPLACEMENTS: dict[str, Callable[..., Array]] = {
     "scores.pairs.cross_sums": cross_sums,
+    "scores.pairs.pair_score": pair_score,
     "scores.pairs.within_sum": within_sum,
     "scores.quantile.pinball": pinball,
     "scores.sliced.project": project,

@@ -28,6 +28,7 @@ ESTIMATORS: dict[str, Callable[[int], float]] = {
 }
 
 
+@replaceable
 def pair_score(f: PairFunction, draws: Array, y: Array, estimator: str) -> Array:
     """E f(X, y) - E f(X, X') / 2, estimated for every y: draws (m, n, d) or (m, d), y (n, d) -> (n,)."""
     m = draws.shape[0]
