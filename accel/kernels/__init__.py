@@ -1,7 +1,10 @@
 """CUDA kernels: the sources, what compiles them, and a Python function for each."""
 from evenflow.accel.kernels.loading import function, source
+from evenflow.accel.kernels.network import Target, fits
 from evenflow.accel.kernels.pairs import pair_sums
 from evenflow.accel.kernels.random import normal, uniform
-from evenflow.accel.kernels.walk import Drawn, Given, Walk, fits, mala
+from evenflow.accel.kernels.walk import Drawn, Given, Walk, persistent
 
-__all__ = ["Drawn", "Given", "Walk", "fits", "function", "mala", "normal", "pair_sums", "source", "uniform"]
+__all__ = [
+    "Drawn", "Given", "Target", "Walk", "fits", "function", "normal", "pair_sums", "persistent", "source", "uniform",
+]
