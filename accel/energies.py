@@ -7,13 +7,18 @@ without the terms in s where there is no tilt. Backward from $\bar\ell$: the per
 $\bar x \mathrel{-}= \bar\ell\, x / s^2$.
 """
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from evenflow.accel.backends import module_of
+from autograd.tracer import isbox
+
+from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.core.elementwise import with_ones
-from evenflow.accel.core.networks import Layers, arrays, back_through, through
+from evenflow.accel.core.networks import Layers, arrays, back_through, no_bias_of, through
 from evenflow.accel.fused import fused, of_one_dtype
+from evenflow.accel.kernels import Target, density, fits
+from evenflow.accel.kernels.network import ACTIVATIONS, widths
 from evenflow.reference.core import Array, Tree, check_shape
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
@@ -66,7 +71,23 @@ def log_density(ebm: EBM, params: Tree, x: Array) -> Array:
     if model is None:
         return definitions["ebm.energies.EBM.log_density"](ebm, params, x)
     check_shape("x", x, "n", ebm.d)
-    return tilted(model, x, *arrays(params, False))[0]
+    leaves = arrays(params, False)
+    if on_device(x) and not any(map(isbox, (x, *leaves))):
+        target = target_of(model, leaves, [x])
+        if target is not None:
+            return density.log_density(target, x)
+    return tilted(model, x, *leaves)[0]
+
+
+def target_of(model: Known, leaves: list[Array], others: Sequence[Array]) -> Target | None:
+    """The model as the kernels take it. None unless it fits, and its arrays and the others are of one dtype on a device."""
+    layers: list[Any] = list(zip(leaves[::2], leaves[1::2], strict=True))
+    dtype = others[0].dtype
+    if model.net.activation not in ACTIVATIONS or not all(on_device(a) and a.dtype == dtype for a in (*others, *leaves)):
+        return None
+    if leaves[-1] is no_bias_of(leaves[-2]):
+        layers[-1] = leaves[-2], None
+    return Target(layers, model.net.activation, model.sd) if fits(module_of(others[0]), widths(layers), dtype) else None
 
 
 def recognised(log_density: Any) -> tuple[Known, list[Array]] | None:

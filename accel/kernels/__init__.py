@@ -1,11 +1,12 @@
 """CUDA kernels: the sources, what compiles them, and a Python function for each."""
 from evenflow.accel.kernels.each import each
 from evenflow.accel.kernels.loading import function, source
+from evenflow.accel.kernels.network import Target, fits
 from evenflow.accel.kernels.pairs import by_draws, cross, score, within
 from evenflow.accel.kernels.random import normal, uniform
-from evenflow.accel.kernels.walk import Drawn, Given, Walk, fits, mala
+from evenflow.accel.kernels.walk import Drawn, Given, Walk, persistent
 
 __all__ = [
-    "Drawn", "Given", "Walk", "by_draws", "cross", "each", "fits", "function", "mala", "normal", "score", "source", "uniform",
-    "within",
+    "Drawn", "Given", "Target", "Walk", "by_draws", "cross", "each", "fits", "function", "normal", "persistent", "score",
+    "source", "uniform", "within",
 ]

@@ -1,26 +1,21 @@
-"""MALA for a perceptron energy, all steps of all chains in one launch: mala.cu. The steps are those of mcmc/langevin.py."""
-import math
-from collections.abc import Sequence
-from itertools import pairwise
+"""All steps of all chains in one launch, for a perceptron energy: walk.cu. The moves are those of reference/mcmc."""
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.accel.backends import module_of
-from evenflow.accel.kernels.loading import PLAIN_SHARED, attribute, blocks, function, pointer
+from evenflow.accel.backends import module_of, on_device
+from evenflow.accel.kernels.loading import NULL, attribute, blocks, pointer
+from evenflow.accel.kernels.network import Target, launch, layout, perceptron, tilt_args
 from evenflow.accel.kernels.random import key_args
-from evenflow.reference.core import Array, check_count, check_shape, lookup
-from evenflow.reference.flows.densities import LOG_2PI
+from evenflow.reference.core import Array, anywhere, check_count, check_shape, lookup
 
-ACTIVATIONS = {"tanh": 0, "relu": 1, "leaky_relu": 2, "softplus": 3}  # the numbers of perceptron.cuh
-LANES, CHAINS = 16, 4                                                 # as there
-PITCHES = (64, 32, 16, 8, 4)                                          # chains of a block: the most that still fill the device
+MOVES = {"mala": 0, "ula": 1, "random_walk": 2, "hmc": 3}  # the numbers of walk.cu
 
 
 class Given(NamedTuple):
     """The noise of K steps, as the reference takes it."""
-    normal: Array   # (K, chains, d)
-    uniform: Array  # (K, chains)
+    normal: Array          # (K, chains, d)
+    uniform: Array | None  # (K, chains); None for ULA
 
 
 class Drawn(NamedTuple):
@@ -36,63 +31,52 @@ class Walk(NamedTuple):
     log_p: Array      # (K, chains)
     log_ratio: Array  # (K, chains)
     accepted: Array   # (K, chains) bool
-    score: Array      # (chains, d)
+    score: Array | None  # (chains, d); None of a random walk
 
 
-def mala(
-    state: tuple[Array, Array, Array], randomness: Given | Drawn, step_size: float,
-    layers: Sequence[tuple[Array, Array]], activation: str, sd: float | None,
+def persistent(
+    move: str, state: tuple[Array, ...], randomness: Given | Drawn, step_size: float | Array, target: Target, leaps: int = 1
 ) -> Walk:
-    """K steps from `state`, x (chains, d), log_p (chains,), score (chains, d), with log p = -E + log N(0, sd^2 I), or -E.
+    """K steps from `state`, x (chains, d), log_p (chains,), and score (chains, d) unless the move is a random walk.
 
-    layers: W (fan_in, fan_out) and b (fan_out,) of the perceptron E, the last fan_out 1. Raises ValueError where the network
-    does not fit (see `fits`), FloatingPointError as the reference does. Synchronises once.
+    leaps: HMC's leapfrog steps. Raises ValueError where the network does not fit (see `fits`), FloatingPointError as the
+    reference does.
     """
-    x, xp = state[0], module_of(state[0])
-    (chains, d), sizes = x.shape, check_layers(layers)
-    check_shape("x", x, "chains", sizes[0])
-    check_shape("log_p", state[1], chains)
-    check_shape("score", state[2], chains, d)
+    x, xp, code = state[0], module_of(state[0]), lookup("move", move, MOVES)
+    net = perceptron(target.layers, target.activation, x.dtype)
+    (chains, d) = x.shape
+    for name, array, shape in zip(("x", "log_p", "score"), state, (("chains", net.sizes[0]), (chains,), x.shape), strict=False):
+        check_shape(name, array, *shape)
     steps, noise, key = noise_args(randomness, chains, d)
-    code = lookup("activation of this kernel", activation, ACTIVATIONS)
-    weights = xp.concatenate([pointer(xp, part, x.dtype).reshape(-1) for layer in layers for part in layer])
-    numbers = (step_size, math.sqrt(2 * step_size), *tilt(sd, d))
-    walk, failed = empty_walk(xp, steps, chains, d, x.dtype), xp.zeros(chains, np.int32)
-    launch(xp, sizes, x.dtype, chains, (
-        *(pointer(xp, array, x.dtype) for array in (*state, *noise)), *key, weights,
-        xp.asarray(np.array(sizes, np.int32)), np.int32(len(layers)), np.int32(code),
-        *map(x.dtype.type, numbers), np.int32(chains), np.int32(steps), *walk, failed,
-    ))
-    check_walk(walk, failed)
+    walk, failed = empty_walk(xp, steps, chains, d, x.dtype, move), xp.empty(chains, np.int32)
+    start = [pointer(xp, array, x.dtype) for array in (*state, *[None] * (3 - len(state)), *noise)]
+    there = layout(xp, net, blocks(chains, attribute(xp, "multiProcessorCount")), rows(move, d))
+    launch(xp, "walk", net, there, blocks(chains, there.columns), (
+        *start, *key, *step_size_args(xp, step_size, x.dtype), *tilt_args(target.sd, d, x.dtype), np.int32(chains),
+        np.int32(steps), np.int32(leaps), *(NULL if part is None else part for part in walk), failed,
+    ), MOVE=code)
+    if anywhere(failed):
+        explain(walk, failed.get(), leaps, step_size)
     return walk._replace(accepted=walk.accepted.view(np.bool_))
 
 
-def launch(xp: Any, sizes: Sequence[int], dtype: Any, chains: int, args: tuple[Any, ...]) -> None:
-    pitch = pitch_of(xp, sizes, dtype, chains)
-    kernel, shared = function(xp, "mala", "mala", dtype), shared_bytes(sizes, dtype, pitch)
-    if shared > PLAIN_SHARED:
-        kernel.max_dynamic_shared_size_bytes = shared
-    kernel((blocks(chains, pitch),), (LANES, pitch // CHAINS), args, shared_mem=shared)
+def rows(move: str, d: int) -> int:
+    """Of a block's table, besides the network's: x, score, x', the noise with u and, for HMC, m."""
+    return (5 if move == "hmc" else 4) * d + 1
 
 
-def empty_walk(xp: Any, steps: int, chains: int, d: int, dtype: Any) -> Walk:
+def empty_walk(xp: Any, steps: int, chains: int, d: int, dtype: Any, move: str) -> Walk:
     each = (steps, chains)
     return Walk(xp.empty((*each, d), dtype), xp.empty(each, dtype), xp.empty(each, dtype), xp.empty(each, np.uint8),
-                xp.empty((chains, d), dtype))
+                None if move == "random_walk" else xp.empty((chains, d), dtype))
 
 
-def check_layers(layers: Sequence[tuple[Array, Array]]) -> tuple[int, ...]:
-    """The widths (d, *hidden, 1). Raises ValueError unless each layer takes what the one before gives, the last 1 number."""
-    sizes = (*(W.shape[0] for W, _ in layers), 1)
-    for i, ((W, b), (fan_in, fan_out)) in enumerate(zip(layers, pairwise(sizes), strict=True)):
-        check_shape(f"layers[{i}][0]", W, fan_in, fan_out)
-        check_shape(f"layers[{i}][1]", b, fan_out)
-    return sizes
-
-
-def tilt(sd: float | None, d: int) -> tuple[float, float, float]:
-    """Whether there is a tilt, 1 / sd, and the constant of log N(x; 0, sd^2 I)."""
-    return (0.0, 1.0, 0.0) if sd is None else (1.0, 1 / sd, -d * (math.log(sd) + LOG_2PI / 2))
+def step_size_args(xp: Any, step_size: float | Array, dtype: Any) -> tuple[Any, ...]:
+    """As a number, and as a pointer that goes before it unless it is null."""
+    if not on_device(step_size):
+        return dtype.type(step_size), NULL
+    check_shape("step_size", step_size)
+    return dtype.type(0), step_size.astype(dtype, copy=False)
 
 
 def noise_args(randomness: Given | Drawn, chains: int, d: int) -> tuple[int, tuple[Any, ...], tuple[Any, ...]]:
@@ -102,37 +86,25 @@ def noise_args(randomness: Given | Drawn, chains: int, d: int) -> tuple[int, tup
         return randomness.steps, (None, None), key_args(randomness.seed, randomness.call)
     steps = len(randomness.normal)
     check_shape("normal", randomness.normal, steps, chains, d)
-    check_shape("uniform", randomness.uniform, steps, chains)
+    if randomness.uniform is not None:
+        check_shape("uniform", randomness.uniform, steps, chains)
     return steps, randomness, key_args(0, 0)
 
 
-def shared_bytes(sizes: Sequence[int], dtype: Any, pitch: int) -> int:
-    """Shared memory of a block of `pitch` chains: rows of x, units, output, and x, score, proposal; weights in odd rows."""
-    weights = sum(fan_in * (fan_out | 1) + fan_out for fan_in, fan_out in pairwise(sizes))
-    return int(np.dtype(dtype).itemsize) * (pitch * (sum(sizes) + 3 * sizes[0]) + weights)
+def explain(walk: Walk, failed: Array, leaps: int, step_size: float | Array) -> None:
+    """Raise the FloatingPointError of the first evaluation that failed; failed (chains,) on the host: 1 + its number, or 0.
 
-
-def fits(xp: Any, sizes: Sequence[int], dtype: Any) -> bool:
-    """Whether a network with these widths (d, *hidden, 1) can stay in shared memory, with one group of chains."""
-    return shared_bytes(sizes, dtype, CHAINS) <= attribute(xp, "sharedMemPerBlockOptin")
-
-
-def pitch_of(xp: Any, sizes: Sequence[int], dtype: Any, chains: int) -> int:
-    """Chains of a block: as many as fit, but few enough for one block on each multiprocessor."""
-    if not fits(xp, sizes, dtype):
-        raise ValueError(f"layers must fit into the device's shared memory, got widths {tuple(sizes)} in {np.dtype(dtype)}")
-    most = attribute(xp, "sharedMemPerBlockOptin")
-    fitting = [pitch for pitch in PITCHES if shared_bytes(sizes, dtype, pitch) <= most]
-    return next((p for p in fitting if blocks(chains, p) >= attribute(xp, "multiProcessorCount")), fitting[-1])
-
-
-def check_walk(walk: Walk, failed: Array) -> None:
-    """Raise FloatingPointError for the first step at which a log density, or a gradient, was none."""
-    if not failed.any():
-        return
-    step = int(failed[failed > 0].min()) - 1
-    chain = int((failed == step + 1).argmax())
-    x, log_p, score = walk.x[step, chain].tolist(), float(walk.log_p[step, chain]), walk.score[chain].tolist()
-    if math.isfinite(log_p):
-        raise FloatingPointError(f"the gradient of log_density must be finite, got {score} at {x}")
-    raise FloatingPointError(f"log_density must be finite, or -inf outside the support, got {log_p} at {x}")
+    As the definitions do: log densities are looked at first, then gradients, last whether ULA has left the support.
+    """
+    first = int(failed[failed > 0].min())
+    step, chains = (first - 1) // leaps, np.flatnonzero(failed == first)
+    log_p, x = walk.log_p[step].get()[chains], walk.x[step].get()[chains].tolist()
+    bad = np.flatnonzero(np.isnan(log_p) | (log_p == np.inf))
+    if len(bad):
+        raise FloatingPointError(f"log_density must be finite, or -inf outside the support, got {log_p[bad[0]]} at {x[bad[0]]}")
+    scores = np.zeros((1, 1)) if walk.score is None else walk.score.get()[chains]
+    bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(bad):
+        raise FloatingPointError(f"the gradient of log_density must be finite, got {scores[bad[0]]} at {x[bad[0]]}")
+    left = f"{len(chains)} chains have left the support"
+    raise FloatingPointError(f"{left}: step_size {float(step_size)} is too large for this density")

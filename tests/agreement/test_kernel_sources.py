@@ -12,22 +12,37 @@ import pytest
 
 from evenflow.accel import backends, kernels
 from evenflow.accel.kernels.loading import options
+from evenflow.accel.kernels.network import FORMS
 from tests.cuda_on_cpu import load
 from tests.standin import xp
 
 backends.register(xp)
 SOURCES = sorted(path.name for path in files("evenflow.accel.kernels").iterdir() if path.name.endswith(".cu"))
+NVCC = pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc here")
 TARGETS = ("-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=[sm_90,compute_90]")  # the last one: PTX
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc here")
+def compiles(name: str, dtype: Any, folder: Path, **constants: int) -> None:
+    (folder / name).write_text(kernels.source(name))
+    command = ["nvcc", *options(dtype, **constants), *TARGETS, "-Werror=all-warnings", "-fatbin", "-o", "out", name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@NVCC
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", SOURCES)
 def test_it_compiles_for_devices_without_warnings(name: str, dtype: Any, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(kernels.source(name))
-    command = ["nvcc", *options(dtype, DIM=3), *TARGETS, "-Werror=all-warnings", "-fatbin", "-o", "out", name]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
+    compiles(name, dtype, tmp_path, DIM=3)
+
+
+@NVCC
+@pytest.mark.parametrize("move", range(4))
+def test_walks_compile_with_every_tile_and_activation(move: int, tmp_path: Path) -> None:
+    """Each once."""
+    cases = [(np.float32, form) for form in FORMS[4]] + [(np.float64, form) for form in FORMS[8]]
+    for at, (dtype, (units, chains, lanes)) in enumerate(cases[move::2]):
+        compiles("walk.cu", dtype, tmp_path, UNITS=units, CHAINS=chains, LANES=lanes, MOVE=move, ACTIVATION=(at + move) % 4)
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -1,4 +1,7 @@
-"""The kernel for whole MALA walks, run on the CPU by tests/cuda_on_cpu.py, against the steps of the reference."""
+"""The kernel for whole walks, run on the CPU by tests/cuda_on_cpu.py, against the steps of the reference."""
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,11 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenflow.accel import backends, kernels
-from evenflow.accel.kernels import walk
+from evenflow.accel.kernels import network
+from evenflow.accel.kernels.network import Form
 from evenflow.reference.core.networks import MLP
 from evenflow.reference.core.placement import placed
 from evenflow.reference.flows.densities import Normal
-from evenflow.reference.mcmc import langevin
+from evenflow.reference.mcmc import contract, langevin, metropolis
+from evenflow.reference.mcmc.hmc import HMC
+from evenflow.reference.mcmc.langevin import MALA, ULA
+from evenflow.reference.mcmc.metropolis import RandomWalk
+from tests.agreement.kernel_forms import COMPILED, NETWORKS, of_form, only
 from tests.standin import xp
 from tests.strategies import generator, randomise, seeds
 from tests.tolerances import ROUNDINGS, eps
@@ -34,75 +42,124 @@ def energy_walk(
 
 
 def on_device(tree: Any) -> Any:
-    return type(tree)(*map(xp.asarray, tree))
+    return type(tree)(*(part if part is None else xp.asarray(part) for part in tree))
 
 
-def walked(params: Any, start: Any, noise: Any, step_size: float, activation: str, sd: float | None) -> kernels.Walk:
+def walked(
+    params: Any, start: Any, noise: Any, step_size: float, activation: str, sd: float | None, move: str = "mala", leaps: int = 1
+) -> kernels.Walk:
     """The kernel's walk, back on the host; what it was given must be as it was."""
     place, randomness = on_device(start), on_device(noise) if isinstance(noise, kernels.Given) else noise
     layers = [(xp.asarray(layer["W"]), xp.asarray(layer["b"])) for layer in params]
-    walk = kernels.mala(place, randomness, step_size, layers, activation, sd)
+    walk = kernels.persistent(move, place, randomness, step_size, kernels.Target(layers, activation, sd), leaps)
     assert all(np.array_equal(now.get(), was) for now, was in zip(place, start, strict=True))
-    assert all(part.dtype == start.x.dtype for part in (walk.x, walk.log_p, walk.log_ratio, walk.score))
-    return kernels.Walk(*(part.get() for part in walk))
+    assert all(part.dtype == start.x.dtype for part in (walk.x, walk.log_p, walk.log_ratio, *walk[4:]) if part is not None)
+    return kernels.Walk(*(part if part is None else part.get() for part in walk))
 
 
 STEP = 1.0  # large enough that a good part of the proposals is refused
-NETWORKS = st.sampled_from([(32, 64, 64, 64), (5,), (), (70, 3), (4, 4, 4, 4, 4, 4)])
-ACTIVATIONS = st.sampled_from(list(walk.ACTIVATIONS))
 TILTS = st.sampled_from([None, 1.7])
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
-@given(seeds, NETWORKS, ACTIVATIONS, TILTS, st.integers(1, 11), st.sampled_from([1, 2, 16]))
-def test_fifty_steps_are_the_reference_s(
-    seed: int, hidden: tuple[int, ...], activation: str, sd: float | None, chains: int, d: int
+KERNELS: dict[str, Any] = {"mala": MALA(STEP), "ula": ULA(0.02), "random_walk": RandomWalk(0.7), "hmc": HMC(0.6, 3)}
+
+
+def begun(move: str, state: Any, noise: kernels.Given) -> tuple[Any, kernels.Given]:
+    """State and noise as the move takes them."""
+    noise = noise._replace(uniform=None) if move == "ula" else noise
+    return metropolis.State(*state[:2]) if move == "random_walk" else state, noise
+
+
+def step_of(move: str, state: Any, noise: kernels.Given, k: int, log_density: Any, dtype: Any = float) -> Any:
+    draws = {name: part[k].astype(dtype) for name, part in noise._asdict().items() if part is not None}
+    return KERNELS[move].step(state, draws, log_density)
+
+
+@pytest.mark.parametrize("move", KERNELS)
+@settings(deadline=None, derandomize=True, max_examples=15)
+@given(seeds, NETWORKS, COMPILED, TILTS, st.integers(1, 11), st.sampled_from([1, 2, 16]))
+def test_many_steps_are_the_reference_s(
+    move: str, seed: int, hidden: tuple[int, ...], compiled: tuple[str, int], sd: float | None, chains: int, d: int
 ) -> None:
     """float64: every position, log density, ratio and decision; 1e-10 is a million roundings of a sum of 64 terms, less what
-    fifty steps multiply them by."""
-    params, log_density, state, noise = energy_walk(seed, hidden, activation, sd, chains, d, 50, np.float64)
-    walk = walked(params, state, noise, STEP, activation, sd)
-    for k in range(50):
-        state, info = langevin.mala(state, noise.normal[k], noise.uniform[k], STEP, log_density)
+    the steps multiply them by."""
+    K, (activation, form) = 50 if move == "mala" else 12, compiled
+    params, log_density, state, noise = energy_walk(seed, hidden, activation, sd, chains, d, K, np.float64)
+    state, noise = begun(move, state, noise)
+    kernel = KERNELS[move]
+    with of_form(form, np.float64):
+        walk = walked(params, state, noise, kernel.step_size, activation, sd, move, getattr(kernel, "leapfrog_steps", 1))
+    for k in range(K):
+        state, info = step_of(move, state, noise, k, log_density)
         assert np.array_equal(walk.accepted[k], info.accepted)
         assert np.allclose(walk.x[k], state.x, rtol=1e-10, atol=1e-10)
         assert np.allclose(walk.log_p[k], state.log_p, rtol=1e-10, atol=1e-10)
         assert np.allclose(walk.log_ratio[k], info.log_ratio, rtol=1e-10, atol=1e-10)
-    assert np.allclose(walk.score, state.score, rtol=1e-10, atol=1e-10)
+    if move == "random_walk":
+        assert walk.score is None
+    else:
+        assert np.allclose(walk.score, state.score, rtol=1e-10, atol=1e-10)
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
-@given(seeds, NETWORKS, ACTIVATIONS, TILTS, st.integers(1, 11), st.sampled_from([1, 2, 16]))
+@pytest.mark.parametrize("move", KERNELS)
+@settings(deadline=None, derandomize=True, max_examples=15)
+@given(seeds, NETWORKS, COMPILED, TILTS, st.integers(1, 11), st.sampled_from([1, 2, 16]))
 def test_float32_steps_are_the_reference_s(
-    seed: int, hidden: tuple[int, ...], activation: str, sd: float | None, chains: int, d: int
+    move: str, seed: int, hidden: tuple[int, ...], compiled: tuple[str, int], sd: float | None, chains: int, d: int
 ) -> None:
     """Each step from where the kernel stood before it, so that roundings do not add up; the reference steps in float64. A
     decision that a rounding of the ratio could turn is left out."""
+    activation, form = compiled
     params, _, start, noise = energy_walk(seed, hidden, activation, sd, chains, d, 10, np.float32)
-    walk = walked(params, start, noise, STEP, activation, sd)
+    start, noise = begun(move, start, noise)
+    kernel = KERNELS[move]
+    with of_form(form, np.float32):
+        walk = walked(params, start, noise, kernel.step_size, activation, sd, move, getattr(kernel, "leapfrog_steps", 1))
     _, log_density, *_ = energy_walk(seed, hidden, activation, sd, chains, d, 10, np.float64)
     x = start.x
     for k in range(10):
         state = langevin.evaluate(x.astype(float), log_density)
-        after, info = langevin.mala(state, noise.normal[k].astype(float), noise.uniform[k].astype(float), STEP, log_density)
-        size = 1 + abs(state.log_p).max() + abs(state.score).max() + abs(info.log_ratio).max()
-        error = ROUNDINGS * eps(np.float32) * size
+        size = 1 + abs(state.log_p).max() + abs(state.score).max()
+        after, info = step_of(move, begun(move, state, noise)[0], noise, k, log_density)
+        error = ROUNDINGS * eps(np.float32) * (size + abs(info.log_ratio).max())
         assert (abs(walk.log_ratio[k] - info.log_ratio) <= error).all()
-        clear = abs(noise.uniform[k] - np.exp(np.minimum(info.log_ratio, 0))) > error
+        clear = np.full(chains, True)
+        if noise.uniform is not None:
+            clear = abs(noise.uniform[k] - np.exp(np.minimum(info.log_ratio, 0))) > error
         assert np.array_equal(walk.accepted[k][clear], info.accepted[clear])
         assert (abs(walk.x[k] - after.x)[clear] <= error).all()
         assert (abs(walk.log_p[k] - after.log_p)[clear] <= error).all()
         x = walk.x[k]
 
 
-@pytest.mark.parametrize(("processors", "pitch"), [(1, 64), (3, 32), (5, 16), (132, 4)])
-def test_however_many_chains_a_block_has(processors: int, pitch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """70 chains are a multiple of none of them; the walk is the same to the last bit."""
-    params, _, start, noise = energy_walk(1, (9, 5), "tanh", 1.0, 70, 2, 3, np.float64)
-    expected = walked(params, start, noise, 0.1, "tanh", 1.0)
-    monkeypatch.setattr(walk, "attribute", lambda xp, name: {"multiProcessorCount": processors}.get(name, 2**17))
-    assert walk.pitch_of(xp, (2, 9, 5, 1), np.float64, 70) == pitch
-    assert all(map(np.array_equal, walked(params, start, noise, 0.1, "tanh", 1.0), expected))
+@pytest.mark.parametrize("form", range(5))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("hidden", [(9, 70, 5), (64, 33)])
+def test_whatever_a_thread_does_of_a_layer(form: int, dtype: Any, hidden: tuple[int, ...]) -> None:
+    """70 chains are a multiple of no tile; the walk is the same to the last bit."""
+    params, _, start, noise = energy_walk(1, hidden, "tanh", 1.0, 70, 3, 2, dtype)
+    forms = network.FORMS[np.dtype(dtype).itemsize]
+    with only(forms[-1]):
+        expected = walked(params, start, noise, 0.1, "tanh", 1.0)
+    with of_form(form, dtype):
+        assert all(map(np.array_equal, walked(params, start, noise, 0.1, "tanh", 1.0), expected))
+
+
+@pytest.mark.parametrize(("dtype", "chains", "processors", "form", "columns", "in_all"), [
+    (np.float32, 1, 132, Form(4, 1, 16), 1, 1), (np.float32, 1000, 132, Form(4, 1, 16), 8, 125),
+    (np.float32, 2000, 132, Form(4, 2, 16), 16, 125), (np.float32, 5000, 132, Form(4, 4, 16), 40, 125),
+    (np.float32, 10_000, 132, Form(8, 4, 8), 76, 132), (np.float32, 100_000, 132, Form(8, 8, 8), 128, 782),
+    (np.float64, 10_000, 132, Form(4, 4, 16), 40, 250), (np.float64, 100_000, 132, Form(4, 4, 16), 64, 1563),
+])
+def test_the_tile_leaves_no_scheduler_without_a_warp(
+    dtype: Any, chains: int, processors: int, form: Form, columns: int, in_all: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The papers' network, on an H100: what a thread does, chains of a block, blocks."""
+    monkeypatch.setattr(network, "attribute", lambda xp, name: {"multiProcessorCount": processors}.get(name, 227 * 1024))
+    net = network.Perceptron((2, 32, 64, 64, 64, 1), np.zeros(1, dtype), True, 2)
+    there = network.layout(xp, net, -(-chains // processors), 9)
+    assert (there.form, there.columns, -(-chains // there.columns)) == (form, columns, in_all)
+    assert there.shared <= 227 * 1024
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -116,15 +173,18 @@ def test_noise_drawn_inside_is_that_of_the_arrays(dtype: Any) -> None:
     assert not np.array_equal(inside.x, other.x)
 
 
+@pytest.mark.parametrize("move", ["mala", "random_walk", "hmc"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sd", [None, 1.0])
-def test_proposals_out_of_the_world_are_refused(dtype: Any, sd: float | None) -> None:
+def test_proposals_out_of_the_world_are_refused(move: str, dtype: Any, sd: float | None) -> None:
     """Infinite ones, ones whose density overflows, and any where the uniform number was rounded to 1; as in the reference."""
     params, log_density, start, noise = energy_walk(3, (6,), "tanh", sd, 4, 2, 2, dtype)
     noise.normal[0, 0], noise.normal[0, 1], noise.uniform[:, 2] = np.inf, np.finfo(dtype).max ** 0.75, 1
-    walk, state = walked(params, start, noise, 1e-4, "tanh", sd), start
+    state, kernel = begun(move, start, noise)[0], replace(KERNELS[move], step_size=1e-4)
+    walk = walked(params, state, noise, 1e-4, "tanh", sd, move, getattr(kernel, "leapfrog_steps", 1))
     for k in range(2):
-        state, info = langevin.mala(state, noise.normal[k], noise.uniform[k], 1e-4, log_density)
+        with np.errstate(all="ignore"):
+            state, info = kernel.step(state, {"normal": noise.normal[k], "uniform": noise.uniform[k]}, log_density)
         assert np.array_equal(walk.accepted[k], info.accepted)
         assert np.array_equal(walk.x[k][~info.accepted], state.x[~info.accepted])
         finite = np.isfinite(info.log_ratio)
@@ -133,33 +193,63 @@ def test_proposals_out_of_the_world_are_refused(dtype: Any, sd: float | None) ->
     assert walk.accepted[1].tolist() == [True, True, False, True]  # the next proposals are none the worse
 
 
-def flat_start(d: int) -> Any:
-    return langevin.State(np.full((5, d), 1e-30, np.float32), np.zeros(5, np.float32), np.zeros((5, d), np.float32))
+def flat_start(move: str, d: int) -> Any:
+    state = langevin.State(np.full((5, d), 1e-30, np.float32), np.zeros(5, np.float32), np.zeros((5, d), np.float32))
+    return metropolis.State(*state[:2]) if move == "random_walk" else state
 
 
+@pytest.mark.parametrize("move", KERNELS)
 @pytest.mark.parametrize(("W", "said"), [
     ([np.nan, 1.0], "log_density must be finite, or -inf outside the support, got nan at"),
     ([1e38, -1e38], "log_density must be finite, or -inf outside the support, got inf at"),
     ([1e20, 1e20], "the gradient of log_density must be finite, got .* at"),
+    ([1e38, 1.0], "1 chains have left the support: step_size 0.5 is too large for this density"),
 ])
-def test_what_is_no_density_is_an_error(W: list[float], said: str) -> None:
-    """NaN, +inf, and a density that is finite where its gradient overflows; chain 3 alone, at the second of two steps."""
+def test_what_is_no_density_is_an_error(move: str, W: list[float], said: str) -> None:
+    """NaN, +inf, a density that is finite where its gradient overflows, ULA at -inf; chain 3 alone, and at the second step."""
     params = [{"W": np.full((1, 1), w, np.float32), "b": np.zeros(1, np.float32)} for w in W]
-    x = 1e-30 if "gradient" in said else 10.0
-    noise = kernels.Given(np.zeros((2, 5, 1), np.float32), np.zeros((2, 5), np.float32))
-    if W[0] == W[0]:
-        noise.normal[1, 3] = x
+    start, noise = begun(move, langevin.State(*flat_start("mala", 1)), kernels.Given(
+        np.zeros((2, 5, 1), np.float32), np.zeros((2, 5), np.float32)
+    ))
+    noise.normal[0 if "left" in said else 1, 3] = 1e-30 if "gradient" in said else 10.0
+    kernel = replace(KERNELS[move], step_size=0.5)
     log_density = lambda x: -MLP(1, 1, (1,), "relu")(params, x)[:, 0]
-    with pytest.raises(FloatingPointError, match=said):
-        langevin.mala(flat_start(1), noise.normal[1] if W[0] == W[0] else noise.normal[0], noise.uniform[0], 0.5, log_density)
-    with pytest.raises(FloatingPointError, match=said):
-        walked(params, flat_start(1), noise, 0.5, "relu", None)
+    draws = [{name: part[k] for name, part in noise._asdict().items() if part is not None} for k in range(2)]
+    expected = said_by(lambda: contract.walk(kernel, start, draws, log_density))
+    found = said_by(lambda: walked(params, start, noise, 0.5, "relu", None, move, getattr(kernel, "leapfrog_steps", 1)))
+    assert found == expected
+    if not (("gradient" in said and move == "random_walk") or ("left" in said and move != "ula")):
+        assert re.match(said, found)
+
+
+def said_by(call: Callable[[], Any]) -> str:
+    """The message of the FloatingPointError that it raises; nothing if it raises none."""
+    try:
+        with np.errstate(all="ignore"):
+            call()
+    except FloatingPointError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("move", KERNELS)
+def test_a_step_size_on_the_device(move: str) -> None:
+    params, _, start, noise = energy_walk(5, (6,), "tanh", None, 4, 2, 3, np.float32)
+    start, noise = begun(move, start, noise)
+    expected = walked(params, start, noise, 0.3, "tanh", None, move, 2)
+    for dtype in (np.float32, np.float64):
+        found = walked(params, start, noise, xp.asarray(dtype(0.3)), "tanh", None, move, 2)
+        assert all(a is None or np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(ValueError, match=r"step_size must have shape \(\), got \(1,\)"):
+        walked(params, start, noise, xp.ones(1), "tanh", None, move)
 
 
 def test_arguments_that_are_none() -> None:
     params, _, start, noise = energy_walk(4, (6,), "tanh", None, 4, 2, 2, np.float32)
     with pytest.raises(ValueError, match=r"unknown activation of this kernel 'tan', did you mean 'tanh'\?"):
         walked(params, start, noise, 0.1, "tan", None)
+    with pytest.raises(ValueError, match=r"unknown move 'mal', did you mean 'mala'\?"):
+        walked(params, start, noise, 0.1, "tanh", None, "mal")
     with pytest.raises(ValueError, match=r"layers\[1\]\[0\] must have shape \(7, 1\), got \(6, 1\)|layers\[0\]\[0\]"):
         walked([params[0], {"W": np.ones((7, 1)), "b": np.ones(1)}], start, noise, 0.1, "tanh", None)
     with pytest.raises(ValueError, match=r"uniform must have shape \(2, 4\), got \(1, 4\)"):

@@ -10,6 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
+from evenflow.accel.buffers import packed
 from evenflow.reference.core.gradients import value_and_gradient
 from evenflow.reference.core.optim import Adam
 from evenflow.reference.core.placement import placed
@@ -17,8 +18,11 @@ from evenflow.reference.core.trees import Array, Tree
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp, spline_flow
-from evenflow.reference.mcmc.contract import noise_like, walk
-from evenflow.reference.mcmc.langevin import MALA, start
+from evenflow.reference.mcmc.contract import density_and_gradient, noise_like, walk
+from evenflow.reference.mcmc.hmc import HMC
+from evenflow.reference.mcmc.independence import ISIR
+from evenflow.reference.mcmc.langevin import MALA, ULA, start
+from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.saef.objectives import Energy, Likelihood
 from evenflow.reference.saef.semiautoregressive import saef
 from evenflow.reference.scores import energy_score
@@ -34,7 +38,7 @@ def launches(call: Callable[[], Any]) -> int:
     return count.launches
 
 
-SAEF_STEP, SCORE, WALK, WIDE_STEP = 154, 36, 11, 45  # of SAEF two scores: block 1 shares its draws among the data
+SAEF_STEP, SCORE, WIDE_STEP = 154, 36, 45  # of SAEF two scores: block 1 shares its draws among the data
 
 
 def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:
@@ -110,13 +114,50 @@ def test_the_energy_score_of_a_shared_sample(m: int) -> None:
         assert launches(lambda: value_and_gradient(score, {"draws": draws, "y": y})) == SCORE
 
 
-@pytest.mark.parametrize("steps", [1, 10, 100])
-def test_a_walk_takes_as_many_launches_however_many_its_steps(steps: int) -> None:
+def energy() -> tuple[Any, Array]:
+    """A log density whose parameters lie in one buffer, as those that are trained do; where chains start."""
     ebm = EBM(MLPEnergy(2, (8, 8)), Normal(2))
+    params = packed(placed(ebm.init(generator(0)), "float32"))
+    return partial(ebm.log_density, params), placed(generator(1).standard_normal((5, 2)), "float32")
+
+
+WALKING: dict[Any, int] = {MALA(0.1): 2, HMC(0.1, 3): 2, RandomWalk(0.1): 2, ULA(0.1): 1}  # arrays of noise a step
+
+
+@pytest.mark.parametrize("kernel", WALKING)
+@pytest.mark.parametrize("steps", [1, 10, 100])
+def test_a_walk_takes_two_launches_however_many_its_steps(kernel: Any, steps: int) -> None:
+    """Itself, and a look for what is not finite; where noise lies here and there, one for 16 arrays to bring together."""
     with backend("standin"):
-        params, x = placed(ebm.init(generator(0)), "float32"), placed(generator(1).standard_normal((5, 2)), "float32")
-        p, kernel = partial(ebm.log_density, params), MALA(0.1)
+        p, x = energy()
+        state = kernel.init(x, p)
         noises = [noise_like(x, kernel, generator(k)) for k in range(steps)]
-        state = start(x, p)
-        walk(kernel, state, noises, p)
-        assert launches(lambda: walk(kernel, state, noises, p)) == WALK
+        shapes = {name: part.shape for name, part in noises[0].items()}
+        whole = {name: placed(generator(3).random((steps, *shape)), "float32") for name, shape in shapes.items()}
+        together = [{name: part[k] for name, part in whole.items()} for k in range(steps)]
+        for given, more in ((together, 0), (noises, -(-steps // 16) * WALKING[kernel] if steps > 1 else 0)):
+            walk(kernel, state, given, p)
+            with counting() as count:
+                walk(kernel, state, given, p)
+            assert (count.launches, count.uploads, count.synchronisations) == (2 + more, 0, 1)
+
+
+def test_densities_and_single_steps() -> None:
+    """log p one launch, its gradient and a step of MALA or ULA one and the look; likewise i-SIR, after the flow."""
+    with backend("standin"):
+        (p, x), flow = energy(), realnvp(2, 2, (8,))
+        params = placed(flow.init(generator(2)), "float32")
+        state, global_move = start(x, p), ISIR(flow, params, 4)
+        begun, noise = global_move.init(x, p), noise_like(x, global_move, generator(3))
+        steps: list[tuple[Callable[[], Any], int]] = [
+            (lambda: p(x), 1), (lambda: density_and_gradient(x, p), 2),
+            (lambda: MALA(0.1).step(state, noise_like(x, MALA(0.1), generator(4)), p), 2 + launches_of_noise(x, MALA(0.1))),
+            (lambda: global_move.step(begun, noise, p), 2 + launches(lambda: flow.sample_and_log_prob(params, noise["flow"]))),
+        ]
+        for step, expected in steps:
+            step()
+            assert launches(step) == expected
+
+
+def launches_of_noise(x: Array, kernel: Any) -> int:
+    return launches(lambda: noise_like(x, kernel, generator(4)))
