@@ -11,8 +11,8 @@ import numpy as np
 from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import optim as kernel
-from evenflow.accel.recording import all_finite
-from evenflow.reference.core import SGD, Adam, Array, Tree, tree_map
+from evenflow.accel.recording import finite
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_positive, tree_map
 from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.optim import like_leaf
@@ -94,6 +94,19 @@ def global_norm(grads: Tree) -> Any:
         return math.sqrt(float(wide @ wide))
 
 
+def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Any]:
+    """core.optim.clip_by_global_norm: on the device by one product, which changes nothing where the norm is smaller."""
+    buffer = flat(grads)
+    if buffer is None or not on_device(buffer):
+        return definitions["core.optim.clip_by_global_norm"](grads, limit)  # type: ignore[return-value]
+    check_positive("limit", limit)
+    norm = kernel.norm(buffer)
+    if not finite(norm):
+        raise ValueError(f"grads must have a finite norm to be clipped, got {float(norm)}")
+    shrunk = limit / module_of(buffer).maximum(norm, limit)
+    return unpacked(buffer * shrunk.astype(buffer.dtype), grads), norm
+
+
 def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     """core.optim.moving_average."""
     theta, a = map(joined, paired(params, average))
@@ -112,7 +125,7 @@ def check_all_finite(what: str, tree: Tree) -> None:
     whole = [leaf if start_of(leaf) is None else leaf.base for leaf in parts]  # a buffer is looked at once for all its leaves
     buffers = list({id(array): array for array in whole}.values())
     if any(map(on_device, buffers)):
-        found = not all(all_finite(array) for array in buffers if array.dtype.kind == "f")
+        found = not all(finite(array) for array in buffers if array.dtype.kind == "f")
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             sums = [float(array.sum()) for array in buffers]
@@ -123,6 +136,6 @@ def check_all_finite(what: str, tree: Tree) -> None:
 
 REPLACEMENTS = {
     "core.optim.Adam.update": adam, "core.optim.SGD.update": sgd, "core.optim.global_norm": global_norm,
-    "core.optim.moving_average": moving_average,
+    "core.optim.clip_by_global_norm": clip_by_global_norm, "core.optim.moving_average": moving_average,
     "core.optim.check_all_finite": check_all_finite,
 }

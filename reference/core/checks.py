@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from autograd.tracer import getval
 
-from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.looking import anywhere
+from evenflow.reference.core.looking import anywhere, finite
 from evenflow.reference.core.trees import Array
 
 
@@ -30,14 +29,14 @@ def check_context(context: Array | None, n: int, context_dim: int) -> None:
         check_shape("context", context, n, context_dim)
 
 
-@replaceable
 def check_finite(name: str, array: Array) -> None:
     """Raise ValueError if an array holds NaN or infinity, and say where."""
     try:
-        bad = ~np.isfinite(value(array))
+        fine = finite(array)
     except TypeError as error:
         raise ValueError(f"{name} must hold numbers, got {reprlib.repr(array)}") from error
-    if anywhere(bad):
+    if not fine:
+        bad = ~np.isfinite(value(array))
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(f"{name} must be finite, got {bad.sum()} NaN or infinite values, the first at index {first}")
 

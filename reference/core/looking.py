@@ -1,5 +1,6 @@
 """Where a step looks at its own numbers, and where it takes new ones from outside. All the rest of it is functions of arrays.
 
+    finite(x)          whether all entries are finite, and
     anywhere(bad)      whether any entry is true: before an error is raised
     told(x)            a number for whoever reads the report
     per_step(f, step)  what is another in every step and no function of the state: a learning rate, the rows of an epoch
@@ -25,6 +26,16 @@ def anywhere(bad: Array) -> bool:
     True
     """
     return bool(np.any(getval(bad)))
+
+
+@replaceable
+def finite(x: Array) -> bool:
+    """Whether all of these are finite.
+
+    >>> finite(np.array([1.0, np.nan]))
+    False
+    """
+    return bool(np.all(np.isfinite(getval(x))))
 
 
 @replaceable

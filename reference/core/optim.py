@@ -22,7 +22,7 @@ import numpy as np
 from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive, check_shape
 from evenflow.reference.core.dispatch import replaceable
-from evenflow.reference.core.looking import anywhere
+from evenflow.reference.core.looking import finite
 from evenflow.reference.core.trees import Array, Tree, leaves, named_leaves, tree_map
 
 Schedule: TypeAlias = Callable[[int], float]  # steps made so far -> learning rate of the next
@@ -129,11 +129,12 @@ def global_norm(grads: Tree) -> float:
         return math.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for g in leaves(grads)))
 
 
+@replaceable
 def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, float]:
     """Gradients scaled down to the norm `limit` where they exceed it, else as they came; and the norm before."""
     check_positive("limit", limit)
     norm = global_norm(grads)
-    if anywhere(~np.isfinite(norm)):
+    if not finite(norm):
         raise ValueError(f"grads must have a finite norm to be clipped, got {float(norm)}")
     if np.isscalar(norm) and norm <= limit:
         return grads, norm
@@ -157,5 +158,5 @@ def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
 @replaceable
 def check_all_finite(what: str, tree: Tree) -> None:
     for path, leaf in named_leaves(tree):
-        if anywhere(~np.isfinite(leaf)):
+        if not finite(leaf):
             raise FloatingPointError(f"{what} {path or 'params'} is not finite")

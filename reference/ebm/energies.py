@@ -19,7 +19,7 @@ from typing import Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, anywhere, arrays, beside, replaceable, told, value_and_gradient
+from evenflow.reference.core import Array, Tree, arrays, beside, finite, replaceable, told, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_finite, check_shape
 from evenflow.reference.core.networks import MLP
 from evenflow.reference.flows.densities import Density
@@ -111,7 +111,7 @@ def contrast(
     both = np.concatenate([positives, negatives])
     with np.errstate(all="ignore"):
         value, gradient = value_and_gradient(lambda theta: np.sum(signed * energy(theta, both)), params)
-    if anywhere(~np.isfinite(value)):
+    if not finite(value):
         said = f"got {float(value)} for the difference of its means"
         raise FloatingPointError(f"the energy must be finite at data and samples, {said}")
     return told(value), gradient

@@ -11,6 +11,7 @@ from evenflow.reference.core import (
     anywhere,
     check_all_finite,
     check_positive,
+    finite,
     global_norm,
     told,
     value_and_gradient,
@@ -49,7 +50,7 @@ def descend(optimiser: Optimiser, params: Tree, gradient: Tree, memory: Tree, ra
     Raises FloatingPointError for what is not finite, ValueError for a rate below 0.
     """
     norm = global_norm(gradient)
-    if anywhere(~np.isfinite(norm)):
+    if not finite(norm):
         raise FloatingPointError(f"the gradient must be finite, got the norm {float(norm)}")
     if np.isscalar(rate):  # a rate that lives on a device is never 0: train_ebm has looked at it
         if rate == 0:
@@ -66,7 +67,7 @@ def finite_value_and_gradient(what: str, loss: Any, params: Tree) -> tuple[Array
     """Raises FloatingPointError for a value that is not finite; `descend` looks at the gradient."""
     with np.errstate(all="ignore"):
         value, gradient = value_and_gradient(loss, params)
-    if anywhere(~np.isfinite(value)):
+    if not finite(value):
         raise FloatingPointError(f"{what} must be finite, got {float(value)}")
     return value, gradient
 

@@ -28,6 +28,7 @@ from evenflow.reference.core import (
     arrays,
     check_finite,
     check_shape,
+    finite,
     placed,
     replaceable,
     streams,
@@ -71,7 +72,7 @@ def choose(accepted: Array, proposal: S, state: S) -> S:
 
 def check_start(x: Array, log_p: Array) -> None:
     """Raise ValueError for a chain that starts outside the support."""
-    if anywhere(~np.isfinite(log_p)):
+    if not finite(log_p):
         outside = np.flatnonzero(~np.isfinite(log_p))
         i = outside[0]
         said = f"chain {i} starts at {x[i].tolist()} with {log_p[i]} ({len(outside)} chains do)"
@@ -119,7 +120,7 @@ def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Arra
         gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
     log_p = looked_at(x, log_p, finite)
     gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))
-    if anywhere(~np.isfinite(gradient)):
+    if not finite(gradient):
         i = np.flatnonzero(~np.all(np.isfinite(gradient), axis=1))[0]
         raise FloatingPointError(f"the gradient of log_density must be finite, got {gradient[i]} at {x[i].tolist()}")
     return log_p, gradient

@@ -28,7 +28,7 @@ import numpy as np
 
 from evenflow.reference.core import Array, Tree, as_arrays, named_leaves, optim, placed, tree_map, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive
-from evenflow.reference.core.looking import anywhere, per_step, told
+from evenflow.reference.core.looking import finite, per_step, told
 from evenflow.reference.work.checkpoints import Best, PathLike, State, keep, resumed
 from evenflow.reference.work.stretches import Advance, Report, stretch, stretched
 
@@ -188,10 +188,10 @@ def advance(state: State, loss: Loss, draw: Draw, settings: Settings) -> tuple[S
     with np.errstate(all="ignore"):  # what overflows is looked for below, and named
         value, grads = value_and_gradient(loss, state.params, *args)
     norm, rate = optim.global_norm(grads), per_step(settings.schedule, state.step)
-    if anywhere(~np.isfinite(value)):
+    if not finite(value):
         raise FloatingPointError(f"the loss is {float(value)}")
     optim.check_all_finite("the gradient of", grads)
-    if anywhere(~np.isfinite(norm)):
+    if not finite(norm):
         raise FloatingPointError("the norm of the gradient overflows")
     if settings.clip is not None:
         grads, _ = optim.clip_by_global_norm(grads, settings.clip)
