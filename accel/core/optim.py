@@ -11,7 +11,7 @@ import numpy as np
 from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import optim as kernel
-from evenflow.accel.recording import finite
+from evenflow.accel.recording import finite, told
 from evenflow.reference.core import SGD, Adam, Array, Tree, check_positive, tree_map
 from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.dispatch import definitions
@@ -83,26 +83,28 @@ def sgd(optimiser: SGD, params: Tree, grads: Tree, state: Tree, learning_rate: f
 
 
 def global_norm(grads: Tree) -> Any:
-    """core.optim.global_norm: one sum of squares, in float64; on the device an array without axes."""
+    """core.optim.global_norm: one sum of squares, in float64."""
     buffer = flat(grads)
     if buffer is None:
         return definitions["core.optim.global_norm"](grads)
     if on_device(buffer):
-        return kernel.norm(buffer)
+        return told(kernel.norm(buffer))
     wide = buffer.astype(np.float64)
     with np.errstate(over="ignore"):
         return math.sqrt(float(wide @ wide))
 
 
 def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Any]:
-    """core.optim.clip_by_global_norm: on the device by one product, which changes nothing where the norm is smaller."""
+    """core.optim.clip_by_global_norm: on the device buffer by buffer."""
     buffer = flat(grads)
     if buffer is None or not on_device(buffer):
         return definitions["core.optim.clip_by_global_norm"](grads, limit)  # type: ignore[return-value]
     check_positive("limit", limit)
-    norm = kernel.norm(buffer)
+    norm = told(kernel.norm(buffer))
     if not finite(norm):
         raise ValueError(f"grads must have a finite norm to be clipped, got {float(norm)}")
+    if isinstance(norm, float):
+        return (grads if norm <= limit else unpacked(buffer * (limit / norm), grads)), norm
     shrunk = limit / module_of(buffer).maximum(norm, limit)
     return unpacked(buffer * shrunk.astype(buffer.dtype), grads), norm
 

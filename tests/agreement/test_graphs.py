@@ -1,0 +1,242 @@
+"""Whole steps as graphs, on the stand-in: played back they leave what they leave one by one, to the last bit; every family,
+objective and algorithm can be recorded; a stretch has one wait; errors, Ctrl-C and checkpoints are as ever."""
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from evenflow.accel import graphs
+from evenflow.reference.core import SGD, Adam, Array, Tree, leaves, optim, placed
+from evenflow.reference.flows.flow import realnvp
+from evenflow.reference.saef.objectives import Likelihood
+from evenflow.reference.work.checkpoints import State
+from evenflow.reference.work.data import load
+from evenflow.reference.work.options import Config
+from evenflow.reference.work.runs import load_run, train_on
+from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.training import Progress, Settings, train
+from tests.agreement.backends import backend, host
+from tests.standin import counting
+from tests.strategies import generator
+
+FLOW = realnvp(2, 2, (8, 8))
+NARROW: dict[str, Any] = {"hidden": (8,), "layers": 2}
+FAMILIES: list[tuple[str, dict[str, Any]]] = [
+    ("realnvp", NARROW), ("realnvp", {"hidden": (300,), "layers": 2}), ("maf", NARROW), ("spline", NARROW),
+    ("dense", {"layers": 2}), ("dense", {"layers": 2, "matrix": "plu"}),
+    ("saef", NARROW), ("saef", {**NARROW, "block_map": "free_form"}), ("saef", {**NARROW, "block_map": "spline"}),
+    ("saef", {**NARROW, "blocks": (2,), "block_map": "dense"}),
+    ("aqf", {"hidden": (8,)}), ("aqf", {"hidden": (8,), "transformer": "spline"}),
+]
+OBJECTIVES = ("likelihood", "energy", "sliced", "mmd")
+FLOWS = [
+    (family, {**how, "objective": objective}) for family, how in FAMILIES for objective in OBJECTIVES
+    if how.get("block_map") != "free_form" or objective != "likelihood"
+] + [
+    ("aqf", {"hidden": (8,), "objective": "quantile"}), ("realnvp", {**NARROW, "base": "uniform", "base_scale": 8.0}),
+    ("saef", {**NARROW, "objective": "energy", "beta": 0.5, "average_decay": 0.9, "clip": 1.0, "schedule": "cosine"}),
+]
+ALGORITHMS: list[dict[str, Any]] = [
+    {"algorithm": "flowmc", **NARROW}, {"algorithm": "flowmc", **NARROW, "local_kernel": "hmc", "global_kernel": "imh"},
+    {"algorithm": "flowmc", **NARROW, "local_kernel": "rwm", "energy_optimiser": "sgd"},
+    {"algorithm": "pcd"}, {"algorithm": "nt", **NARROW, "pretrain_steps": 3},
+    {"algorithm": "coopflow", **NARROW, "pretrain_steps": 3},
+    {"algorithm": "fce", **NARROW, "pretrain_steps": 3}, {"algorithm": "jarzynski"},
+]
+
+
+class Run(NamedTuple):
+    params: list[Array]
+    told: list[Any]  # (step, loss, learning rate, gradient norm, info) of every step
+    waits: int
+    launches: int
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """The device's own way without graphs."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(graphs, "recorded", lambda advance, state: None)
+    try:
+        yield
+    finally:
+        patch.undo()
+
+
+def heard(progress: Progress) -> Any:
+    return (progress.step, progress.loss, progress.learning_rate, progress.gradient_norm, dict(progress.info))
+
+
+def run_of(config: Config, data: str = "rings") -> Run:
+    told: list[Any] = []
+    with backend("standin", "device"), counting() as count:
+        trained = train_on(config, load(data), callback=lambda progress: told.append(heard(progress)))
+        params = trained.params._asdict() if hasattr(trained.params, "_asdict") else trained.params
+        return Run(list(leaves(host(params))), told, count.synchronisations, count.launches)
+
+
+def equal(a: Run, b: Run) -> None:
+    assert a.told == b.told
+    assert all(np.array_equal(x, y, equal_nan=True) and x.dtype == y.dtype for x, y in zip(a.params, b.params, strict=True))
+
+
+def name(case: Any) -> str:
+    return "-".join(map(str, case.values() if isinstance(case, dict) else [case]))
+
+
+@pytest.mark.parametrize(("family", "how"), FLOWS, ids=name)
+def test_a_flow_is_trained_by_graphs_as_one_by_one(family: str, how: dict[str, Any]) -> None:
+    """A step that could not be recorded would warn, and warnings are errors here."""
+    config = Config(family, **{"steps": 3, "batch": 8, "keep": "last", **how})
+    by_graphs = run_of(config)
+    with one_by_one():
+        equal(by_graphs, run_of(config))
+
+
+@pytest.mark.parametrize("how", ALGORITHMS, ids=name)
+def test_an_energy_based_model_likewise(how: dict[str, Any]) -> None:
+    buffer = {} if how["algorithm"] in ("nt", "coopflow", "fce") else {"buffer": 16}
+    config = Config("ebm", **{"steps": 3, "batch": 8, "keep": "last", **buffer, **how})
+    by_graphs = run_of(config)
+    with one_by_one():
+        equal(by_graphs, run_of(config))
+
+
+def test_labels_and_dequantised_pixels_are_drawn_on_the_device() -> None:
+    config = Config("saef", blocks=4, class_conditional=True, steps=2, batch=4, keep="last", hidden=(8,), context_hidden=(8,))
+    by_graphs = run_of(config, "digits")
+    with one_by_one():
+        equal(by_graphs, run_of(config, "digits"))
+
+
+# The loop itself
+
+
+def loss(params: Tree, x: Array) -> Array:
+    return Likelihood()(params, FLOW, x, {})
+
+
+def draws(x: Array) -> Callable[[np.random.Generator], tuple[Array]]:
+    return lambda rng: (x[rng.choice(len(x), size=8, replace=False)],)
+
+
+def trained(settings: Settings, loss: Any = loss, x: Array | None = None, **kept: Any) -> State:
+    data = placed(generator(1).standard_normal((30, 2)) if x is None else x, "float32")
+    return train(loss, draws(data), placed(FLOW.init(generator(0)), "float32"), settings, generator(2), **kept)
+
+
+MORE: list[dict[str, Any]] = [
+    {}, {"clip": 0.5}, {"average_decay": 0.9}, {"optimiser": SGD(0.5)}, {"optimiser": Adam(0.5, 0.9, 1e-6)},
+    {"schedule": optim.linear_decay(1e-2, 25)},
+]
+
+
+@pytest.mark.parametrize("more", MORE, ids=["plain", "clip", "average", "sgd", "adam", "decay"])
+def test_settings_and_the_generator(more: dict[str, Any]) -> None:
+    settings, ends = Settings(25, evaluate_every=10, checkpoint_every=8, **more), []
+    for way in (one_by_one, nullcontext):
+        with backend("standin", "device"), way():
+            ends.append(host_state(trained(settings)))
+    assert ends[0] == ends[1]
+
+
+def host_state(state: State) -> Any:
+    parts = {"params": state.params, "memory": state.optimiser_state, "average": state.average or []}
+    return state.step, str(state.rng.bit_generator.state), [leaf.tolist() for leaf in leaves(host(parts))]
+
+
+@pytest.mark.parametrize("noise", ["host", "device"])
+def test_a_stretch_is_one_upload_its_graphs_and_one_wait(noise: str) -> None:
+    counts: list[tuple[int, int, int]] = []
+    with backend("standin", noise), counting() as count:
+        def look(progress: Progress) -> None:
+            if progress.step % 10 == 0:
+                counts.append((count.uploads, count.synchronisations, count.by_name["graph"]))
+
+        trained(Settings(40, evaluate_every=10), callback=look)
+    steps = np.diff(np.array(counts), axis=0)
+    assert steps.tolist() == [[1, 1, 10]] * 3
+
+
+def test_launches_of_a_recorded_step() -> None:
+    """Of loss, gradient and Adam; the norm and three looks; the row; theta, m, v and t put back; what is told; the next."""
+    with backend("standin", "device"), counting() as count:
+        trained(Settings(5))
+    assert count.recorded == RECORDED
+
+
+RECORDED = 33
+
+
+def test_what_is_not_finite_is_named_as_ever(tmp_path: Path) -> None:
+    """From step 14 on the loss is NaN, which is in the middle of a stretch."""
+    def drifting(params: Tree, x: Array) -> Array:
+        return loss(params, x) + 0 * anp.log(anp.sum(params[0][0]["b"]) + 0.05)
+
+    settings = Settings(60, evaluate_every=30, checkpoint_every=30, schedule=optim.constant(2e-2))
+    said, kept = [], []
+    for way in (one_by_one, nullcontext):
+        told: list[int] = []
+        kept_there: Any = {"callback": lambda progress, to=told: to.append(progress.step), "checkpoint": tmp_path / "c.npz"}
+        with backend("standin", "device"), way(), pytest.raises(TrainingStopped) as stopped:
+            trained(settings, drifting, **kept_there)
+        said.append((stopped.value.step, stopped.value.what, told))
+        with np.load(tmp_path / "c.npz") as file:
+            kept.append({key: file[key].tolist() for key in file.files})
+    assert said[0] == said[1]
+    assert kept[0] == kept[1]
+    assert 1 < said[0][0] < 60
+
+
+def test_an_interrupted_stretch_is_made_again(tmp_path: Path) -> None:
+    settings = Settings(40, evaluate_every=20, checkpoint_every=20)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 27:
+            raise KeyboardInterrupt
+
+    with backend("standin", "device"):
+        whole = host_state(trained(settings))
+        with pytest.raises(KeyboardInterrupt):
+            trained(settings, callback=stop, checkpoint=tmp_path / "c.npz")
+        assert host_state(trained(settings, checkpoint=tmp_path / "c.npz", resume=True)) == whole
+
+
+def test_a_loss_with_host_code_says_so_once_and_is_trained_one_by_one() -> None:
+    def on_the_host(params: Tree, x: Array) -> Array:
+        return loss(params, x) * float(abs(x).max())
+
+    with backend("standin", "device"):
+        with pytest.warns(RuntimeWarning, match="cannot be recorded, and are made one by one: cudaErrorStreamCapture") as said:
+            by_warning = host_state(trained(Settings(20, evaluate_every=5), on_the_host))
+        with one_by_one():
+            assert host_state(trained(Settings(20, evaluate_every=5), on_the_host)) == by_warning
+    assert len(said) == 1
+
+
+def test_a_rate_of_zero_has_a_graph_of_its_own() -> None:
+    """CoopFlow's flow waits for the first twentieth of the training: 2 steps of 40."""
+    config = Config("ebm", algorithm="coopflow", steps=40, batch=4, keep="last", pretrain_steps=2, local_steps=2, **NARROW)
+    by_graphs = run_of(config)
+    with one_by_one():
+        equal(by_graphs, run_of(config))
+
+
+def test_a_run_goes_on_under_any_backend(tmp_path: Path) -> None:
+    config = Config("realnvp", steps=20, batch=8, keep="last", **NARROW)
+    for first, then in (("standin", "numpy"), ("numpy", "standin")):
+        folder, data = tmp_path / first, load("rings")
+
+        def stop(progress: Progress) -> None:
+            if progress.step == 12:
+                raise KeyboardInterrupt
+
+        with backend(first), pytest.raises(KeyboardInterrupt):
+            train_on(config, data, folder, callback=stop)
+        with backend(then):
+            train_on(config, data, folder, resume=True)
+            assert load_run(folder).sample(3, generator(0)).shape == (3, 2)
