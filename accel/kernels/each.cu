@@ -55,7 +55,9 @@ extern "C" __global__ void __launch_bounds__(MOST) each(
     if (y) sum += meet(a, y + (long long)j * DIM, numbers, cross_weight, i < m, g);
     for (int k = 0; within_weight != 0 && k < m; k++)
       sum += meet(a, x + ((long long)k * n + j) * DIM, numbers, within_weight, i < m && i != k, g) / 2;
-    for (int k = threadIdx.x; gradient && i < m && place < n && k < DIM; k += LANES) gradient[at + k] = g.of[k / LANES];
+#pragma unroll
+    for (int k = 0; k < PER; k++)
+      if (gradient && i < m && place < n && threadIdx.x + k * LANES < DIM) gradient[at + threadIdx.x + k * LANES] = g.of[k];
   }
   if (threadIdx.x == 0) sums[first + threadIdx.y] = sum;
   __syncthreads();

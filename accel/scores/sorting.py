@@ -7,14 +7,16 @@ $$\partial\, \text{within} / \partial x_i = 2 r_i - m + 1, \qquad \partial\, \te
 
 Columns are laid down as rows, so that each is sorted where it lies together; equal entries keep their order, as in
 the reference, so the subgradient is the same. One sort of the x and y of a column together tells who stands where.
+On the device kernels do both, sort and sums (kernels/sorting.py), and the order is all that is kept for the way back.
 """
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from evenflow.accel.backends import module_of
+from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.fused import fused
+from evenflow.accel.kernels import joint_order, slopes_of_order, sums_of_order
 from evenflow.reference.core import Array
 
 BLOCK = 2**16  # numbers that are sorted at a time on the host
@@ -61,6 +63,8 @@ def put(out: Array, places: Array, entries: Array) -> None:
 
 def sorted_within(x: Array) -> Array:
     """sum_{i<j} |x_i - x_j|: x (m, ...) -> (...)."""
+    if on_device(x):
+        return fused(within_by_kernel, within_by_kernel_back)(x)[0]
     return fused(within_forward, lambda slopes, wanted, g: [slopes * g])(x)[0]
 
 
@@ -84,7 +88,35 @@ def sorted_sums(x: Array, y: Array) -> tuple[Array, ...]:
 
     As in the sweep over pairs, the g_j of a column are taken for equal, and if they are not, it is sorted again.
     """
+    if on_device(x):
+        return fused(sums_by_kernel, sums_by_kernel_back)(x, y)
     return fused(sums_forward, sums_backward)(x, y)
+
+
+def within_by_kernel(x: Array) -> Any:
+    rows = as_rows(x)
+    places = joint_order(rows, None)
+    return (sums_of_order(rows, None, places)[1].reshape(x.shape[1:]),), (places, x.shape, x.dtype)
+
+
+def within_by_kernel_back(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
+    places, shape, dtype = saved
+    g = module_of(g).ascontiguousarray(g).reshape(-1)
+    return [slopes_of_order(places, shape[0], 0, None, g, dtype, False)[0].T.reshape(shape)]
+
+
+def sums_by_kernel(x: Array, y: Array) -> Any:
+    xs, ys = as_rows(x), as_rows(y)
+    places = joint_order(xs, ys)
+    cross, within = sums_of_order(xs, ys, places)
+    return (cross.T, within), (places, x.shape[0], y.shape[0], x.dtype)
+
+
+def sums_by_kernel_back(saved: Any, wanted: tuple[int, ...], g: Array | None, g_within: Array | None) -> list[Array]:
+    places, m, n, dtype = saved
+    g_within = None if g_within is None else module_of(g_within).ascontiguousarray(g_within)
+    dx, dy = slopes_of_order(places, m, n, None if g is None else as_rows(g), g_within, dtype, 1 in wanted)
+    return [dx.T if k == 0 or dy is None else dy.T for k in wanted]
 
 
 def sums_forward(x: Array, y: Array) -> Any:
