@@ -145,9 +145,10 @@ template <int U> __device__ inline void backward_units(
 #pragma unroll
   for (int u = 0; u < U; u++)
     if (first + u * LANES < fan_in) {
-      Pack<CHAINS>& unit = pack<CHAINS>(h + (first + u * LANES) * pitch);
+      Pack<CHAINS> unit = pack<CHAINS>(h + (first + u * LANES) * pitch);
 #pragma unroll
       for (int c = 0; c < CHAINS; c++) unit.of[c] = sum[u][c] * (input ? 1 : slope(unit.of[c]));
+      pack<CHAINS>(h + (first + u * LANES) * pitch) = unit;
     }
 }
 
