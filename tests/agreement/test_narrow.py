@@ -119,6 +119,25 @@ def test_parameters_of_another_shape_are_refused() -> None:
         T.forward(placed(other.init(generator(0)), "float32"), placed(np.ones((2, 2)), "float32"))
 
 
+def test_parameters_of_one_buffer_in_another_order() -> None:
+    """Only those that follow each other are taken where they lie."""
+    T, rng = Coupling((True, False), hidden=(3,), final_scale=1.0), generator(3)
+    params, x = T.init(rng), rng.standard_normal((4, 2))
+    expected, log_det = T.forward(params, x)
+    with backend("standin"):
+        buffer, at, moved = xp.empty(64, np.float64), 64, []
+        for layer in params:
+            leaves = {}
+            for name, leaf in layer.items():
+                at -= leaf.size + 1
+                leaves[name] = buffer[at : at + leaf.size].reshape(leaf.shape)
+                leaves[name][...] = xp.asarray(leaf)
+            moved.append(leaves)
+        image, said = T.forward(moved, xp.asarray(x))
+    np.testing.assert_allclose(image.get(), expected, rtol=1e-12)
+    np.testing.assert_allclose(said.get(), log_det, rtol=1e-12)
+
+
 def test_no_rows() -> None:
     T = made(3, (4,), "relu", "affine", 0)
     with backend("standin"):
