@@ -14,6 +14,7 @@ from autograd.tracer import isbox
 from evenflow.accel import kernels
 from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.fused import fused
+from evenflow.accel.products import product
 from evenflow.accel.scores import each as each
 from evenflow.accel.scores.sorting import sorted_sums, sorted_within
 from evenflow.accel.scores.sweep import Radial, sweep
@@ -175,6 +176,8 @@ def logsumexp(a: Array, axis: int) -> Array:
 
 def project(points: Array, directions: Array) -> Array:
     """(..., d), (L, d) -> (..., L), laid down direction by direction where it will be sorted so."""
+    if on_device(points) and not isbox(points) and not isbox(directions):
+        return product(points.reshape(-1, points.shape[-1]), directions.T).reshape(*points.shape[:-1], len(directions))
     return (directions @ points.T).T if points.ndim == 2 else points @ directions.T
 
 

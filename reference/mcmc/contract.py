@@ -102,10 +102,10 @@ def noise_like(x: Array, kernel: Kernel, rng: onp.random.Generator) -> Tree:
 
 def log_density_at(x: Array, log_density: LogDensity) -> Array:
     """log p (chains,), -inf where x itself is not finite. Raises FloatingPointError where it is NaN or +inf."""
-    finite = np.all(np.isfinite(x), axis=1)
+    fine = np.all(np.isfinite(x), axis=1)
     with np.errstate(all="ignore"):  # what overflows is looked for below
-        log_p = array("log_density(x)", log_density(np.where(finite[:, None], x, np.zeros_like(x))))
-    return looked_at(x, log_p, finite)
+        log_p = array("log_density(x)", log_density(np.where(fine[:, None], x, np.zeros_like(x))))
+    return looked_at(x, log_p, fine)
 
 
 @replaceable
@@ -114,11 +114,11 @@ def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Arra
     def log_p_at(x: Array) -> Array:
         return array("log_density(x)", log_density(x))
 
-    finite = np.all(np.isfinite(x), axis=1)
+    fine = np.all(np.isfinite(x), axis=1)
     with np.errstate(all="ignore"):
-        vjp, log_p = traced("log_density", log_p_at, np.where(finite[:, None], x, np.zeros_like(x)))
+        vjp, log_p = traced("log_density", log_p_at, np.where(fine[:, None], x, np.zeros_like(x)))
         gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
-    log_p = looked_at(x, log_p, finite)
+    log_p = looked_at(x, log_p, fine)
     gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))
     if not finite(gradient):
         i = np.flatnonzero(~np.all(np.isfinite(gradient), axis=1))[0]
@@ -126,10 +126,10 @@ def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Arra
     return log_p, gradient
 
 
-def looked_at(x: Array, log_p: Array, finite: Array) -> Array:
+def looked_at(x: Array, log_p: Array, fine: Array) -> Array:
     check_shape("log_density(x)", log_p, len(x))
-    bad = finite & (np.isnan(log_p) | (log_p == np.inf))
+    bad = fine & (np.isnan(log_p) | (log_p == np.inf))
     if anywhere(bad):
         i = np.flatnonzero(bad)[0]
         raise FloatingPointError(f"log_density must be finite, or -inf outside the support, got {log_p[i]} at {x[i].tolist()}")
-    return np.where(finite, log_p, np.full_like(log_p, -np.inf))
+    return np.where(fine, log_p, np.full_like(log_p, -np.inf))

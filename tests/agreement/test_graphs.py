@@ -5,7 +5,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -41,11 +40,11 @@ FLOWS = [
     ("saef", {**NARROW, "objective": "energy", "beta": 0.5, "average_decay": 0.9, "clip": 1.0, "schedule": "cosine"}),
 ]
 ALGORITHMS: list[dict[str, Any]] = [
-    {"algorithm": "flowmc", **NARROW}, {"algorithm": "flowmc", **NARROW, "local_kernel": "hmc", "global_kernel": "imh"},
-    {"algorithm": "flowmc", **NARROW, "local_kernel": "rwm", "energy_optimiser": "sgd"},
+    {"algorithm": "flowmc", **NARROW}, {"algorithm": "flowmc", **NARROW, "local_kernel": "hmc", "global_kernel": "independent"},
+    {"algorithm": "flowmc", **NARROW, "local_kernel": "random-walk", "energy_optimiser": "sgd"},
     {"algorithm": "pcd"}, {"algorithm": "nt", **NARROW, "pretrain_steps": 3},
     {"algorithm": "coopflow", **NARROW, "pretrain_steps": 3},
-    {"algorithm": "fce", **NARROW, "pretrain_steps": 3}, {"algorithm": "jarzynski"},
+    {"algorithm": "fce", **NARROW}, {"algorithm": "jarzynski"},
 ]
 
 
@@ -169,27 +168,24 @@ def test_launches_of_a_recorded_step() -> None:
     assert count.recorded == RECORDED
 
 
-RECORDED = 33
+RECORDED = 36
 
 
 def test_what_is_not_finite_is_named_as_ever(tmp_path: Path) -> None:
-    """From step 14 on the loss is NaN, which is in the middle of a stretch."""
-    def drifting(params: Tree, x: Array) -> Array:
-        return loss(params, x) + 0 * anp.log(anp.sum(params[0][0]["b"]) + 0.05)
-
-    settings = Settings(60, evaluate_every=30, checkpoint_every=30, schedule=optim.constant(2e-2))
+    """In the middle of a stretch a step goes much too far."""
+    settings = Settings(60, evaluate_every=30, checkpoint_every=30, schedule=lambda step: 1e-3 if step < 13 else 1e30)
     said, kept = [], []
     for way in (one_by_one, nullcontext):
         told: list[int] = []
         kept_there: Any = {"callback": lambda progress, to=told: to.append(progress.step), "checkpoint": tmp_path / "c.npz"}
         with backend("standin", "device"), way(), pytest.raises(TrainingStopped) as stopped:
-            trained(settings, drifting, **kept_there)
+            trained(settings, **kept_there)
         said.append((stopped.value.step, stopped.value.what, told))
         with np.load(tmp_path / "c.npz") as file:
             kept.append({key: file[key].tolist() for key in file.files})
     assert said[0] == said[1]
     assert kept[0] == kept[1]
-    assert 1 < said[0][0] < 60
+    assert said[0][0] == 15
 
 
 def test_an_interrupted_stretch_is_made_again(tmp_path: Path) -> None:
