@@ -14,7 +14,6 @@ host code in it) are made as ever, too, and a warning says why.
 The state lies in memory of the graph's own; what the loop gets is a copy. All memory of a graph is from a pool of its own.
 """
 import copy
-import itertools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -23,108 +22,66 @@ import numpy as np
 
 from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import plain_leaves, rebuilt, start_of
-from evenflow.accel.recording import NEVER, Generator, Recorder, launch, noting
+from evenflow.accel.playback import Tape
 from evenflow.reference.core import Array, Tree
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.work.checkpoints import State
 from evenflow.reference.work.stretches import Advance, Report, Stretch
 from evenflow.reference.work.training import STRETCH
 
-WORD = 8  # bytes
 Made = tuple[State | None, Report]
 
 
 class Graph:
-    """One recorded step of a training, and the memory it works in."""
+    """One recorded step of a training, and the memory that its state lives in."""
 
     def __init__(self, xp: Any, advance: Advance, state: State) -> None:
-        self.xp, self.stream, self.pool = xp, xp.cuda.Stream(non_blocking=True), xp.cuda.MemoryPool()
-        xp.cuda.Stream.null.synchronize()
-        self.recorder = recorder = Recorder(xp, copy.deepcopy(state.rng), state.step)
-        began = state._replace(rng=Generator(recorder), best=None)
-        with self.stream, xp.cuda.using_allocator(self.pool.malloc):
-            with noting(recorder):  # once without recording: everything is compiled, and the state has the form it keeps
-                after, report = advance(began)
-            self.trees = [cloned(xp, tree) for tree in trees_of(after)]
-            self.columns = [value for value in values_of(report) if on_device(value)]
-            self.make_room()
+        self.tape = tape = Tape(xp, state.rng, state.step, STRETCH)
+        began = state._replace(rng=tape.rng, best=None)
+
+        def rehearse() -> list[Array]:
+            after, report = advance(began)
+            self.trees = [cloned(xp, tree) for tree in trees_of(after)]  # the state has the form it keeps
             self.load(state)
-            self.stream.synchronize()
-            self.stream.begin_capture()
-            try:
-                self.record(advance, began)
-            finally:
-                self.graph = self.stream.end_capture()
-            self.graph.upload(self.stream)
+            return [number for number in values_of(report) if on_device(number)]
+
+        def body() -> list[Array]:
+            after, self.report = advance(with_trees(began, self.trees))
+            for here, tree in zip(self.trees, trees_of(after), strict=True):
+                overwrite(here, tree)
+            return [number for number in values_of(self.report) if on_device(number)]
+
+        tape.record(rehearse, body)
         self.last: State | None = state
-
-    def make_room(self) -> None:
-        """Memory for the slots, for the rows of a stretch, and for what its steps tell."""
-        recorder, xp = self.recorder, self.xp
-        words = [-(-example.nbytes // WORD) for example in recorder.examples]
-        ends = [0, *itertools.accumulate(words)]
-        self.width = ends[-1]
-        self.slots, self.table = xp.zeros(max(self.width, 1), np.uint64), xp.zeros((STRETCH, max(self.width, 1)), np.uint64)
-        self.rows = np.zeros((STRETCH, max(self.width, 1)), np.uint64)
-        self.cuts = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        recorder.places = [
-            self.slots[cut].view(example.dtype)[: example.size].reshape(example.shape)
-            for example, cut in zip(recorder.examples, self.cuts, strict=True)
-        ]
-        self.outcome = xp.zeros(1 + STRETCH * max(len(self.columns), 1), np.int64)  # the flag, the report
-        recorder.first = self.outcome[:1]
-        self.report = self.outcome[1:].view(np.float64)
-
-    def record(self, advance: Advance, began: State) -> None:
-        recorder, xp = self.recorder, self.xp
-        if self.width:
-            launch(xp, "next_row", np.float64, self.width, (self.table, recorder.at, np.int64(self.width), self.slots))
-        with noting(recorder):
-            after, self.told = advance(with_trees(began, self.trees))
-        for here, tree in zip(self.trees, trees_of(after), strict=True):
-            overwrite(here, tree)
-        for i, value in enumerate(value for value in values_of(self.told) if on_device(value)):
-            args = (value, np.int64(i), np.int64(len(self.columns)), recorder.at, self.report)
-            launch(xp, "tell", value.dtype, 1, args)
-        launch(xp, "next_step", np.float64, 1, (recorder.at,))
 
     def load(self, state: State) -> None:
         for here, tree in zip(self.trees, trees_of(state), strict=True):
             for to, leaf in zip(plain_leaves(here), plain_leaves(tree), strict=True):
-                to[...] = self.xp.asarray(leaf)
+                to[...] = self.tape.xp.asarray(leaf)
 
     def run(self, state: State, steps: int) -> tuple[State, list[Report]] | None:
         """The State and the Reports after so many steps; None where something was not finite on the way."""
-        rng = copy.deepcopy(state.rng)
-        for k in range(steps):
-            for cut, example, draw in zip(self.cuts, self.recorder.examples, self.recorder.slots, strict=True):
-                self.rows[k, cut].view(example.dtype)[: example.size] = np.ravel(draw(rng, state.step + k))
+        tape, rng = self.tape, copy.deepcopy(state.rng)
         known, self.last = self.last is not None and state.params is self.last.params, None
         if not known:
-            self.xp.cuda.Stream.null.synchronize()
-        with self.stream, self.xp.cuda.using_allocator(self.pool.malloc):
+            tape.xp.cuda.Stream.null.synchronize()
+        with tape.stream:
             if not known:
                 self.load(state)
-            if self.width:
-                self.table[:steps].set(self.rows[:steps])
-            self.recorder.at.fill(0)
-            self.recorder.first.fill(NEVER)
-            for _ in range(steps):
-                self.graph.launch(self.stream)
-        with self.stream:
-            trees = [cloned(self.xp, tree) for tree in self.trees]
+            tape.draw(rng, state.step, steps)
+            tape.play(steps)
+            trees = [cloned(tape.xp, tree) for tree in self.trees]
             for to, here in zip(trees, self.trees, strict=True):
                 overwrite(to, here)
-            outcome = self.outcome.get()
-        if outcome[0] != NEVER:
+            told = tape.heard(steps)
+        if told is None:
             return None
         self.last = with_trees(state, trees)._replace(step=state.step + steps, rng=rng)
-        table = outcome[1:].view(np.float64).reshape(STRETCH, -1)
-        return self.last, [heard(self.told, table[k].tolist()) for k in range(steps)]
+        return self.last, [heard(self.report, row) for row in told]
 
     def fits(self, step: int) -> bool:
         """Whether what is a plain 0 in this step was one when the step was recorded."""
-        return all((np.ndim(now := f(step)) == 0 and now == 0) == nought for f, nought in self.recorder.zeros)
+        return all((np.ndim(now := f(step)) == 0 and now == 0) == nought for f, nought in self.tape.recorder.zeros)
 
 
 def stretched(advance: Advance) -> Stretch:

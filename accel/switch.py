@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from evenflow.accel import devices, energies, graphs, mcmc, recording, saef
+from evenflow.accel import devices, energies, graphs, mcmc, playback, recording, saef
 from evenflow.accel.core import gradients, matrices, networks, optim, placement, special
 from evenflow.accel.flows import compose, dense, densities, spline, transformers
 from evenflow.accel.scores import pairs
@@ -33,7 +33,7 @@ _around: ContextVar[tuple[Choice | None, ...]] = ContextVar("around", default=()
 
 def on_a_device() -> Table:
     xp = devices.cupy()
-    return {**FUSED, **recording.REPLACEMENTS, **graphs.REPLACEMENTS, **placement.replacements(xp)}
+    return {**FUSED, **recording.REPLACEMENTS, **playback.REPLACEMENTS, **graphs.REPLACEMENTS, **placement.replacements(xp)}
 
 
 BACKENDS: dict[str, Callable[[], Table]] = {

@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from evenflow.accel.backends import module_of, on_device
-from evenflow.accel.buffers import start_of
+from evenflow.accel.buffers import end_to_end, start_of
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.flows.coupling import Layer
 from evenflow.accel.flows.transformers import Spline
@@ -40,8 +40,7 @@ def placed(parts: Sequence[Sequence[Array]]) -> chain.Weights:
 
 
 def copied(whole: Sequence[Array], parts: Sequence[Sequence[Array]]) -> chain.Weights:
-    buffer = module_of(*whole).concatenate([leaf.reshape(-1) for leaf in whole])
-    return chain.Weights(buffer, starts([sum(leaf.size for leaf in part) for part in parts]))
+    return chain.Weights(end_to_end(list(whole)), starts([sum(leaf.size for leaf in part) for part in parts]))
 
 
 def starts(lengths: Sequence[int]) -> tuple[int, ...]:

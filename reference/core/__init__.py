@@ -24,7 +24,7 @@ from evenflow.reference.core.checks import (
 )
 from evenflow.reference.core.dispatch import lookup, replaceable, unknown
 from evenflow.reference.core.gradients import traced, value_and_gradient
-from evenflow.reference.core.looking import anywhere, finite, number, per_step, told
+from evenflow.reference.core.looking import anywhere, finite, number, per_step, replayed, told
 from evenflow.reference.core.matrices import put, repeated, take
 from evenflow.reference.core.networks import MLP, MaskedMLP
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm
@@ -36,6 +36,6 @@ __all__ = [
     "MLP", "SGD", "Adam", "Array", "MaskedMLP", "Tree", "anywhere", "array", "arrays", "as_arrays", "beside", "bounded",
     "check_all_finite", "check_context", "check_count", "check_finite", "check_fraction", "check_positive", "check_shape",
     "check_unmasked", "fetched", "finite", "global_norm", "leaves", "logsumexp", "lookup", "named_leaves", "normal_quantile",
-    "number", "numbers", "per_step", "placed", "put", "repeated", "replaceable", "size", "streams", "take", "tanh", "told",
-    "traced", "tree_map", "unknown", "value", "value_and_gradient",
+    "number", "numbers", "per_step", "placed", "put", "repeated", "replaceable", "replayed", "size", "streams", "take", "tanh",
+    "told", "traced", "tree_map", "unknown", "value", "value_and_gradient",
 ]

@@ -3,6 +3,7 @@
     finite(x)          whether all entries are finite, and
     anywhere(bad)      whether any entry is true: before an error is raised
     told(x)            a number for whoever reads the report
+    replayed(f)        f, which will be called many times
     per_step(f, step)  what is another in every step and no function of the state: a learning rate, the rows of an epoch
 
 Here they are what they say. A backend that records a step and plays it back again and again (accel/graphs.py) replaces them:
@@ -65,3 +66,13 @@ def per_step(f: Callable[[int], Any], step: int) -> Any:
     0.1
     """
     return f(step)
+
+
+@replaceable
+def replayed(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f(rng, *trees) -> tree, which will be called many times with arrays of the same shapes, its noise drawn inside.
+
+    >>> replayed(lambda rng, x: x + rng.random())(np.random.default_rng(0), np.zeros(1)).round(3)
+    array([0.637])
+    """
+    return f

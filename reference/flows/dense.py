@@ -27,7 +27,7 @@ def dense(z: Array, W: Array, shift: Array) -> tuple[Array, Array]:
     check_shape("z", z, "n", "d")
     check_shape("W", W, z.shape[1], z.shape[1])
     check_shape("shift", shift, *z.shape)
-    return z @ W.T + shift, log_abs_det(W) + np.zeros_like(z[:, 0])
+    return applied(W, z) + shift, log_abs_det(W) + np.zeros_like(z[:, 0])
 
 
 @arrays("x", "W", "shift")
@@ -48,6 +48,12 @@ def dense_inverse(x: Array, W: Array, shift: Array) -> tuple[Array, Array]:
 def log_abs_det(W: Array) -> Array:
     """log |det W|."""
     return np.linalg.slogdet(W)[1]
+
+
+@replaceable
+def applied(W: Array, z: Array) -> Array:
+    """W z for each row: z (n, k), W (d, k) -> (n, d)."""
+    return z @ W.T
 
 
 @replaceable
@@ -103,7 +109,7 @@ class PLU(Permutation):
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
         L, U, log_diagonal = factors(params)
-        x = take(z @ U.T @ L.T, self.order) + shift(params, z, context)
+        x = take(applied(L, applied(U, z)), self.order) + shift(params, z, context)
         return x, np.sum(log_diagonal) + np.zeros_like(z[:, 0])
 
     @arrays("x", "context")
@@ -132,4 +138,4 @@ def init_shift(rng: onp.random.Generator, d: int, context_dim: int) -> Tree:
 def shift(params: Tree, like: Array, context: Array | None) -> Array:
     """b + C c for each row."""
     b = params["b"] + np.zeros_like(like)
-    return b if context is None else b + context @ params["C"]
+    return b if context is None else b + applied(np.transpose(params["C"]), context)

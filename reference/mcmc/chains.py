@@ -3,11 +3,11 @@
 TIME FIRST: x[t, i] is chain i at time t, as the diagnostics expect it (published R-hats have had the two swapped). Noise is
 drawn in float64 and takes the dtype of the positions. A uniform number in [0, 1) may so round to 1: the kernels allow for it.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, arrays, check_count
+from evenflow.reference.core import Array, arrays, check_count, replayed
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, noise_like, walk
 
 
@@ -36,9 +36,13 @@ def run(kernel: Kernel, x: Array, log_density: LogDensity, steps: int, rng: np.r
     check_count("every", every)
     if steps % every:
         raise ValueError(f"steps must be a multiple of every, so that the last state is kept, got {steps} and {every}")
-    state, kept, accepted = kernel.init(x, log_density), [], []
-    for _ in range(steps // every):
+    def to_next(rng: np.random.Generator, state: Any) -> tuple[Any, Array]:
         state, _, took = walk(kernel, state, [noise_like(x, kernel, rng) for _ in range(every)], log_density)
+        return state, took
+
+    state, kept, accepted, go = kernel.init(x, log_density), [], [], replayed(to_next)
+    for _ in range(steps // every):
+        state, took = go(rng, state)
         kept.append(state.x)
         accepted.append(took)
     return Chains(np.stack(kept), np.concatenate(accepted))

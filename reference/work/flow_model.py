@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, fetched, placed, streams
+from evenflow.reference.core import Array, Tree, fetched, placed, replayed, streams
 from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.flows import AffineTransformer, Density, Flow, Normal, SplineTransformer, Transformer, Uniform
 from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
@@ -106,10 +106,15 @@ class FlowModel:
         return fetched(self.init(np.random.default_rng(0)))
 
     def sample(self, params: Tree, n: int, rng: np.random.Generator, context: Array | None = None) -> Array:
-        rng, parts = streams(rng, self.config.dtype), []
+        dtype = self.config.dtype
+
+        def some(rng: np.random.Generator, context: Array | None, rows: int = ROWS) -> Array:
+            return self.flow.sample(params, placed(self.flow.noise(streams(rng, dtype), rows), dtype), context)
+
+        chunk, parts = replayed(some), []
         for done in range(0, n, ROWS):
-            noise = placed(self.flow.noise(rng, min(ROWS, n - done)), self.config.dtype)
-            parts.append(self.flow.sample(params, noise, None if context is None else context[done : done + ROWS]))
+            of_these = None if context is None else context[done : done + ROWS]
+            parts.append(chunk(rng, of_these) if n - done >= ROWS else some(rng, of_these, n - done))
         return np.concatenate(parts)
 
     def log_density(self, params: Tree, u: Array, context: Array | None = None) -> Array:

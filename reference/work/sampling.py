@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, check_count, fetched, placed, streams
+from evenflow.reference.core import Array, Tree, check_count, fetched, placed, replayed, streams
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc.adaptation import warm_up
 from evenflow.reference.mcmc.contract import LogDensity, noise_like
-from evenflow.reference.mcmc.flowmc import FlowMC
+from evenflow.reference.mcmc.flowmc import FlowMC, State, Sweep
 from evenflow.reference.mcmc.independence import ISIR, propose
+from evenflow.reference.mcmc.independence import State as Proposed
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.mcmc.zones import acceptance
 
@@ -40,9 +41,13 @@ def walk(
     check_count("sweeps", sweeps)
     mala, x = warm_up(MALA(step_size), x, log_density, WARM_UP, rng)
     kernel = FlowMC(((mala, LOCAL), (ISIR(flow, params, N), GLOBAL), (mala, LOCAL)))
-    state, trace, local, jumps = kernel.init(x, log_density), [], [], []
+
+    def to_next(rng: np.random.Generator, state: State) -> tuple[State, Sweep]:
+        return kernel.step(state, noise_like(x, kernel, rng), log_density)
+
+    state, trace, local, jumps, go = kernel.init(x, log_density), [], [], [], replayed(to_next)
     for _ in range(sweeps):
-        state, sweep = kernel.step(state, noise_like(x, kernel, rng), log_density)
+        state, sweep = go(rng, state)
         before, jumped, after = (acceptance(fetched(block)) for block in sweep.blocks)
         trace.append(state.x)
         local.append((before + after) / 2)
@@ -55,9 +60,11 @@ def flow_draws(
 ) -> tuple[Array, Array]:
     """log p and log lambda (draws,) at so many draws of the flow. Draws that overflow have log p = -inf."""
     check_count("draws", draws, least=2)
-    parts = [
-        propose(placed(flow.noise(streams(rng, dtype), min(CHUNK, draws - done)), dtype), log_density, flow, params)
-        for done in range(0, draws, CHUNK)
-    ]
+
+    def some(rng: np.random.Generator, n: int = CHUNK) -> Proposed:
+        return propose(placed(flow.noise(streams(rng, dtype), n), dtype), log_density, flow, params)
+
+    chunk = replayed(some)
+    parts = [chunk(rng) if draws - done >= CHUNK else some(rng, draws - done) for done in range(0, draws, CHUNK)]
     log_p, log_lambda = (np.concatenate([getattr(part, name) for part in parts]) for name in ("log_p", "log_lambda"))
     return fetched(log_p), fetched(log_lambda)

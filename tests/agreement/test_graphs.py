@@ -2,16 +2,21 @@
 objective and algorithm can be recorded; a stretch has one wait; errors, Ctrl-C and checkpoints are as ever."""
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from evenflow.accel import graphs
+from evenflow.accel import graphs, playback
 from evenflow.reference.core import SGD, Adam, Array, Tree, leaves, optim, placed
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.flows import Normal
 from evenflow.reference.flows.flow import realnvp
+from evenflow.reference.mcmc import HMC, ISIR, MALA, FlowMC, IndependentMH, RandomWalk, run
 from evenflow.reference.saef.objectives import Likelihood
+from evenflow.reference.work import flow_model
 from evenflow.reference.work.checkpoints import State
 from evenflow.reference.work.data import load
 from evenflow.reference.work.options import Config
@@ -236,3 +241,64 @@ def test_a_run_goes_on_under_any_backend(tmp_path: Path) -> None:
         with backend(then):
             train_on(config, data, folder, resume=True)
             assert load_run(folder).sample(3, generator(0)).shape == (3, 2)
+
+
+# Sampling
+
+
+def counted(call: Callable[[], Any]) -> tuple[Any, int, int]:
+    with backend("standin", "device"), counting() as count:
+        result = host(call())
+        return result, count.by_name["graph"], count.synchronisations
+
+
+@contextmanager
+def call_by_call() -> Iterator[None]:
+    """Without `replayed`."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(playback.Replayed, "recorded", lambda self, *given: False)
+    try:
+        yield
+    finally:
+        patch.undo()
+
+
+KERNELS: list[Callable[[Tree], Any]] = [
+    lambda params: MALA(0.1), lambda params: HMC(0.1, 3), lambda params: RandomWalk(0.5), lambda params: ISIR(FLOW, params, 4),
+    lambda params: FlowMC(((MALA(0.1), 2), (IndependentMH(FLOW, params), 1))),
+]
+
+
+@pytest.mark.parametrize("of", range(len(KERNELS)))
+@pytest.mark.parametrize("known", [True, False])
+def test_chains_are_played_back(of: int, known: bool) -> None:
+    """Whether the device knows the density or not."""
+    ebm, target = EBM(MLPEnergy(2, (8,)), Normal(2)), Normal(2, 1.5)
+
+    def call() -> Any:
+        params, flow = (placed(part.init(generator(k)), "float32") for k, part in enumerate((ebm, FLOW)))
+        log_density = partial(ebm.log_density, params) if known else target.log_prob
+        x = placed(generator(3).standard_normal((5, 2)), "float32")
+        chains = run(KERNELS[of](flow), x, log_density, 12, generator(4), every=2)
+        return [chains.x, chains.accepted]
+
+    by_graphs, launched, waits = counted(call)
+    with call_by_call():
+        one_by_one, none, more_waits = counted(call)
+    assert all(map(np.array_equal, by_graphs, one_by_one))
+    assert (launched, none) == (5, 0)  # the first sweep of six is made as ever
+    assert waits <= more_waits + 13    # each call of the others has one, and one for what came before it
+
+
+@pytest.mark.parametrize("how", [
+    ("saef", {**NARROW, "blocks": 2}), ("maf", NARROW), ("spline", NARROW), ("dense", {"layers": 1}),
+], ids=name)
+def test_chunks_of_samples_are_played_back(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_model, "ROWS", 16)
+    model = flow_model.FlowModel.of(Config(how[0], steps=1, **how[1]), 2, 0, "rings")
+    call = lambda: model.sample(model.init(generator(0)), 70, generator(1))
+    by_graphs, launched, _ = counted(call)
+    with call_by_call():
+        one_by_one, none, _ = counted(call)
+    assert np.array_equal(by_graphs, one_by_one)
+    assert (launched, none) == (3, 0)

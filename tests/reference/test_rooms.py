@@ -12,7 +12,7 @@ ROOMS = {  # from the ground up: a room imports only rooms before it
     "reference": ("core", "targets", "scores", "flows", "saef", "mcmc", "ebm", "work", "app", "__init__", "face"),
     "accel": (
         "backends", "products", "autodiff", "devices", "fused", "buffers", "kernels", "recording", "core", "flows", "scores",
-        "saef", "energies", "mcmc", "graphs", "switch", "__init__", "cli",
+        "saef", "energies", "mcmc", "playback", "graphs", "switch", "__init__", "cli",
     ),
 }
 FLOORS = 8
