@@ -99,7 +99,8 @@ def sweep(
     numbers, halves, scales = numbers_of(f)
     told = {"SCALES": scales, "HALVES": halves, "LATER": int(b is None), "WEIGHTED": int(weights is not None),
             "BY_ROW": int(by_row), "BY_COLUMN": int(by_column)}
-    ends = (pointer(xp, weights, a.dtype), NULL if idle is None else idle, constants(xp, numbers, a.dtype), np.int32(n), np.int32(m))
+    ends = (pointer(xp, weights, a.dtype), NULL if idle is None else idle, constants(xp, numbers, a.dtype),
+            np.int32(n), np.int32(m))
     outputs = tuple(NULL if part is None else part for part in parts)
     if name == "pair_sums":
         points = (pointer(xp, a, a.dtype), pointer(xp, a if b is None else b, a.dtype))
@@ -116,7 +117,8 @@ def tiled(
     d, expanded = np.int32(a.shape[1]), a.shape[1] >= EXPANDED
     one, other = sides(xp, a, b, expanded)
     for way in (1, 0) if expanded else (0,):
-        kernel, shared = function(xp, "energy_tiled", "pair_sums_tiled", a.dtype, EXPANDED=way, **told), tile_bytes(a.dtype, way)
+        kernel = function(xp, "energy_tiled", "pair_sums_tiled", a.dtype, EXPANDED=way, **told)
+        shared = tile_bytes(a.dtype, way)
         if shared > PLAIN_SHARED:
             kernel.max_dynamic_shared_size_bytes = shared
         points = (one.centred, other.centred) if way else (one.x, other.x)

@@ -1,8 +1,8 @@
 """The scores' replacements: which sum over pairs is done how, and each as one node on autograd's tape.
 
 Draws shared by all observations are swept in blocks (sweep.py), draws per observation pair by pair (each.py), on the device
-both by kernels; on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two kernels
-are sums of these and of what is linear in the number of points. Any other function of pairs goes to the definition.
+both by kernels; on the line there is sorting (sorting.py). Distances and RBF kernels are functions of |a - b|^2; the other two
+kernels are sums of these and of what is linear in the number of points. Any other function of pairs goes to the definition.
 """
 from collections.abc import Callable
 from typing import Any
@@ -176,9 +176,20 @@ def logsumexp(a: Array, axis: int) -> Array:
 
 def project(points: Array, directions: Array) -> Array:
     """(..., d), (L, d) -> (..., L), laid down direction by direction where it will be sorted so."""
-    if on_device(points) and not isbox(points) and not isbox(directions):
-        return product(points.reshape(-1, points.shape[-1]), directions.T).reshape(*points.shape[:-1], len(directions))
-    return (directions @ points.T).T if points.ndim == 2 else points @ directions.T
+    if not on_device(points) and not on_device(directions):
+        return (directions @ points.T).T if points.ndim == 2 else points @ directions.T
+
+    def forward(p: Array, v: Array) -> Any:
+        flat = p.reshape(-1, v.shape[1])
+        out = product(v, flat.T).T if p.ndim == 2 else product(flat, v.T).reshape(*p.shape[:-1], v.shape[0])
+        return (out,), (p, v)
+
+    def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
+        p, v = saved
+        g = g.reshape(-1, v.shape[0])
+        return [product(g.T, p.reshape(-1, v.shape[1])) if k else product(g, v).reshape(p.shape) for k in wanted]
+
+    return fused(forward, backward)(points, directions)[0]
 
 
 REPLACEMENTS: dict[str, Callable[..., Array]] = {

@@ -15,7 +15,7 @@ import autograd.numpy as np
 import numpy as onp
 from autograd.extend import defvjp, primitive
 
-from evenflow.reference.core import Array, arrays, check_finite, check_shape, lookup, replaceable, value
+from evenflow.reference.core import Array, anywhere, arrays, check_finite, check_shape, lookup, replaceable, value
 from evenflow.reference.scores.pairs import ESTIMATORS
 from evenflow.reference.scores.sorting import sorted_within
 
@@ -50,7 +50,7 @@ def crps_normal(mean: Array, sd: Array, y: Array) -> Array:
     check_shape("mean", mean, *onp.shape(value(y)))
     check_shape("sd", sd, *onp.shape(value(y)))
     check_finite("y", y)
-    if not onp.all(value(sd) > 0):
+    if anywhere(~(value(sd) > 0)):
         raise ValueError(f"sd must be positive, got {onp.min(value(sd))} as its least value")
     w = (y - mean) / sd
     return sd * (w * erf(w / math.sqrt(2)) + math.sqrt(2 / math.pi) * np.exp(-(w**2) / 2) - 1 / math.sqrt(math.pi))

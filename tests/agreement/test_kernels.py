@@ -148,7 +148,7 @@ def test_however_the_pairs_are_split(processors: int, n: int, m: int, d: int, mo
 @pytest.mark.parametrize("d", [33, 100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_close_pairs_are_computed_from_differences(d: int, dtype: Any) -> None:
-    """Heaps of points 1e-3 wide, 1000 apart: multiplied out, float32 would see nothing of a heap. And one pair among far ones."""
+    """Heaps 1e-3 wide, 1000 apart: multiplied out, float32 would see nothing of a heap. Or some pairs among far ones."""
     rng = generator(d)
     for heaps in (5, 200):
         centres = 1000 * rng.standard_normal((heaps, d))

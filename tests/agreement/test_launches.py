@@ -38,7 +38,7 @@ def launches(call: Callable[[], Any]) -> int:
     return count.launches
 
 
-SAEF_STEP, SCORE, WIDE_STEP = 154, 36, 45  # of SAEF two scores: block 1 shares its draws among the data
+SAEF_STEP, SCORE, WIDE_STEP = 60, 20, 45  # of SAEF two scores: block 1 shares its draws among the data
 
 
 def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:
