@@ -7,7 +7,7 @@ walk (kernels/walk.py).
 """
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from evenflow.reference.mcmc.independence import State as Weighed
 from evenflow.reference.mcmc.langevin import MALA, ULA, State, drift
 from evenflow.reference.mcmc.metropolis import RandomWalk
 
+S = TypeVar("S", bound=tuple[Any, ...])
 MOVES = {MALA: "mala", ULA: "ula", RandomWalk: "random_walk", HMC: "hmc"}
 
 
@@ -101,9 +102,10 @@ def mala(
     return definitions["mcmc.langevin.mala"](state, noise, uniform, step_size, log_density)  # type: ignore[return-value]
 
 
-def last(state: Any, walked: Walk) -> Any:
+def last(state: S, walked: Walk) -> S:
     """Where a walk from `state` ends."""
-    return type(state)(*(walked.x[-1], walked.log_p[-1], walked.score)[: len(state)])
+    after: tuple[Any, ...] = walked.x[-1], walked.log_p[-1], walked.score
+    return type(state)(*after[: len(state)])
 
 
 def walk(
@@ -126,7 +128,8 @@ def isir(
     """mcmc.independence.isir: only the points that were chosen are gathered."""
     with np.errstate(all="ignore"):
         x, log_lambda = flow.sample_and_log_prob(params, noise)
-    chains, step = len(state.x), None
+    chains = len(state.x)
+    step: tuple[Any, ...] | None = None
     if len(x) and chains and not len(x) % chains and uniform.shape == (chains,) and x.shape[1:] == state.x.shape[1:]:
         target = on_its_device(log_density, *state, x, log_lambda, uniform)
         if target is not None and density.isir_fits(module_of(x), target, x.dtype, len(x) // chains):

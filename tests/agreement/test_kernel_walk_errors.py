@@ -38,7 +38,7 @@ def test_what_is_no_density_is_an_error(move: str, W: list[float], said: str) ->
     noise.normal[0 if "left" in said else 1, 3] = 1e-30 if "gradient" in said else 10.0
     kernel = replace(KERNELS[move], step_size=0.5)
     log_density = lambda x: -MLP(1, 1, (1,), "relu")(params, x)[:, 0]
-    draws = [{name: part[k] for name, part in noise._asdict().items() if part is not None} for k in range(2)]
+    draws: Any = [{name: part[k] for name, part in noise._asdict().items() if part is not None} for k in range(2)]
     expected = said_by(lambda: contract.walk(kernel, start, draws, log_density))
     found = said_by(lambda: walked(params, start, noise, 0.5, "relu", None, move, getattr(kernel, "leapfrog_steps", 1)))
     assert found == expected
@@ -50,9 +50,9 @@ def test_a_trajectory_that_fails_on_its_way() -> None:
     """At the second leapfrog step of the second step: the message is of that point."""
     params = [{"W": np.full((1, 1), w, np.float32), "b": np.zeros(1, np.float32)} for w in (1e19, -1e19)]
     start = langevin.State(np.full((3, 1), -1, np.float32), np.zeros(3, np.float32), np.zeros((3, 1), np.float32))
-    noise = kernels.Given(np.zeros((2, 3, 1), np.float32), np.zeros((2, 3), np.float32))
-    noise.normal[1, 2] = 4
-    draws = [{"normal": noise.normal[k], "uniform": noise.uniform[k]} for k in range(2)]
+    normal, uniform = np.zeros((2, 3, 1), np.float32), np.zeros((2, 3), np.float32)
+    normal[1, 2] = 4
+    noise, draws = kernels.Given(normal, uniform), [{"normal": normal[k], "uniform": uniform[k]} for k in range(2)]
     log_density = lambda x: -MLP(1, 1, (1,), "relu")(params, x)[:, 0]
     expected = said_by(lambda: contract.walk(HMC(0.5, 3), start, draws, log_density))
     assert re.match("log_density must be finite, or -inf outside the support, got inf at", expected)

@@ -51,6 +51,7 @@ def test_many_steps_are_the_reference_s(
     if move == "random_walk":
         assert walk.score is None
     else:
+        assert walk.score is not None
         assert np.allclose(walk.score, state.score, rtol=1e-10, atol=1e-10)
 
 
