@@ -5,7 +5,6 @@ and one back without a tape; everything is looked at once, and only where someth
 over, which says what and where. On the device each of these is one launch (kernels/density.py), and so are all the steps of a
 walk (kernels/walk.py).
 """
-import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import Choice
 from evenflow.reference.mcmc.independence import State as Weighed
-from evenflow.reference.mcmc.langevin import MALA, ULA, State, drift
+from evenflow.reference.mcmc.langevin import MALA, ULA, State, drift, spread
 from evenflow.reference.mcmc.metropolis import RandomWalk
 
 S = TypeVar("S", bound=tuple[Any, ...])
@@ -65,7 +64,7 @@ def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -
     model = recognised(log_density)
     if model is not None:
         with np.errstate(all="ignore"):
-            x = drift(state, step_size) + math.sqrt(2 * step_size) * noise
+            x = drift(state, step_size) + spread(step_size) * noise
             log_p, score = density_and_score(*model, x)
             if finite(x, log_p, score):
                 return State(x, log_p, score)
@@ -87,7 +86,7 @@ def mala(
         xp = module_of(noise)
         with np.errstate(all="ignore"):
             mean = drift(state, step_size)
-            x = mean + math.sqrt(2 * step_size) * noise
+            x = mean + spread(step_size) * noise
             log_p, score = density_and_score(*model, x)
             there, back = x - mean, state.x - (x + step_size * score)
             log_q = ((there * there).sum(axis=1) - (back * back).sum(axis=1)) / (4 * step_size)
