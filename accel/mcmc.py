@@ -5,9 +5,8 @@ and one back without a tape; everything is looked at once, and only where someth
 over, which says what and where. On the device each of these is one launch (kernels/density.py), and so are all the steps of a
 walk (kernels/walk.py).
 """
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +21,10 @@ from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.hmc import HMC
 from evenflow.reference.mcmc.independence import Choice
 from evenflow.reference.mcmc.independence import State as Weighed
-from evenflow.reference.mcmc.langevin import MALA, ULA, State, drift
+from evenflow.reference.mcmc.langevin import MALA, ULA, State, drift, spread
 from evenflow.reference.mcmc.metropolis import RandomWalk
 
+S = TypeVar("S", bound=tuple[Any, ...])
 MOVES = {MALA: "mala", ULA: "ula", RandomWalk: "random_walk", HMC: "hmc"}
 
 
@@ -64,7 +64,7 @@ def ula(state: State, noise: Array, step_size: float, log_density: LogDensity) -
     model = recognised(log_density)
     if model is not None:
         with np.errstate(all="ignore"):
-            x = drift(state, step_size) + math.sqrt(2 * step_size) * noise
+            x = drift(state, step_size) + spread(step_size) * noise
             log_p, score = density_and_score(*model, x)
             if finite(x, log_p, score):
                 return State(x, log_p, score)
@@ -86,7 +86,7 @@ def mala(
         xp = module_of(noise)
         with np.errstate(all="ignore"):
             mean = drift(state, step_size)
-            x = mean + math.sqrt(2 * step_size) * noise
+            x = mean + spread(step_size) * noise
             log_p, score = density_and_score(*model, x)
             there, back = x - mean, state.x - (x + step_size * score)
             log_q = ((there * there).sum(axis=1) - (back * back).sum(axis=1)) / (4 * step_size)
@@ -101,9 +101,10 @@ def mala(
     return definitions["mcmc.langevin.mala"](state, noise, uniform, step_size, log_density)  # type: ignore[return-value]
 
 
-def last(state: Any, walked: Walk) -> Any:
+def last(state: S, walked: Walk) -> S:
     """Where a walk from `state` ends."""
-    return type(state)(*(walked.x[-1], walked.log_p[-1], walked.score)[: len(state)])
+    after: tuple[Any, ...] = walked.x[-1], walked.log_p[-1], walked.score
+    return type(state)(*after[: len(state)])
 
 
 def walk(
@@ -126,7 +127,8 @@ def isir(
     """mcmc.independence.isir: only the points that were chosen are gathered."""
     with np.errstate(all="ignore"):
         x, log_lambda = flow.sample_and_log_prob(params, noise)
-    chains, step = len(state.x), None
+    chains = len(state.x)
+    step: tuple[Any, ...] | None = None
     if len(x) and chains and not len(x) % chains and uniform.shape == (chains,) and x.shape[1:] == state.x.shape[1:]:
         target = on_its_device(log_density, *state, x, log_lambda, uniform)
         if target is not None and density.isir_fits(module_of(x), target, x.dtype, len(x) // chains):

@@ -37,12 +37,12 @@ def stacked(parts: Sequence[Array]) -> Array:
 
 def lying_so(parts: Sequence[Array], total: int) -> Array | None:
     """The vector that the parts are cut from, without a gap between them; None if there is none."""
-    if not all(part.flags.c_contiguous for part in parts):
-        return None
-    if len(parts) == 1:
+    if len(parts) == 1 and parts[0].flags.c_contiguous:
         return parts[0].reshape(-1)
     buffer = parts[0].base
-    if buffer is None or not buffer.flags.c_contiguous or any(part.base is not buffer for part in parts):
+    if buffer is None or not buffer.flags.c_contiguous or buffer.dtype != parts[0].dtype:
+        return None
+    if not all(part.base is buffer and part.flags.c_contiguous for part in parts):
         return None
     at = int(parts[0].data.ptr)
     start = (at - int(buffer.data.ptr)) // int(parts[0].itemsize)
@@ -50,4 +50,4 @@ def lying_so(parts: Sequence[Array], total: int) -> Array | None:
         if part.size and int(part.data.ptr) != at:
             return None
         at += int(part.nbytes)
-    return buffer.reshape(-1)[start : start + total] if buffer.dtype == parts[0].dtype else None
+    return buffer.reshape(-1)[start : start + total]

@@ -73,10 +73,11 @@ def empty_walk(xp: Any, steps: int, chains: int, d: int, dtype: Any, move: str) 
 
 def step_size_args(xp: Any, step_size: float | Array, dtype: Any) -> tuple[Any, ...]:
     """As a number, and as a pointer that goes before it unless it is null."""
-    if not on_device(step_size):
-        return dtype.type(step_size), NULL
-    check_shape("step_size", step_size)
-    return dtype.type(0), step_size.astype(dtype, copy=False)
+    there: Any = step_size
+    if not on_device(there):
+        return dtype.type(there), NULL
+    check_shape("step_size", there)
+    return dtype.type(0), there.astype(dtype, copy=False)
 
 
 def noise_args(randomness: Given | Drawn, chains: int, d: int) -> tuple[int, tuple[Any, ...], tuple[Any, ...]]:

@@ -141,12 +141,13 @@ def test_isir_at_the_edges() -> None:
     target, log_density = model(4, (6,), "tanh", 1.0, 2, np.float64)
     state, x, log_lambda, uniform = isir_case(4, 5, 3, 2, np.float64)
     x[0:3], log_lambda[1] = np.inf, np.nan      # chain 0: all of them
-    log_lambda[3:5], log_lambda[5] = -np.inf, -100.0
-    state.log_lambda[2], uniform[3], uniform[4] = -np.inf, 1.0, 0.0
+    log_lambda[3:5], log_lambda[5] = -np.inf, -5000.0
+    state.log_lambda[2], uniform[1], uniform[3], uniform[4] = -np.inf, 0.0, 1.0, 0.0
     compare_isir(target, log_density, (state, x, log_lambda, uniform))
     chosen = density.isir(target, tuple(map(xp.asarray, state)), *map(xp.asarray, (x, log_lambda, uniform)))
     assert chosen is not None
     assert chosen.moved.get().tolist() == [False, True, False, True, False]
+    assert np.array_equal(chosen.x.get()[[1, 3]], x[[5, 11]])  # the last of their slots
 
 
 @pytest.mark.parametrize("wrong", ["log_p", "nan", "inf"])
