@@ -104,7 +104,7 @@ def finite(x: Array) -> bool:
     if xp is np:
         return definitions["core.looking.finite"](x)  # type: ignore[return-value]
     if recorder is None:
-        whole = math.isfinite(float(x if x.size == 1 else x.sum()))
+        whole = math.isfinite((x if x.size == 1 else x.sum()).item())
         return whole or (x.size > 1 and bool(xp.isfinite(x).all()))
     recorder.look("look_finite", xp.ascontiguousarray(x))
     return True
