@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.accel.backends import module_of
+from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import stacked
 from evenflow.accel.core import elementwise as e
 from evenflow.accel.fused import fused
+from evenflow.accel.kernels.layers import masked as masked_there
 from evenflow.accel.products import product
 from evenflow.reference.core import MLP, Array, MaskedMLP, Tree, check_context, check_shape, value
 from evenflow.reference.core.networks import made_masks
@@ -85,7 +86,9 @@ def through(
 
 def masked(W: Array, b: Array, mask: Array) -> Array:
     """[W M; b]."""
-    stack = module_of(W).empty((W.shape[0] + 1, W.shape[1]), W.dtype)
+    if on_device(W):
+        return masked_there(W, b, mask)
+    stack = np.empty((W.shape[0] + 1, W.shape[1]), W.dtype)
     stack[:-1] = W
     stack[:-1] *= mask
     stack[-1] = b

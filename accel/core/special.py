@@ -34,6 +34,8 @@ FAR = (
      0.014875361290850615, 0.1369298809227358, 0.599832206555888, 1.0),
 )
 
+COEFFICIENTS = tuple(number for each in (CENTRE, TAIL, FAR) for part in each for number in part)
+
 
 def ratio(range_of: tuple[tuple[float, ...], tuple[float, ...]], r: Array) -> Array:
     """P(r) / Q(r), by Horner's rule."""
@@ -52,6 +54,8 @@ def normal_quantile(alpha: Array) -> Array:
     if anywhere(xp.logical_not((alpha > 0) & (alpha < 1))):
         least, most = float(alpha.min()), float(alpha.max())
         raise ValueError(f"alpha must lie strictly between 0 and 1, got values from {least} to {most}")
+    if xp is not np and alpha.dtype.kind == "f":
+        return layers.normal_quantile(alpha, COEFFICIENTS)
     wide = alpha.astype(np.float64)
     q = wide - 0.5
     root = xp.sqrt(-xp.log(xp.minimum(wide, 1 - wide)))

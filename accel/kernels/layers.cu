@@ -21,6 +21,12 @@ extern "C" __global__ void activate(const REAL* a, int n, int w, int kind, REAL*
   h[i] = j < w ? activation(kind, a[i / (w + 1) * w + j]) : 1;
 }
 
+// stack (rows + 1, w) = [W M; b]
+extern "C" __global__ void mask_weights(const REAL* W, const REAL* b, const REAL* M, int rows, int w, REAL* stack) {
+  long long i = INDEX, size = (long long)rows * w;
+  if (i < size + w) stack[i] = i < size ? W[i] * M[i] : b[i - size];
+}
+
 // g (n, w) *= act'(a)
 extern "C" __global__ void activate_back(REAL* g, const REAL* a, const REAL* h, int n, int w, int kind) {
   long long i = INDEX;
@@ -87,6 +93,22 @@ extern "C" __global__ void couple_back(const REAL* g_x, const REAL* g_log_det, l
 extern "C" __global__ void error_function(const REAL* x, long long n, REAL* out) {
   long long i = INDEX;
   if (i < n) out[i] = erf(x[i]);
+}
+
+// P(r) / Q(r), eight coefficients each, the highest power first
+__device__ double ratio(const double* c, double r) {
+  double above = c[0], below = c[8];
+  for (int k = 1; k < 8; k++) above = above * r + c[k], below = below * r + c[8 + k];
+  return above / below;
+}
+
+// coefficients (3, 2, 8): the ranges of accel/core/special.py
+extern "C" __global__ void normal_quantile(const REAL* alpha, const double* coefficients, long long n, REAL* out) {
+  long long i = INDEX;
+  if (i >= n) return;
+  double a = alpha[i], q = a - 0.5, root = sqrt(-log(a < 1 - a ? a : 1 - a)), tail;
+  tail = root <= 5 ? ratio(coefficients + 16, root - 1.6) : ratio(coefficients + 32, root - 5);
+  out[i] = fabs(q) <= 0.425 ? q * ratio(coefficients, 0.425 * 0.425 - q * q) : q > 0 ? tail : -tail;
 }
 
 // log N(z; 0, I), one thread a row

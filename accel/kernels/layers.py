@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.kernels.loading import NULL, blocks, function
+from evenflow.accel.kernels.loading import NULL, blocks, function, pointer
 from evenflow.reference.core import Array
 from evenflow.reference.flows.densities import LOG_2PI
 
@@ -80,6 +80,25 @@ def couple_back(
     launch("couple_back", n, z, solid(g_x), *with_stride(g_log_det), solid(z), solid(x), s,
            numbers(xp, tuple(moved)), np.int32(n), np.int32(d), np.int32(k), z.dtype.type(limit), np.int32(back), g_z, g_raw)
     return g_z, g_raw
+
+
+def masked(W: Array, b: Array, mask: Array) -> Array:
+    (rows, w), xp = W.shape, module_of(W)
+    stack = xp.empty((rows + 1, w), W.dtype)
+    launch("mask_weights", stack.size, W, *(pointer(xp, a, W.dtype) for a in (W, b, mask)), *map(np.int32, (rows, w)), stack)
+    return stack
+
+
+def normal_quantile(alpha: Array, coefficients: tuple[float, ...]) -> Array:
+    xp = module_of(alpha)
+    out = xp.empty(alpha.shape, alpha.dtype)
+    launch("normal_quantile", alpha.size, alpha, solid(alpha), doubles(xp, coefficients), np.int64(alpha.size), out)
+    return out
+
+
+@cache
+def doubles(xp: Any, values: tuple[float, ...]) -> Array:
+    return xp.asarray(np.array(values))
 
 
 def erf(x: Array) -> Array:

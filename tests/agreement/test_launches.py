@@ -38,7 +38,7 @@ def launches(call: Callable[[], Any]) -> int:
     return count.launches
 
 
-SAEF_STEP, SCORE, WIDE_STEP = 60, 20, 45  # of SAEF two scores: block 1 shares its draws among the data
+SAEF_STEP, SCORE, WIDE_STEP = 54, 20, 51  # of SAEF two scores: block 1 shares its draws among the data
 
 
 def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:
@@ -57,8 +57,11 @@ def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:
     return gradients, wholes
 
 
-@pytest.mark.parametrize("flow", [realnvp(2, 8, (64, 64)), spline_flow(3, 2, (16,)), realnvp(5, 3, (8, 70, 9), activation="silu")])
-@pytest.mark.parametrize(("rows", "expected"), [(1, 15), (64, 16)])
+FLOWS = [realnvp(2, 8, (64, 64)), spline_flow(3, 2, (16,)), realnvp(5, 3, (8, 70, 9), activation="silu")]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize(("rows", "expected"), [(1, 13), (64, 14)])
 def test_a_training_step_of_a_flow_of_narrow_couplings(flow: Any, rows: int, expected: int) -> None:
     """However many layers: the couplings take one launch forth and two back, or one where a block has all rows."""
     with backend("standin"):
@@ -74,7 +77,7 @@ def test_a_training_step_of_wide_couplings() -> None:
     assert gradients[1:] == [WIDE_STEP] * 3
 
 
-@pytest.mark.parametrize(("more", "expected"), [({}, 24), ({"clip": 100.0}, 27), ({"average_decay": 0.9}, 27)])
+@pytest.mark.parametrize(("more", "expected"), [({}, 20), ({"clip": 100.0}, 21), ({"average_decay": 0.9}, 21)])
 def test_a_whole_step_of_the_training_loop(more: dict[str, Any], expected: int) -> None:
     """With the norm, the looks at what is not finite, and what the settings ask for."""
     flow = realnvp(2, 8, (64, 64))
