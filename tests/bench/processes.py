@@ -57,12 +57,12 @@ class Unavailable(RuntimeError):
 class Process:
     """A peer that runs. Use in `with`: at the end it is asked to go, by closing its stdin."""
 
-    def __init__(self, peer: Peer) -> None:
-        """Raises Unavailable where the interpreter cannot be started."""
+    def __init__(self, peer: Peer, alone: bool = True) -> None:
+        """alone: with one thread, as all that is timed. Raises Unavailable where the interpreter cannot be started."""
         self.python = peer.python
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
+        environment = {**os.environ, **(ONE_THREAD if alone else {}), "PYTHONPATH": path}
         try:
             self.child = subprocess.Popen(
                 [peer.python, *peer.args], cwd=ROOT, env=environment, text=True, bufsize=1,
