@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command == "report":
         from tests.bench.report import page
         try:
-            print(page([json.loads(Path(file).read_text()) for file in args.files]), end="")
+            print(page([json.loads(Path(file).read_text()) for file in args.files], args.files), end="")
         except (OSError, ValueError) as error:
             return refused(error)
         return 0

@@ -21,7 +21,7 @@ from tests.bench.checking import limit
 from tests.bench.inputs import make
 from tests.bench.peers import protocol
 from tests.bench.processes import PEERS, Peer, Process, Unavailable, chosen
-from tests.bench.report import page, ratio_cell
+from tests.bench.report import page
 from tests.bench.runner import run
 
 WRONG = """
@@ -217,23 +217,3 @@ def test_floors_by_hand() -> None:
     assert cases.tanh(1_000, 100).floor() == pytest.approx(4 * (128 + 4096 + 64) * 1_000 / 67e12)
     assert cases.energy(4096, 64).floor() == pytest.approx(2 * 4096**2 * 266 / 67e12)
     assert cases.spline().floor() is cases.saef(4).floor() is cases.zones().floor() is None
-
-
-def test_ratios_by_hand() -> None:
-    own: dict[str, Any] = {"samples": [1.0, 2.0, 1.0]}
-    assert ratio_cell({"samples": [3.0, 4.0, 1.0]}, own) == "2.00 (1.20-2.80)"
-    assert ratio_cell({"samples": [3.0]}, own) == "3.00 (one round)"
-    assert ratio_cell({"unavailable": "x"}, own) == ratio_cell({}, own) == "unavailable"
-    assert ratio_cell({"samples": [3.0]}, {"wrong": "gradient"}) == "-"
-
-
-def test_the_page_of_a_device_run_has_milliseconds_and_floors() -> None:
-    """With invented numbers: no such run has been made."""
-    row = {"case": "c", "steps": 10, "floor": 1e-4, "results": {
-        "cupy": {"first": 1.0, "errors": {"path": 1e-6}, "samples": [0.02, 0.04, 0.03], "calls": 10, "peak_bytes": 5e6},
-        "torch-cuda": {"first": 1.0, "errors": {"path": 1e-6}, "samples": [0.04, 0.04, 0.03], "calls": 10},
-    }}
-    about = {"cupy": {"versions": "v"}, "torch-cuda": {"versions": "w"}}
-    machine = {"cpu": "a", "cores": 1, "system": "b"}
-    made = {"suite": "gpu", "machine": machine, "about": about, "rounds": 3, "rows": [row], "cold": {"cupy": []}}
-    assert "| c | 0.1 | 3 | 1.00 (1.00-1.80) | 1e-06 | 5 |" in page([made])
