@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 PEAK = 67e12  # float32 operations a second of an H100 SXM, by its data sheet
+TARGET = {"centres": ((-1.2, 0.0), (1.5, 0.0)), "weights": (0.35, 0.65), "sds": (0.5, 0.7)}  # MALA crosses between its zones
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def sliced(n: int, d: int, directions: int = 100) -> Case:
 
 
 def zones(chains: int = 64, steps: int = 500) -> Case:
-    sizes = {"chains": chains, "steps": steps, "step_size": 0.3}
+    sizes = {"chains": chains, "steps": steps, "step_size": 0.3, "target": TARGET}
     return Case(f"MALA on a mixture of two, {chains} chains, a step", "zones", sizes)
 
 

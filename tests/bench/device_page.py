@@ -23,9 +23,9 @@ on where it stopped when it is started again."""
 RULES = """All peers get the same weights, data and noise, in float32 and without TF32 unless a column says so; each is compared
 with float64 before its time counts; all are called in turn, round by round, the device waited for after each call
 ([performance.md](performance.md) has the rules)."""
-AFTER = {"cd7ecd0": ": not whole steps recorded as graphs, not the kernels written since, not what is mended of the failures below"}
-NOTES = """The floor is what the arithmetic alone takes on an H100 at 67 TFLOP/s. Ratios: the time of the peer over that of `cupy`
-in the same round, median and 10th to 90th percentile. Above 1, `cupy` is faster."""
+AFTER = {"cd7ecd0": ": not whole steps recorded as graphs, not the kernels written since, not what was mended of the failures"}
+NOTES = """The floor is what the arithmetic alone takes on an H100 at 67 TFLOP/s. Ratios: the time of the peer over that of
+`cupy` in the same round, median and 10th to 90th percentile. Above 1, `cupy` is faster."""
 
 
 def page(found: Sequence[Json], files: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.targets.mixtures import GaussianMixture
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.options import Config
+from tests.bench import cases
 
-TARGET = GaussianMixture(((-1.2, 0.0), (1.5, 0.0)), (0.35, 0.65), (0.5, 0.7))  # its zones have known weights; MALA crosses over
+TARGET = GaussianMixture(**cases.TARGET)  # type: ignore[arg-type]  # its zones have known weights
 CLASSES, DIGITS = 10, 64
 
 
