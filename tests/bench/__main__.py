@@ -19,9 +19,10 @@ from tests.bench.tree import made_from
 
 DEFAULTS = {
     "cpu": "reference,numpy,torch,jax", "tiny": "reference,numpy",
+    "libraries": "numpy,zuko,nflows,normflows,flowjax,blackjax,flowMC,scoringrules,geomloss", "tiny-libraries": "numpy",
     "gpu": "cupy,torch-cuda,torch-cuda-compile,torch-cuda-tf32,jax-cuda",
 }
-LEAST_CALLS = {"cpu": 1, "tiny": 1, "gpu": 10}  # in each round: on a device at least 100 samples in all
+LEAST_CALLS = {"gpu": 10}  # in each round, elsewhere 1: on a device at least 100 samples in all
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,8 +53,8 @@ def timed(args: argparse.Namespace) -> int:
     except (Unavailable, ValueError, OSError) as error:
         return refused(error)
     cases: list[Case] = [case for case in SUITES[args.suite] if args.only in case.name]
-    run(args.suite, cases, peers, args.rounds, LEAST_CALLS[args.suite], lambda said: print(said, file=sys.stderr, flush=True),
-        lambda result: write(args.out, result), before)
+    say = lambda said: print(said, file=sys.stderr, flush=True)
+    run(args.suite, cases, peers, args.rounds, LEAST_CALLS.get(args.suite, 1), say, lambda made: write(args.out, made), before)
     return 0
 
 

@@ -95,6 +95,22 @@ def zones(chains: int = 64, steps: int = 500) -> Case:
     return Case(f"MALA on a mixture of two, {chains} chains, a step", "zones", sizes)
 
 
+def flowmc(chains: int = 64, sweeps: int = 25) -> Case:
+    """Ten local moves and ten global ones, from a flow that is still its base, in turn."""
+    sizes = {"chains": chains, "sweeps": sweeps, "local": 10, "global": 10, "steps": 20 * sweeps, "step_size": 0.3,
+             "layers": 4, "hidden": [64], "target": TARGET}
+    return Case(f"flowMC on a mixture of two, {chains} chains, a step", "flowmc", sizes)
+
+
+def ensembles(n: int = 4096, m: int = 32, d: int = 4) -> Case:
+    sizes = {"n": n, "m": m, "d": d}
+    return Case(f"energy scores of {m} draws for each of {n:,} observations, d = {d}", "ensembles", sizes)
+
+
+def distance(n: int = 4096, d: int = 2) -> Case:
+    return Case(f"energy distance and gradient, n = m = {n:,}, d = {d}", "distance", {"n": n, "d": d}, oracle="numpy")
+
+
 def ebm(batch: int = 64, buffer: int = 1024) -> Case:
     return Case(f"flowMC-EBM training step, {batch} chains", "ebm", {"batch": batch, "buffer": buffer})
 
@@ -115,4 +131,8 @@ TINY = (
     replace(energy(16, 2), once=("reference",)), replace(energy(16, 5), without=(("reference", "takes minutes"),)),
     sliced(16, 3, 5),
 )
-SUITES = {"cpu": CPU, "gpu": GPU, "tiny": TINY}
+LIBRARIES = (flow(256), flow(1024), spline(), sampling(), zones(), flowmc(), ensembles(), distance())
+TINY_LIBRARIES = (
+    flow(16, hidden=8), spline(8), sampling(20), zones(64, 100), flowmc(64, 5), ensembles(6, 3), distance(16),
+)
+SUITES = {"cpu": CPU, "gpu": GPU, "libraries": LIBRARIES, "tiny": TINY, "tiny-libraries": TINY_LIBRARIES}

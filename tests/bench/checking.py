@@ -57,6 +57,11 @@ def limit(eps: float) -> float:
 
 
 def worth(path: Array) -> dict[str, Any]:
-    """Of chains in the target of the case "zones", (steps, chains, 2): effective samples a step, error of the weights."""
+    """Of chains in the target of the case "zones", (steps, chains, 2): effective samples a step, error of the weights.
+
+    zone_limit: five standard deviations of that error, for so many effective samples.
+    """
     off = zone_weights(np.stack([TARGET.zones(x) for x in path]), TARGET.count) - TARGET.zone_weights()
-    return {"ess_a_step": float(np.min(ess(path))) / len(path), "zone_error": float(np.abs(off).max())}
+    effective, w = float(np.min(ess(path))), float(TARGET.zone_weights()[0])
+    off_by = {"zone_error": float(np.abs(off).max()), "zone_limit": 5 * math.sqrt(w * (1 - w) / effective)}
+    return {"ess_a_step": effective / len(path), **off_by}

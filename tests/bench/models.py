@@ -30,6 +30,11 @@ def energy(sizes: dict[str, Any]) -> MLPEnergy:
     return MLPEnergy(2, tuple(sizes["hidden"]), sizes["activation"])
 
 
+def flowmc(sizes: dict[str, Any]) -> Flow:
+    """The flow that proposes."""
+    return realnvp(2, sizes["layers"], tuple(sizes["hidden"]))
+
+
 def ebm(sizes: dict[str, Any]) -> FlowMCEBM:
     """flowMC-EBM as in the two-modes experiment."""
     flow = realnvp(2, layers=4, hidden=(60,), final_scale=0.0)

@@ -25,6 +25,7 @@ class Peer:
     args: tuple[str, ...]
     python: str = sys.executable
     eps: float = 2.0**-23  # of the numbers that it multiplies
+    own: bool = False      # its weights or its noise are its own: judged by itself in float64, or by what its chains are worth
 
 
 def module(name: str, *args: str) -> tuple[str, ...]:
@@ -39,6 +40,10 @@ PEERS = {name: Peer(module("evenflow", "--backend", name)) for name in ("referen
     "torch-cuda-compile": Peer(module("torch_eager", "--device", "cuda", "--compile")),
     "torch-cuda-tf32": Peer(module("torch_eager", "--device", "cuda", "--tf32"), eps=TF32),
     "jax-cuda": Peer(module("jax_jit", "--platform", "cuda")),
+    **{name: Peer(module("torch_flows", "--library", name), own=True) for name in ("zuko", "nflows", "normflows")},
+    "flowjax": Peer(module("flowjax_flows"), own=True),
+    **{name: Peer(module("jax_samplers", "--library", name), own=True) for name in ("blackjax", "flowMC")},
+    **{name: Peer(module("score_libraries", "--library", name)) for name in ("scoringrules", "geomloss")},
 }
 
 

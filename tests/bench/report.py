@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from tests.bench import device_page
 from tests.bench.checking import limit
 from tests.bench.processes import TF32
-from tests.bench.tables import Json, about_machine, chains, comparison, missing, starts, table
+from tests.bench.tables import Json, about_machine, chains, comparison, error_cell, missing, ratio_cell, starts, table
 
 HEAD = f"""# Performance
 
@@ -24,7 +24,14 @@ of its own. A peer that is not there, or has no such model, is `unavailable`; ro
 A training step is loss, gradient and Adam, the noise given. A step of MALA is given its noise too. The energy score is that of
 n draws shared by m observations, with its gradient in the draws. Digits are normal numbers here: the work is the same.
 """
-KINDS = {"cpu": "On the CPU", "tiny": "Tiny sizes, for the tests alone"}
+KINDS = {
+    "cpu": "On the CPU", "libraries": "Beside libraries that one would take instead", "tiny": "Tiny sizes, for the tests alone",
+    "tiny-libraries": "Tiny sizes of the libraries' cases",
+}
+LIBRARIES = """Their models are built as their users build them, as near to ours as each allows; what differs is in the first
+lines of tests/bench/peers/ (`torch_flows.py`, `flowjax_flows.py`, `jax_samplers.py`, `score_libraries.py`). Flows have weights
+of their own, and are checked against themselves in float64; samplers draw their own noise, and are checked by the weights of
+the zones, which must be right within five standard deviations; scores are checked as everywhere."""
 EXPLAINED = """Ratios: the time of the peer over that of `numpy` in the same round. Above 1, `numpy` is faster. Errors:
 relative, of value, gradient and step, of the points, or of the chains, of `numpy`. Peak: what NumPy allocates in a call."""
 
@@ -37,6 +44,22 @@ def page(found: Sequence[Json], files: Sequence[str] = ("cpu.json",)) -> str:
 
 
 def section(run: Json) -> list[str]:
+    """The part of the page that one run makes."""
+    if run["suite"].endswith("libraries"):
+        head = [f"## {KINDS[run['suite']]}", "", f"{about_machine(run)}. Up to {run['rounds']} rounds.", "", LIBRARIES, ""]
+        return [*head, EXPLAINED, "", *table(pairs(run)), "", *chains(run, "numpy")]
     lines = [f"## {KINDS[run['suite']]}", "", f"{about_machine(run)}. Up to {run['rounds']} rounds.", ""]
     lines += [EXPLAINED, "", *table(comparison(run, "numpy")), "", *missing(run)]
     return [*lines, *table(starts(run)), "", *chains(run, "numpy")]
+
+
+def pairs(run: Json) -> list[list[str]]:
+    """A row for each case and each library that has it; a library that is not there has one row, which says why."""
+    rows = [["case", "library", "its time over that of `numpy`", "its errors"]]
+    for row in run["rows"]:
+        own = row["results"].get("numpy", {})
+        for name, result in row["results"].items():
+            if name != "numpy" and not result.get("unavailable", "").startswith("not written"):
+                rows.append([row["case"], name, ratio_cell(result, own), error_cell(result)])
+    absent = [(name, about["unavailable"]) for name, about in run["about"].items() if "unavailable" in about]
+    return rows + [["all", name, "unavailable", why] for name, why in absent]

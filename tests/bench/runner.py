@@ -50,7 +50,7 @@ def run(
             except Unavailable as error:
                 about[name] = {"unavailable": str(error)}
             say(f"{name}: {about[name]}")
-        bench = Bench(stack, living, {n: limit(peers[n].eps) for n in living}, Path(folder), rounds, least_calls)
+        bench = Bench(stack, living, peers, Path(folder), rounds, least_calls)
         result: Json = {"suite": suite, **made_from(), "machine": machine(), "about": about, "rounds": rounds}
         result |= {"rows": [], "cold": {}}
         for case in cases:
@@ -66,10 +66,10 @@ class Bench:
     """One run: the processes and the folder through which numbers pass."""
 
     def __init__(
-        self, stack: ExitStack, living: dict[str, Process], limits: dict[str, float], folder: Path, rounds: int,
+        self, stack: ExitStack, living: dict[str, Process], peers: Mapping[str, Peer], folder: Path, rounds: int,
         least_calls: int,
     ) -> None:
-        self.stack, self.living, self.limits, self.folder = stack, living, limits, folder
+        self.stack, self.living, self.peers, self.folder = stack, living, peers, folder
         self.rounds, self.least_calls = rounds, least_calls
         self.oracles: dict[str, Process] = {}
 
@@ -77,9 +77,7 @@ class Bench:
         """All that is known of one case."""
         inputs = make(case.kind, case.sizes)
         save(self.folder / "inputs.npz", inputs)
-        if case.oracle not in self.oracles:
-            self.oracles[case.oracle] = self.stack.enter_context(Process(PEERS[case.oracle], alone=False))
-        right = first(self.oracles[case.oracle], case, self.folder, "float64")[1]
+        right = self.right(case.oracle, PEERS[case.oracle], case)
         results, without = {}, dict(case.without)
         for name, process in self.living.items():
             try:
@@ -90,19 +88,27 @@ class Bench:
                 results[name] = {"unavailable": str(error)}
         self.time([name for name in results if results[name].get("calls")], results)
         for name, result in results.items():
-            if name not in case.once and result.get("calls") and case.kind in ("energy", "sliced"):
+            if name not in case.once and result.get("calls") and case.kind in ("energy", "sliced", "distance"):
                 result["peak_bytes"] = self.living[name].ask({"do": "memory"})["peak"]
         return {"case": case.name, "steps": case.steps, "floor": case.floor(), "results": results}
 
+    def right(self, name: str, peer: Peer, case: Case) -> dict[str, Any]:
+        """The results in float64, by a process that is kept for the next case."""
+        if name not in self.oracles:
+            self.oracles[name] = self.stack.enter_context(Process(peer, alone=False))
+        return first(self.oracles[name], case, self.folder, "float64")[1]
+
     def begun(self, name: str, process: Process, case: Case, inputs: Tree, right: Mapping[str, Any]) -> Json:
         """The first call, checked; and how many calls make a round. Only what is right is timed."""
+        peer, chains = self.peers[name], case.kind in ("zones", "flowmc")
+        if peer.own and not chains:
+            right = self.right(f"{name} itself", peer, case)
         seconds, found = first(process, case, self.folder, "float32")
-        off = errors(found, asked(right, found, inputs))
-        result: Json = {"first": seconds, "errors": off}
-        if not max(off.values()) < self.limits[name]:
+        value = worth(found["path"]) if chains else {}
+        off = {"zones": value["zone_error"]} if peer.own and chains else errors(found, asked(right, found, inputs))
+        result: Json = {"first": seconds, "errors": off, **value}
+        if not max(off.values()) < (value["zone_limit"] if peer.own and chains else limit(peer.eps)):
             return {**result, "wrong": max(off, key=lambda key: off[key])}
-        if case.kind == "zones":
-            result |= worth(found["path"])
         if name in case.once:
             return {**result, "samples": [seconds]}
         again = process.ask({"do": "time", "calls": 1})["seconds"][0]

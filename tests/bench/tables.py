@@ -88,6 +88,7 @@ def starts(run: Json) -> list[list[str]]:
 
 def chains(run: Json, baseline: str) -> list[str]:
     """What the samplers' steps are worth; speed without mixing means nothing."""
+    lines = []
     for row in run["rows"]:
         found = {name: result for name, result in row["results"].items() if "ess_a_step" in result and result.get("samples")}
         if baseline in found:
@@ -96,8 +97,8 @@ def chains(run: Json, baseline: str) -> list[str]:
                 speed = [a / b for a, b in zip(found[baseline]["samples"], result["samples"], strict=False)]
                 gain = median(speed) * result["ess_a_step"] / found[baseline]["ess_a_step"]
                 rows.append([name, f"{result['ess_a_step']:.3g}", f"{result['zone_error']:.3f}", f"{gain:.2f}"])
-            return [f"{row['case']}: what the chains are worth.", "", *table(rows), ""]
-    return []
+            lines += [f"{row['case']}: what the chains are worth.", "", *table(rows), ""]
+    return lines
 
 
 def table(rows: list[list[str]]) -> list[str]:
