@@ -2,6 +2,7 @@
 
     python -m tests.bench run --suite cpu --out cpu.json --python torch=/other/venv/bin/python
     python -m tests.bench report cpu.json > docs/performance.md
+    python -m tests.bench guard
     python -m tests.bench device --out DIR --budget 420
 
 A peer that is not there is `unavailable`, with the reason, and the others are timed all the same.
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parsed(arguments)
     if args.command == "device":
         return device.main(args.out, args.budget, lambda said: print(said, flush=True))
+    if args.command == "guard":
+        from tests.bench.guard import guard
+        return guard(lambda said: print(said, flush=True), args.record)
     if args.command == "report":
         from tests.bench.report import page
         try:
@@ -86,6 +90,8 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     time.add_argument("--rounds", type=int, default=15)
     time.add_argument("--resume", action="store_true", help="keep the cases that the file holds from the same tree and peers")
     commands.add_parser("report", help="JSON files -> a page in Markdown").add_argument("files", nargs="+")
+    slower = commands.add_parser("guard", help="whether the code has become slower, by counts and wide margins")
+    slower.add_argument("--record", action="store_true", help="write down what is expected from now on")
     whole = commands.add_parser("device", help="all that a machine with a device is asked, in a given time",
                                 description=device.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     whole.add_argument("--out", type=Path, required=True, metavar="DIR")

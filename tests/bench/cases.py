@@ -14,7 +14,7 @@ PEAK = 67e12  # float32 operations a second of an H100 SXM, by its data sheet
 TARGET = {"centres": ((-1.2, 0.0), (1.5, 0.0)), "weights": (0.35, 0.65), "sds": (0.5, 0.7)}  # MALA crosses between its zones
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """kind and sizes say what the peers do; steps: how many steps one call makes.
 

@@ -33,7 +33,7 @@ Json = dict[str, Any]
 
 def run(
     suite: str, cases: Iterable[Case], peers: Mapping[str, Peer], rounds: int, least_calls: int, say: Say,
-    keep: Callable[[Json], None] = lambda result: None, before: Iterable[Json] = (),
+    keep: Callable[[Json], None] = lambda result: None, before: Iterable[Json] = (), cold: bool = True,
 ) -> Json:
     """least_calls: in each round. The first case is also the one that cold starts are measured with.
 
@@ -57,8 +57,9 @@ def run(
             result["rows"].append(done.get(case.name) or bench.row(case))
             say(f"{case.name}: {brief(result['rows'][-1])}")
             keep(result)
-        result["cold"] = cold_starts(cases[0], {name: peers[name] for name in living}, Path(folder))
-        keep(result)
+        if cold:
+            result["cold"] = cold_starts(cases[0], {name: peers[name] for name in living}, Path(folder))
+            keep(result)
     return result
 
 
