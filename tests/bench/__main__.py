@@ -2,6 +2,7 @@
 
     python -m tests.bench run --suite cpu --out cpu.json --python torch=/other/venv/bin/python
     python -m tests.bench report cpu.json > docs/performance.md
+    python -m tests.bench scale --out scale.json --picture scale.png
     python -m tests.bench guard
     python -m tests.bench device --out DIR --budget 420
 
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command == "guard":
         from tests.bench.guard import guard
         return guard(lambda said: print(said, flush=True), args.record)
+    if args.command == "scale":
+        return scaled(args)
     if args.command == "report":
         from tests.bench.report import page
         try:
@@ -59,6 +62,19 @@ def timed(args: argparse.Namespace) -> int:
     cases: list[Case] = [case for case in SUITES[args.suite] if args.only in case.name]
     say = lambda said: print(said, file=sys.stderr, flush=True)
     run(args.suite, cases, peers, args.rounds, LEAST_CALLS.get(args.suite, 1), say, lambda made: write(args.out, made), before)
+    return 0
+
+
+def scaled(args: argparse.Namespace) -> int:
+    from evenflow.accel.devices import Unavailable
+    from tests.bench.scale import run
+    from tests.bench.scale_page import draw
+    try:
+        result = run(args.out, args.backend, lambda said: print(said, file=sys.stderr, flush=True))
+    except (Unavailable, OSError) as error:
+        return refused(error)
+    if args.picture is not None:
+        draw(result, args.picture)
     return 0
 
 
@@ -90,6 +106,10 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     time.add_argument("--rounds", type=int, default=15)
     time.add_argument("--resume", action="store_true", help="keep the cases that the file holds from the same tree and peers")
     commands.add_parser("report", help="JSON files -> a page in Markdown").add_argument("files", nargs="+")
+    growth = commands.add_parser("scale", help="how time and memory grow with n, d, B, chains")
+    growth.add_argument("--out", type=Path, required=True)
+    growth.add_argument("--backend", choices=["reference", "numpy", "cupy"], default="numpy")
+    growth.add_argument("--picture", type=Path, help="where to draw it; needs matplotlib")
     slower = commands.add_parser("guard", help="whether the code has become slower, by counts and wide margins")
     slower.add_argument("--record", action="store_true", help="write down what is expected from now on")
     whole = commands.add_parser("device", help="all that a machine with a device is asked, in a given time",

@@ -10,7 +10,7 @@ It needs the tree, Python with NumPy and CuPy, and these wheels, which it looks 
     for all parts          autograd
     gpu-tests              pytest, pytest-xdist, hypothesis, mpmath, typer, rich, threadpoolctl
     conformance            typer, rich, threadpoolctl, jsonschema, hypothesis
-    bench, profile         torch and jax with CUDA: the peers; without them only evenflow is timed
+    bench, profile, scale  torch and jax with CUDA: the peers; without them only evenflow is timed
     two-modes              typer, rich, threadpoolctl, matplotlib
 
 typer needs pydantic, pydantic-core, shellingham, annotated-doc, annotated-types, typing-inspection and typing-extensions; rich
@@ -66,6 +66,8 @@ def parts() -> list[Part]:
              no_traces or lacks(("autograd",))),
         Part("two-modes", (*EVENFLOW, "reproduce", "two-modes", "--preset", "paper", "--backend", "cupy", "--resume", "--out",
                            "{out}/two-modes-paper"), 120, lacks(PICTURES)),
+        Part("scale", (PYTHON, "-m", "tests.bench", "scale", "--backend", "cupy", "--out", "{out}/scale-gpu.json"), 60,
+             lacks(("autograd",))),
         Part("bench-compiled", bench("bench-gpu-compiled", "--peers", COMPILED, "--only", "flow step"), 240,
              lacks(("autograd",))),
     ]

@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tests.bench import scale_page
 from tests.bench.tables import Json, about_machine, chains, comparison, missing, starts, table
 
 HEAD = """# On a device
@@ -15,8 +16,8 @@ Later code is proved on the CPU, where the same CUDA sources run and a strict st
 JAX on a machine with a CUDA device:
 
     python -m tests.bench device --out DIR --budget 420
-    python -m tests.bench report DIR/bench-gpu.json DIR/bench-gpu-compiled.json DIR/profiles.json DIR/summary.json \\
-        > docs/device.md
+    python -m tests.bench report DIR/bench-gpu.json DIR/bench-gpu-compiled.json DIR/profiles.json \\
+        DIR/scale-gpu.json DIR/summary.json > docs/device.md
 
 The first command says which wheels are missing, does what matters most first (`--help` has the list), stops in time, and goes
 on where it stopped when it is started again."""
@@ -42,6 +43,7 @@ def page(found: Sequence[Json], files: Sequence[str]) -> str:
         lines += chains(run, "cupy")
     for part in found:
         lines += profile(part.get("profile", [])) + recorded(part.get("recorded", []))
+        lines += scale_page.section(part) if part.get("suite") == "scale" else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -91,4 +93,4 @@ def recorded(rows: list[Json]) -> list[str]:
 
 def about(found: list[dict[str, Any]]) -> bool:
     """Whether these files are of a device."""
-    return any(part.get("suite") == "gpu" or "parts" in part or "profile" in part for part in found)
+    return any("cupy" in (*part.get("about", ()), part.get("backend")) or {"parts", "profile"} & set(part) for part in found)

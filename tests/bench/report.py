@@ -1,7 +1,7 @@
 """From the JSON files of runs to one page in Markdown."""
 from collections.abc import Sequence
 
-from tests.bench import device_page
+from tests.bench import device_page, scale_page
 from tests.bench.checking import limit
 from tests.bench.processes import TF32
 from tests.bench.tables import Json, about_machine, chains, comparison, error_cell, missing, ratio_cell, starts, table
@@ -11,6 +11,8 @@ HEAD = f"""# Performance
 Made by the last of these commands; nothing on this page is written by hand. [device.md](device.md) has the CUDA devices.
 
     python -m tests.bench run --suite cpu --out docs/results/bench-cpu.json --resume
+    python -m tests.bench run --suite libraries --out docs/results/bench-libraries.json --resume
+    python -m tests.bench scale --out docs/results/bench-scale.json --picture docs/images/scale.png
     python -m tests.bench report FILES > docs/performance.md
 
 How it is measured. Each peer is a process of its own with one thread, kept alive from case to case. All get the same
@@ -45,6 +47,8 @@ def page(found: Sequence[Json], files: Sequence[str] = ("cpu.json",)) -> str:
 
 def section(run: Json) -> list[str]:
     """The part of the page that one run makes."""
+    if run["suite"] == "scale":
+        return scale_page.section(run)
     if run["suite"].endswith("libraries"):
         head = [f"## {KINDS[run['suite']]}", "", f"{about_machine(run)}. Up to {run['rounds']} rounds.", "", LIBRARIES, ""]
         return [*head, EXPLAINED, "", *table(pairs(run)), "", *chains(run, "numpy")]
