@@ -1,6 +1,5 @@
 """docs/device.md, from what one machine with a device left: its bench, its profile, what became of each part."""
 from collections.abc import Sequence
-from typing import Any
 
 from tests.bench import scale_page
 from tests.bench.tables import Json, about_machine, chains, comparison, missing, starts, table
@@ -35,7 +34,7 @@ def page(found: Sequence[Json], files: Sequence[str]) -> str:
     command = f"python -m tests.bench report {' '.join(files)} > docs/device.md"
     lines = [HEAD.format(command=command, commit=commit, after=AFTER.get(commit, "")), "", f"{about_machine(runs[0])}.", ""]
     for part in found:
-        lines += checks(part.get("parts", part.get("checks", [])))
+        lines += checks(part.get("parts") or part.get("checks") or [])
     lines += ["## Beside other libraries", "", RULES, "", NOTES, ""]
     for run in runs:
         lines += [*table(comparison(run, "cupy")), "", *missing(run)]
@@ -91,6 +90,6 @@ def recorded(rows: list[Json]) -> list[str]:
     return ["## A whole step as one graph", "", told, "", *table(cells), ""]
 
 
-def about(found: list[dict[str, Any]]) -> bool:
+def about(found: Sequence[Json]) -> bool:
     """Whether these files are of a device."""
     return any("cupy" in (*part.get("about", ()), part.get("backend")) or {"parts", "profile"} & set(part) for part in found)

@@ -134,7 +134,7 @@ def test_a_changed_file_is_another_tree(tmp_path: Path) -> None:
 
 def test_a_trace_by_hand() -> None:
     """Two kernels that overlap, a copy to the host, two waits: busy is 10 + 5 us."""
-    events = [
+    events: list[dict[str, Any]] = [
         {"ph": "X", "cat": "kernel", "name": "a", "ts": 0.0, "dur": 8.0},
         {"ph": "X", "cat": "kernel", "name": "a", "ts": 4.0, "dur": 6.0},
         {"ph": "X", "cat": "gpu_memcpy", "name": "Memcpy DtoH (Device -> Pageable)", "ts": 20.0, "dur": 5.0},

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from evenflow.reference.core import gradients
 from tests.bench import cases, guard, instructions
 from tests.bench.__main__ import main
 from tests.bench.peers import evenflow
 
 SLOWER = """
 import sys
+from evenflow.reference.core import gradients
 from tests.bench import cases, instructions
 from tests.bench.peers import evenflow
 from tests.bench.peers.protocol import Work
@@ -49,7 +51,7 @@ def test_launches_and_waits_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "TINY", (cases.flow(16, hidden=8),))
     case, right = cases.flow(16, hidden=8).name, guard.on_the_standin()
     assert guard.device({"device": right}, guard.on_the_standin()) == []
-    inner = evenflow.value_and_gradient
+    inner = gradients.value_and_gradient
 
     def careless(*args: Any) -> Any:
         value, gradient = inner(*args)

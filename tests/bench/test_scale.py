@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.bench import scale, scale_page
@@ -50,8 +51,7 @@ def test_points_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_memory_that_grows_is_seen() -> None:
     """What the energy score must not do: one number for each pair."""
-    import numpy as np
-    assert measured(lambda: time.sleep(0.01) or np.ones((1_000, 1_000)).sum())["peak"] > 7e6
+    assert measured(lambda: np.ones((1_000, 1_000)).sum())["peak"] > 7e6
 
 
 @pytest.mark.slow

@@ -51,10 +51,10 @@ def training(flow: Any, x: Array) -> Work:
         change, memory = optimiser.update(g, memory)
         return value, g, eqx.apply_updates(params, change), memory
 
-    step, state = jax.jit(step), [params, optimiser.init(params)]
+    compiled, state = jax.jit(step), [params, optimiser.init(params)]
 
     def call() -> Any:
-        value, g, *state[:] = jax.block_until_ready(step(*state, x))
+        value, g, *state[:] = jax.block_until_ready(compiled(*state, x))
         return value, g
 
     return Work(call, lambda done: {"value": done[0], "gradient": flat(jax.tree.leaves(done[1]))})

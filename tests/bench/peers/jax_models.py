@@ -69,6 +69,11 @@ def knots(raw: Array) -> Array:
     return jnp.pad(2 * BOUND * jnp.cumsum(share, -1), [(0, 0)] * (raw.ndim - 1) + [(1, 0)]) - BOUND
 
 
+def entry(a: Array, k: Array) -> Array:
+    """a_k of each row."""
+    return jnp.take_along_axis(a, k[..., None], -1)[..., 0]
+
+
 def spline_back(raw: Array, x: Array, bins: int) -> tuple[Array, Array]:
     """Rational-quadratic, the identity outside [-BOUND, BOUND]; the root of the quadratic without cancellation."""
     x_knots, y_knots, inner = knots(raw[..., :bins]), knots(raw[..., bins : 2 * bins]), raw[..., 2 * bins :]
@@ -77,8 +82,7 @@ def spline_back(raw: Array, x: Array, bins: int) -> tuple[Array, Array]:
     inside = (x >= y_knots[..., 0]) & (x <= y_knots[..., -1])
     x_in = jnp.where(inside, x, 0.0)
     k = jnp.clip((y_knots <= x_in[..., None]).sum(-1) - 1, 0, bins - 1)
-    at = lambda a, k: jnp.take_along_axis(a, k[..., None], -1)[..., 0]
-    (x_k, x_next), (y_k, y_next), (d_k, d_next) = ((at(a, k), at(a, k + 1)) for a in (x_knots, y_knots, slopes))
+    (x_k, x_next), (y_k, y_next), (d_k, d_next) = ((entry(a, k), entry(a, k + 1)) for a in (x_knots, y_knots, slopes))
     w, h = x_next - x_k, y_next - y_k
     q, p, s = (x_in - y_k) / h, (y_next - x_in) / h, h / w
     A = d_k * p - d_next * q

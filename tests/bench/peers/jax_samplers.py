@@ -93,7 +93,9 @@ def flowmc_both(sizes: dict[str, Any], log_p: Callable[[Array], Array]) -> Calla
 def prepare(library: str, kind: str, sizes: dict[str, Any], inputs: Any) -> Work:
     if jax is None:
         about(library)
-    x, every = jnp.asarray(inputs.get("x", 0.0)), walks.mixture(sizes["target"]) if "target" in sizes else None
+    if "target" not in sizes:
+        raise lacking(kind)
+    x, every = jnp.asarray(inputs["x"]), walks.mixture(sizes["target"])
     log_p = lambda x: every(x[None])[0]
     if (library, kind) == ("blackjax", "zones"):
         return blackjax_mala(sizes, x, log_p)

@@ -77,8 +77,8 @@ def isir(log_p: LogDensity, flow: Any, x: Array, noises: list[Any]) -> Array:
 
 
 def contrast(params: Any, positives: Array, negatives: Array) -> Array:
-    energy = lambda x: perceptron(params, x, ACTIVATIONS["leaky_relu"])[:, 0]
-    return energy(positives).mean() - energy(negatives).mean()
+    plus, minus = (perceptron(params, x, ACTIVATIONS["leaky_relu"])[:, 0].mean() for x in (positives, negatives))
+    return plus - minus
 
 
 def ebm_step(state: Any, positives: Array, noise: Any, rate: float) -> tuple[Any, Any, Array]:

@@ -70,6 +70,11 @@ def knots(raw: Tensor) -> Tensor:
     return torch.nn.functional.pad(2 * BOUND * torch.cumsum(share, -1), (1, 0)) - BOUND
 
 
+def entry(a: Tensor, k: Tensor) -> Tensor:
+    """a_k of each row."""
+    return torch.gather(a, -1, k)[..., 0]
+
+
 def spline_back(raw: Tensor, x: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """Rational-quadratic, the identity outside [-BOUND, BOUND]; the root of the quadratic without cancellation."""
     x_knots, y_knots, inner = knots(raw[..., :bins]), knots(raw[..., bins : 2 * bins]), raw[..., 2 * bins :]
@@ -77,8 +82,7 @@ def spline_back(raw: Tensor, x: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     inside = (x >= y_knots[..., 0].detach()) & (x <= y_knots[..., -1].detach())
     x_in = torch.where(inside, x, 0.0)[..., None]
     k = (torch.searchsorted(y_knots.detach(), x_in.detach(), right=True) - 1).clamp(0, bins - 1)
-    at = lambda a, k: torch.gather(a, -1, k)[..., 0]
-    (x_k, x_next), (y_k, y_next), (d_k, d_next) = ((at(a, k), at(a, k + 1)) for a in (x_knots, y_knots, slopes))
+    (x_k, x_next), (y_k, y_next), (d_k, d_next) = ((entry(a, k), entry(a, k + 1)) for a in (x_knots, y_knots, slopes))
     w, h = x_next - x_k, y_next - y_k
     q, p, s = (x_in[..., 0] - y_k) / h, (y_next - x_in[..., 0]) / h, h / w
     A = d_k * p - d_next * q
