@@ -37,7 +37,8 @@ PEERS, COMPILED = "cupy,torch-cuda,jax-cuda", "cupy,torch-cuda-compile,torch-cud
 
 
 def bench(name: str, *more: str) -> tuple[str, ...]:
-    return (PYTHON, "-m", "tests.bench", "run", "--suite", "gpu", "--resume", "--out", f"{{out}}/{name}.json", *more)
+    return (PYTHON, "-m", "tests.bench", "run", "--suite", "gpu", "--rounds", "9", "--resume",
+            "--out", f"{{out}}/{name}.json", *more)
 
 
 def sanitized(tool: str) -> tuple[str, ...]:

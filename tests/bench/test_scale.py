@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench import scale, scale_page
 from tests.bench.report import page
-from tests.bench.scale import SWEEPS, Sweep, measured, run, slope
+from tests.bench.scale import SWEEPS, Sweep, line, measured, run
 
 
 def points(power: float, start: float = 0.0) -> dict[str, dict[str, float]]:
@@ -18,10 +18,10 @@ def points(power: float, start: float = 0.0) -> dict[str, dict[str, float]]:
 
 def test_the_slope_by_hand() -> None:
     """Of the last three points, in the order of the sizes and not of their names."""
-    assert slope(points(2.0)) == pytest.approx(2.0)
+    assert line(points(2.0))[0] == pytest.approx(2.0)
     late = {**points(1.0), "10": {"seconds": 1e3, "peak": 0.0}}
-    assert slope(dict(reversed(late.items()))) == pytest.approx(1.0)
-    assert slope(points(1.0), "peak") == pytest.approx(0.0)
+    assert line(dict(reversed(late.items())))[0] == pytest.approx(1.0)
+    assert line(points(1.0), "peak")[0] == pytest.approx(0.0)
 
 
 def test_points_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
