@@ -114,11 +114,11 @@ def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Arra
     def log_p_at(x: Array) -> Array:
         return array("log_density(x)", log_density(x))
 
-    finite = np.all(np.isfinite(x), axis=1)
+    somewhere = np.all(np.isfinite(x), axis=1)
     with np.errstate(all="ignore"):
-        vjp, log_p = traced("log_density", log_p_at, np.where(finite[:, None], x, np.zeros_like(x)))
+        vjp, log_p = traced("log_density", log_p_at, np.where(somewhere[:, None], x, np.zeros_like(x)))
         gradient = vjp(np.ones_like(log_p)).astype(x.dtype)
-    log_p = looked_at(x, log_p, finite)
+    log_p = looked_at(x, log_p, somewhere)
     gradient = np.where(log_p[:, None] > -np.inf, gradient, np.zeros_like(x))
     if not finite(gradient):
         i = np.flatnonzero(~np.all(np.isfinite(gradient), axis=1))[0]
