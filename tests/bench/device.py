@@ -59,8 +59,8 @@ def parts() -> list[Part]:
              "--junitxml={out}/gpu-tests.xml")
     return [
         Part("gpu-tests", tests, 90, lacks(TESTS)),
-        Part("memcheck", sanitized("memcheck"), 60, no_tool or lacks(("autograd",))),
-        Part("racecheck", sanitized("racecheck"), 60, no_tool or lacks(("autograd",))),
+        Part("memcheck", sanitized("memcheck"), 75, no_tool or lacks(("autograd",))),
+        Part("racecheck", sanitized("racecheck"), 75, no_tool or lacks(("autograd",))),
         Part("conformance", (*EVENFLOW, "conform", adapter, "--json", "{out}/vectors.json"), 75, lacks(CONFORM)),
         Part("bench", bench("bench-gpu", "--peers", PEERS), 180, lacks(("autograd",))),
         Part("profile", (PYTHON, "-m", "tests.bench.profiled", "--out", "{out}/profiles.json"), 60,
