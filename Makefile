@@ -15,6 +15,7 @@ test-all: test test-rest
 
 test-rest: .venv/test-all.installed  # what test leaves out
 	$(PYTEST) -m "not gpu and (peers or slow)"
+	$(BIN)/python -m tests.bench guard
 
 lint: .venv/test.installed
 	$(BIN)/ruff check .

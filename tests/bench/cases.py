@@ -11,9 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 PEAK = 67e12  # float32 operations a second of an H100 SXM, by its data sheet
+TARGET = {"centres": ((-1.2, 0.0), (1.5, 0.0)), "weights": (0.35, 0.65), "sds": (0.5, 0.7)}  # MALA crosses between its zones
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """kind and sizes say what the peers do; steps: how many steps one call makes.
 
@@ -90,8 +91,24 @@ def sliced(n: int, d: int, directions: int = 100) -> Case:
 
 
 def zones(chains: int = 64, steps: int = 500) -> Case:
-    sizes = {"chains": chains, "steps": steps, "step_size": 0.3}
+    sizes = {"chains": chains, "steps": steps, "step_size": 0.3, "target": TARGET}
     return Case(f"MALA on a mixture of two, {chains} chains, a step", "zones", sizes)
+
+
+def flowmc(chains: int = 64, sweeps: int = 25) -> Case:
+    """Ten local moves and ten global ones, from a flow that is still its base, in turn."""
+    sizes = {"chains": chains, "sweeps": sweeps, "local": 10, "global": 10, "steps": 20 * sweeps, "step_size": 0.3,
+             "layers": 4, "hidden": [64], "target": TARGET}
+    return Case(f"flowMC on a mixture of two, {chains} chains, a step", "flowmc", sizes)
+
+
+def ensembles(n: int = 4096, m: int = 32, d: int = 4) -> Case:
+    sizes = {"n": n, "m": m, "d": d}
+    return Case(f"energy scores of {m} draws for each of {n:,} observations, d = {d}", "ensembles", sizes)
+
+
+def distance(n: int = 4096, d: int = 2) -> Case:
+    return Case(f"energy distance and gradient, n = m = {n:,}, d = {d}", "distance", {"n": n, "d": d}, oracle="numpy")
 
 
 def ebm(batch: int = 64, buffer: int = 1024) -> Case:
@@ -104,15 +121,18 @@ CPU = (
     energy(4096, 2), replace(energy(4096, 64), once=("reference",)),
     replace(energy(4096, 784), without=(("reference", "takes minutes"),)), sliced(4096, 64),
 )
-GPU = (
-    flow(256), flow(1024), flow(8192), flow(65_536), flow(65_536, 64, 10, 512), saef(1), saef(4), saef(16), spline(),
-    sampling(),
-    *(case(chains, 100) for case in (papers, tanh) for chains in (1_000, 10_000, 100_000)), ebm(),
-    energy(4096, 64), energy(16_384, 2), energy(16_384, 64), energy(16_384, 784), sliced(4096, 64),
+GPU = (  # time on a device is short: first what is compared most
+    flow(1024), flow(256), energy(16_384, 2), energy(16_384, 64), papers(10_000, 100), papers(1_000, 100), ebm(), saef(16),
+    spline(), sampling(), sliced(4096, 64), energy(4096, 64), flow(65_536), saef(1), saef(4), tanh(10_000, 100),
+    tanh(1_000, 100), papers(100_000, 20), tanh(100_000, 20), energy(4096, 784), flow(8192), zones(), flow(16_384, 64, 10, 512),
 )
 TINY = (
     flow(16, hidden=8), saef(4, 4), spline(8), sampling(20), papers(8, 3), tanh(8, 3), zones(8, 20), ebm(4, 8),
     replace(energy(16, 2), once=("reference",)), replace(energy(16, 5), without=(("reference", "takes minutes"),)),
     sliced(16, 3, 5),
 )
-SUITES = {"cpu": CPU, "gpu": GPU, "tiny": TINY}
+LIBRARIES = (flow(256), flow(1024), spline(), sampling(), zones(), flowmc(), ensembles(), distance())
+TINY_LIBRARIES = (
+    flow(16, hidden=8), spline(8), sampling(20), zones(64, 100), flowmc(64, 5), ensembles(6, 3), distance(16),
+)
+SUITES = {"cpu": CPU, "gpu": GPU, "libraries": LIBRARIES, "tiny": TINY, "tiny-libraries": TINY_LIBRARIES}

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from evenflow.reference.core.trees import Array, Tree, tree_map
+from evenflow.reference.mcmc.flowmc import FlowMC
+from evenflow.reference.mcmc.independence import IndependentMH
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.scores import random_directions
 from evenflow.reference.work.data import one_hot
@@ -73,6 +75,19 @@ def zones(rng: Rng, sizes: Sizes) -> Tree:
     return walk(models.TARGET.sample(models.TARGET.noise(rng, sizes["chains"])), rng, sizes)
 
 
+def flowmc(rng: Rng, sizes: Sizes) -> Tree:
+    """Chains that start in their target, a flow at its start, the noise of all sweeps: local moves, global moves."""
+    flow, x = models.flowmc(sizes), models.TARGET.sample(models.TARGET.noise(rng, sizes["chains"]))
+    local, params = MALA(sizes["step_size"]), flow.init(rng)
+    kernel = FlowMC(((local, sizes["local"]), (IndependentMH(flow, params), sizes["global"])))
+    return {"x": x, "params": params, "sweeps": [kernel.noise(rng, *x.shape) for _ in range(sizes["sweeps"])]}
+
+
+def ensembles(rng: Rng, sizes: Sizes) -> Tree:
+    y = rng.standard_normal((sizes["n"], sizes["d"]))
+    return {"y": y, "draws": 0.1 + rng.standard_normal((sizes["m"], *y.shape))}
+
+
 def ebm(rng: Rng, sizes: Sizes) -> Tree:
     algorithm = models.ebm(sizes)
     state = algorithm.init(rng)._asdict()
@@ -84,6 +99,7 @@ def ebm(rng: Rng, sizes: Sizes) -> Tree:
 
 MAKERS: dict[str, Callable[[Rng, Sizes], Tree]] = {
     "flow": flow, "saef": saef, "sample": sample, "energy": energy, "sliced": sliced, "mala": mala, "zones": zones, "ebm": ebm,
+    "flowmc": flowmc, "ensembles": ensembles, "distance": energy,
 }
 
 

@@ -9,8 +9,9 @@ from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.targets.mixtures import GaussianMixture
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.options import Config
+from tests.bench import cases
 
-TARGET = GaussianMixture(((-1.2, 0.0), (1.5, 0.0)), (0.35, 0.65), (0.5, 0.7))  # its zones have known weights; MALA crosses over
+TARGET = GaussianMixture(**cases.TARGET)  # type: ignore[arg-type]  # its zones have known weights
 CLASSES, DIGITS = 10, 64
 
 
@@ -27,6 +28,11 @@ def saef(sizes: dict[str, Any]) -> Any:
 
 def energy(sizes: dict[str, Any]) -> MLPEnergy:
     return MLPEnergy(2, tuple(sizes["hidden"]), sizes["activation"])
+
+
+def flowmc(sizes: dict[str, Any]) -> Flow:
+    """The flow that proposes."""
+    return realnvp(2, sizes["layers"], tuple(sizes["hidden"]))
 
 
 def ebm(sizes: dict[str, Any]) -> FlowMCEBM:

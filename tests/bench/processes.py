@@ -25,6 +25,7 @@ class Peer:
     args: tuple[str, ...]
     python: str = sys.executable
     eps: float = 2.0**-23  # of the numbers that it multiplies
+    own: bool = False      # its weights or its noise are its own: judged by itself in float64, or by what its chains are worth
 
 
 def module(name: str, *args: str) -> tuple[str, ...]:
@@ -39,6 +40,10 @@ PEERS = {name: Peer(module("evenflow", "--backend", name)) for name in ("referen
     "torch-cuda-compile": Peer(module("torch_eager", "--device", "cuda", "--compile")),
     "torch-cuda-tf32": Peer(module("torch_eager", "--device", "cuda", "--tf32"), eps=TF32),
     "jax-cuda": Peer(module("jax_jit", "--platform", "cuda")),
+    **{name: Peer(module("torch_flows", "--library", name), own=True) for name in ("zuko", "nflows", "normflows")},
+    "flowjax": Peer(module("flowjax_flows"), own=True),
+    **{name: Peer(module("jax_samplers", "--library", name), own=True) for name in ("blackjax", "flowMC")},
+    **{name: Peer(module("score_libraries", "--library", name)) for name in ("scoringrules", "geomloss")},
 }
 
 
@@ -57,12 +62,12 @@ class Unavailable(RuntimeError):
 class Process:
     """A peer that runs. Use in `with`: at the end it is asked to go, by closing its stdin."""
 
-    def __init__(self, peer: Peer) -> None:
-        """Raises Unavailable where the interpreter cannot be started."""
+    def __init__(self, peer: Peer, alone: bool = True) -> None:
+        """alone: with one thread, as all that is timed. Raises Unavailable where the interpreter cannot be started."""
         self.python = peer.python
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
+        environment = {**os.environ, **(ONE_THREAD if alone else {}), "PYTHONPATH": path}
         try:
             self.child = subprocess.Popen(
                 [peer.python, *peer.args], cwd=ROOT, env=environment, text=True, bufsize=1,

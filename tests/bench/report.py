@@ -1,21 +1,19 @@
 """From the JSON files of runs to one page in Markdown."""
-from collections.abc import Iterable
-from statistics import median
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
+from tests.bench import device_page, scale_page
 from tests.bench.checking import limit
 from tests.bench.processes import TF32
-
-Json = dict[str, Any]
+from tests.bench.tables import Json, about_machine, chains, comparison, error_cell, missing, ratio_cell, starts, table
 
 HEAD = f"""# Performance
 
-Made by `python -m tests.bench report`; nothing on this page is written by hand.
+Made by the last of these commands; nothing on this page is written by hand. [device.md](device.md) has the CUDA devices.
 
-    python -m tests.bench run --suite cpu --out cpu.json --python torch=/another/environment/bin/python
-    python -m tests.bench report cpu.json > docs/performance.md
+    python -m tests.bench run --suite cpu --out docs/results/bench-cpu.json --resume
+    python -m tests.bench run --suite libraries --out docs/results/bench-libraries.json --resume
+    python -m tests.bench scale --out docs/results/bench-scale.json --picture docs/images/scale.png
+    python -m tests.bench report FILES > docs/performance.md
 
 How it is measured. Each peer is a process of its own with one thread, kept alive from case to case. All get the same
 weights, data and noise, in float32, from one file. In each round every peer makes some calls, in turn, and the round counts by
@@ -28,124 +26,44 @@ of its own. A peer that is not there, or has no such model, is `unavailable`; ro
 A training step is loss, gradient and Adam, the noise given. A step of MALA is given its noise too. The energy score is that of
 n draws shared by m observations, with its gradient in the draws. Digits are normal numbers here: the work is the same.
 """
-ERRORS = "relative, of value, gradient and step, of the points, or of the chains,"
-KINDS = {"cpu": "On the CPU", "gpu": "On the GPU", "tiny": "Tiny sizes, for the tests alone"}
+KINDS = {
+    "cpu": "On the CPU", "libraries": "Beside libraries that one would take instead", "tiny": "Tiny sizes, for the tests alone",
+    "tiny-libraries": "Tiny sizes of the libraries' cases",
+}
+LIBRARIES = """Their models are built as their users build them, as near to ours as each allows; what differs is in the first
+lines of tests/bench/peers/ (`torch_flows.py`, `flowjax_flows.py`, `jax_samplers.py`, `score_libraries.py`). Flows have weights
+of their own, and are checked against themselves in float64; samplers draw their own noise, and are checked by the weights of
+the zones, which must be right within five standard deviations; scores are checked as everywhere."""
+EXPLAINED = """Ratios: the time of the peer over that of `numpy` in the same round. Above 1, `numpy` is faster. Errors:
+relative, of value, gradient and step, of the points, or of the chains, of `numpy`. Peak: what NumPy allocates in a call."""
 
 
-def page(runs: Iterable[Json]) -> str:
-    return "\n".join([HEAD, *("\n".join(section(run)) for run in runs)])
+def page(found: Sequence[Json], files: Sequence[str] = ("cpu.json",)) -> str:
+    """docs/performance.md; docs/device.md where the files are of a device."""
+    if device_page.about(found):
+        return device_page.page(found, files)
+    return "\n".join([HEAD.replace("FILES", " ".join(files)), *("\n".join(section(run)) for run in found)])
 
 
 def section(run: Json) -> list[str]:
-    baseline = baseline_of(run)
+    """The part of the page that one run makes."""
+    if run["suite"] == "scale":
+        return scale_page.section(run)
+    if run["suite"].endswith("libraries"):
+        head = [f"## {KINDS[run['suite']]}", "", f"{about_machine(run)}. Up to {run['rounds']} rounds.", "", LIBRARIES, ""]
+        return [*head, EXPLAINED, "", *table(pairs(run)), "", *chains(run, "numpy")]
     lines = [f"## {KINDS[run['suite']]}", "", f"{about_machine(run)}. Up to {run['rounds']} rounds.", ""]
-    lines += [explained(run, baseline), "", *table(comparison(run, baseline)), "", *missing(run)]
-    return [*lines, *table(starts(run)), "", *chains(run, baseline)]
+    lines += [EXPLAINED, "", *table(comparison(run, "numpy")), "", *missing(run)]
+    return [*lines, *table(starts(run)), "", *chains(run, "numpy")]
 
 
-def baseline_of(run: Json) -> str:
-    """The backend that the others are compared with: the one that this suite is about."""
-    return "cupy" if run["suite"] == "gpu" else "numpy"
-
-
-def about_machine(run: Json) -> str:
-    machine = run["machine"]
-    versions = dict.fromkeys(about["versions"] for about in run["about"].values() if "versions" in about)
-    return f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, one thread; {'; '.join(versions)}"
-
-
-def explained(run: Json, baseline: str) -> str:
-    ratios = f"Ratios: the time of the peer over that of `{baseline}` in the same round. Above 1, `{baseline}` is faster."
-    ratios += f" Errors: {ERRORS} of `{baseline}`."
-    if run["suite"] != "gpu":
-        return ratios + " Peak: what NumPy allocates in a call."
-    return ratios + (" Milliseconds a step, the device waited for after each call. The floor is what the arithmetic alone "
-                     "takes on an H100 at 67 TFLOP/s.")
-
-
-def comparison(run: Json, baseline: str) -> list[list[str]]:
-    gpu, others = run["suite"] == "gpu", [name for name in run["about"] if name != baseline]
-    heads = ["case", *(["H100 floor, ms", f"{baseline}, ms"] if gpu else []), *others, "errors", "peak, MB"]
-    rows = [heads]
+def pairs(run: Json) -> list[list[str]]:
+    """A row for each case and each library that has it; a library that is not there has one row, which says why."""
+    rows = [["case", "library", "its time over that of `numpy`", "its errors"]]
     for row in run["rows"]:
-        own = row["results"].get(baseline, {})
-        cells = [row["case"]]
-        if gpu:
-            cells += ["-" if row["floor"] is None else f"{1e3 * row['floor']:.3g}", milliseconds(own, row["steps"])]
-        cells += [ratio_cell(row["results"].get(name, {}), own) for name in others]
-        rows.append([*cells, error_cell(own), megabytes(own)])
-    return rows
-
-
-def ratio_cell(other: Json, own: Json) -> str:
-    """The ratio round by round, or why there is none."""
-    if not other or "unavailable" in other:
-        return "unavailable"
-    if "wrong" in other:
-        return f"wrong: {other['wrong']} is off by {other['errors'][other['wrong']]:.1e}"
-    if not own.get("samples"):
-        return "-"
-    ratios = [b / a for a, b in zip(own["samples"], other["samples"], strict=False)]
-    low, high = np.percentile(ratios, [10, 90])
-    return f"{median(ratios):.2f} ({low:.2f}-{high:.2f})" if len(ratios) > 1 else f"{ratios[0]:.2f} (one round)"
-
-
-def milliseconds(own: Json, steps: int) -> str:
-    return f"{1e3 * median(own['samples']) / steps:.3g}" if own.get("samples") else why(own)
-
-
-def why(result: Json) -> str:
-    return f"wrong: {result['wrong']}" if "wrong" in result else "unavailable"
-
-
-def error_cell(own: Json) -> str:
-    found = own.get("errors")
-    return ", ".join(f"{error:.0e}" for error in found.values()) if found else why(own)
-
-
-def megabytes(own: Json) -> str:
-    return f"{own['peak_bytes'] / 1e6:.0f}" if own.get("peak_bytes") else "-"
-
-
-def missing(run: Json) -> list[str]:
-    """Each reason once."""
-    reasons: dict[str, list[str]] = {}
-    for name, about in run["about"].items():
-        if "unavailable" in about:
-            reasons.setdefault(f"`{name}` {about['unavailable']}", [])
-    for row in run["rows"]:
+        own = row["results"].get("numpy", {})
         for name, result in row["results"].items():
-            if "unavailable" in result:
-                reasons.setdefault(f"`{name}` {result['unavailable']}", []).append(row["case"])
-    lines = [f"- {reason}" + (f": {'; '.join(cases)}" if cases else "") for reason, cases in reasons.items()]
-    return ["Unavailable:", "", *lines, ""] if lines else []
-
-
-def starts(run: Json) -> list[list[str]]:
-    """Before the first step is done: a new process, and a new case in a process that is warm."""
-    case = run["rows"][0]["case"] if run["rows"] else "-"
-    rows = [["peer", f"cold start, s: {case}", "first call of a case over a later one, median of cases"]]
-    for name, seconds in run["cold"].items():
-        done = [row["results"][name] for row in run["rows"] if row["results"].get(name, {}).get("calls")]
-        later = [result["first"] / median(result["samples"]) for result in done]
-        rows.append([name, f"{median(seconds):.1f}" if seconds else "-", f"{median(later):.1f}" if later else "-"])
-    return rows
-
-
-def chains(run: Json, baseline: str) -> list[str]:
-    """What the samplers' steps are worth; speed without mixing means nothing."""
-    for row in run["rows"]:
-        found = {name: result for name, result in row["results"].items() if "ess_a_step" in result and result.get("samples")}
-        if baseline in found:
-            rows = [["peer", "effective samples a step", "error of the zones' weights", f"a second, over {baseline}"]]
-            for name, result in found.items():
-                speed = [a / b for a, b in zip(found[baseline]["samples"], result["samples"], strict=False)]
-                gain = median(speed) * result["ess_a_step"] / found[baseline]["ess_a_step"]
-                rows.append([name, f"{result['ess_a_step']:.3g}", f"{result['zone_error']:.3f}", f"{gain:.2f}"])
-            return [f"{row['case']}: what the chains are worth.", "", *table(rows), ""]
-    return []
-
-
-def table(rows: list[list[str]]) -> list[str]:
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+            if name != "numpy" and not result.get("unavailable", "").startswith("not written"):
+                rows.append([row["case"], name, ratio_cell(result, own), error_cell(result)])
+    absent = [(name, about["unavailable"]) for name, about in run["about"].items() if "unavailable" in about]
+    return rows + [["all", name, "unavailable", why] for name, why in absent]

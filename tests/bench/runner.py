@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from evenflow.reference.core.trees import Tree
 from evenflow.reference.work.files import save
 from tests.bench.cases import Case
-from tests.bench.checking import errors, limit, worth
+from tests.bench.checking import asked, errors, limit, worth
 from tests.bench.inputs import make
 from tests.bench.processes import PEERS, Peer, Process, Unavailable
+from tests.bench.tree import made_from
 
 ROUND = 0.05      # seconds of calls that a peer makes in a round, at least one call
 PATIENCE = 6.0    # seconds for all its rounds of a case
@@ -29,9 +31,15 @@ Say = Callable[[str], None]
 Json = dict[str, Any]
 
 
-def run(suite: str, cases: Iterable[Case], peers: Mapping[str, Peer], rounds: int, least_calls: int, say: Say) -> Json:
-    """least_calls: in each round. The first case is also the one that cold starts are measured with."""
-    cases = list(cases)
+def run(
+    suite: str, cases: Iterable[Case], peers: Mapping[str, Peer], rounds: int, least_calls: int, say: Say,
+    keep: Callable[[Json], None] = lambda result: None, before: Iterable[Json] = (), cold: bool = True,
+) -> Json:
+    """least_calls: in each round. The first case is also the one that cold starts are measured with.
+
+    keep is given all that is known after each case; before: rows of an earlier run from the same tree, not to be timed again.
+    """
+    cases, done = list(cases), {row["case"]: row for row in before}
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         living, about = {}, {}
         for name, peer in peers.items():
@@ -42,55 +50,66 @@ def run(suite: str, cases: Iterable[Case], peers: Mapping[str, Peer], rounds: in
             except Unavailable as error:
                 about[name] = {"unavailable": str(error)}
             say(f"{name}: {about[name]}")
-        bench = Bench(stack, living, {n: limit(peers[n].eps) for n in living}, Path(folder), rounds, least_calls)
-        rows = []
+        bench = Bench(stack, living, peers, Path(folder), rounds, least_calls)
+        result: Json = {"suite": suite, **made_from(), "machine": machine(), "about": about, "rounds": rounds}
+        result |= {"rows": [], "cold": {}}
         for case in cases:
-            rows.append(bench.row(case))
-            say(f"{case.name}: {brief(rows[-1])}")
-        cold = cold_starts(cases[0], {name: peers[name] for name in living}, Path(folder))
-    return {"suite": suite, "machine": machine(), "about": about, "rounds": rounds, "rows": rows, "cold": cold}
+            result["rows"].append(done.get(case.name) or bench.row(case))
+            say(f"{case.name}: {brief(result['rows'][-1])}")
+            keep(result)
+        if cold:
+            result["cold"] = cold_starts(cases[0], {name: peers[name] for name in living}, Path(folder))
+            keep(result)
+    return result
 
 
 class Bench:
     """One run: the processes and the folder through which numbers pass."""
 
     def __init__(
-        self, stack: ExitStack, living: dict[str, Process], limits: dict[str, float], folder: Path, rounds: int,
+        self, stack: ExitStack, living: dict[str, Process], peers: Mapping[str, Peer], folder: Path, rounds: int,
         least_calls: int,
     ) -> None:
-        self.stack, self.living, self.limits, self.folder = stack, living, limits, folder
+        self.stack, self.living, self.peers, self.folder = stack, living, peers, folder
         self.rounds, self.least_calls = rounds, least_calls
         self.oracles: dict[str, Process] = {}
 
     def row(self, case: Case) -> Json:
         """All that is known of one case."""
-        save(self.folder / "inputs.npz", make(case.kind, case.sizes))
-        if case.oracle not in self.oracles:
-            self.oracles[case.oracle] = self.stack.enter_context(Process(PEERS[case.oracle]))
-        right = first(self.oracles[case.oracle], case, self.folder, "float64")[1]
+        inputs = make(case.kind, case.sizes)
+        save(self.folder / "inputs.npz", inputs)
+        right = self.right(case.oracle, PEERS[case.oracle], case)
         results, without = {}, dict(case.without)
         for name, process in self.living.items():
             try:
                 if name in without:
                     raise Unavailable(without[name])
-                results[name] = self.begun(name, process, case, right)
+                results[name] = self.begun(name, process, case, inputs, right)
             except Unavailable as error:
                 results[name] = {"unavailable": str(error)}
         self.time([name for name in results if results[name].get("calls")], results)
         for name, result in results.items():
-            if name not in case.once and result.get("calls") and case.kind in ("energy", "sliced"):
+            if name not in case.once and result.get("calls") and case.kind in ("energy", "sliced", "distance"):
                 result["peak_bytes"] = self.living[name].ask({"do": "memory"})["peak"]
         return {"case": case.name, "steps": case.steps, "floor": case.floor(), "results": results}
 
-    def begun(self, name: str, process: Process, case: Case, right: Mapping[str, Any]) -> Json:
+    def right(self, name: str, peer: Peer, case: Case) -> dict[str, Any]:
+        """The results in float64, by a process that is kept for the next case."""
+        if name not in self.oracles:
+            self.oracles[name] = self.stack.enter_context(Process(peer, alone=False))
+        return first(self.oracles[name], case, self.folder, "float64")[1]
+
+    def begun(self, name: str, process: Process, case: Case, inputs: Tree, right: Mapping[str, Any]) -> Json:
         """The first call, checked; and how many calls make a round. Only what is right is timed."""
+        peer, chains = self.peers[name], case.kind in ("zones", "flowmc")
+        if peer.own and not chains:
+            right = self.right(f"{name} itself", peer, case)
         seconds, found = first(process, case, self.folder, "float32")
-        off = errors(found, right)
-        result: Json = {"first": seconds, "errors": off}
-        if not max(off.values()) < self.limits[name]:
+        value = worth(found["path"]) if chains else {}
+        off = {"zones": value["zone_error"]} if peer.own and chains else errors(found, asked(right, found, inputs))
+        result: Json = {"first": seconds, "errors": off, **value}
+        if not max(off.values()) < (value["zone_limit"] if peer.own and chains else limit(peer.eps)):
             return {**result, "wrong": max(off, key=lambda key: off[key])}
-        if case.kind == "zones":
-            result |= worth(found["path"])
         if name in case.once:
             return {**result, "samples": [seconds]}
         again = process.ask({"do": "time", "calls": 1})["seconds"][0]

@@ -3,7 +3,6 @@
 The last is the guard: a ratio of interleaved rounds, far below what is claimed, so that a busy machine does not break it.
 """
 import json
-import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,11 @@ from evenflow.reference.core.trees import Array, Tree, leaves
 from evenflow.reference.work.files import load, save
 from tests.bench import cases, models, processes, runner
 from tests.bench.__main__ import main
-from tests.bench.checking import error, errors, limit, worth
+from tests.bench.checking import limit
 from tests.bench.inputs import make
 from tests.bench.peers import protocol
 from tests.bench.processes import PEERS, Peer, Process, Unavailable, chosen
-from tests.bench.report import page, ratio_cell
+from tests.bench.report import page
 from tests.bench.runner import run
 
 WRONG = """
@@ -113,6 +112,28 @@ def test_a_missing_peer_is_unavailable(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("brief")
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    """Rows of the same tree and peers are kept; of others not; an empty file is the start of one."""
+    out = tmp_path / "x.json"
+
+    def timed() -> dict[str, Any]:
+        command = ["run", "--suite", "tiny", "--only", "n = m = 16, d = 2", "--rounds", "1", "--peers", "numpy", "--resume"]
+        assert main([*command, "--out", str(out)]) == 0
+        found: dict[str, Any] = json.loads(out.read_text())
+        return found
+
+    out.write_text("")
+    made = timed()
+    results = made["rows"][0]["results"]["numpy"]
+    assert len(results["samples"]) == 1
+    results["samples"] = [123.0]
+    for change, kept in (({}, True), ({"tree": "other"}, False), ({"about": {"torch": {}}}, False)):
+        out.write_text(json.dumps({**made, **change}))
+        assert (timed()["rows"][0]["results"]["numpy"]["samples"] == [123.0]) is kept
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brief")
 def test_numpy_is_faster_than_the_reference() -> None:
     """Claimed is 3 times; 1.5 in the median of nine rounds is let pass."""
     found = run("cpu", [cases.flow(256)], chosen(["reference", "numpy"], {}), 9, 1, quietly)
@@ -196,50 +217,3 @@ def test_floors_by_hand() -> None:
     assert cases.tanh(1_000, 100).floor() == pytest.approx(4 * (128 + 4096 + 64) * 1_000 / 67e12)
     assert cases.energy(4096, 64).floor() == pytest.approx(2 * 4096**2 * 266 / 67e12)
     assert cases.spline().floor() is cases.saef(4).floor() is cases.zones().floor() is None
-
-
-def test_errors_by_hand() -> None:
-    right = np.array([3.0, 4.0])
-    assert error(np.array([3.0, 4.5]), right) == pytest.approx(0.1)
-    assert error(np.array([3.0, math.nan]), right) == math.inf
-    assert error(np.array([3.0]), right) == math.inf
-    assert errors({}, {"value": np.array(1.0)}) == {"value": math.inf}
-    chains = np.ones((3, 200, 2))
-    other = chains.copy()
-    other[2, 7] = 50.0            # one chain in a hundred may go another way
-    other[1, 9, 0] = 51.0
-    assert error(other, chains) == 0.0
-    other[0, 8] = -50.0           # a third may not
-    assert error(other, chains) > 1.0
-    assert error(chains * 1.01, chains) == pytest.approx(0.01)
-
-
-def test_what_chains_are_worth() -> None:
-    """Independent draws: about one effective sample each, and the right weights; in one zone: the other's weight is lost."""
-    rng = np.random.default_rng(0)
-    x = models.TARGET.sample(models.TARGET.noise(rng, 40_000)).reshape(1_000, 40, 2)
-    found = worth(x)
-    assert found["ess_a_step"] == pytest.approx(40, rel=0.2)
-    assert found["zone_error"] < 5 * math.sqrt(0.35 * 0.65 / 40_000)
-    left = worth(x - np.array([10.0, 0.0]))
-    assert left["zone_error"] == pytest.approx(1 - models.TARGET.zone_weights()[0])
-
-
-def test_ratios_by_hand() -> None:
-    own: dict[str, Any] = {"samples": [1.0, 2.0, 1.0]}
-    assert ratio_cell({"samples": [3.0, 4.0, 1.0]}, own) == "2.00 (1.20-2.80)"
-    assert ratio_cell({"samples": [3.0]}, own) == "3.00 (one round)"
-    assert ratio_cell({"unavailable": "x"}, own) == ratio_cell({}, own) == "unavailable"
-    assert ratio_cell({"samples": [3.0]}, {"wrong": "gradient"}) == "-"
-
-
-def test_the_page_of_a_device_run_has_milliseconds_and_floors() -> None:
-    """With invented numbers: no such run has been made."""
-    row = {"case": "c", "steps": 10, "floor": 1e-4, "results": {
-        "cupy": {"first": 1.0, "errors": {"path": 1e-6}, "samples": [0.02, 0.04, 0.03], "calls": 10, "peak_bytes": 5e6},
-        "torch-cuda": {"first": 1.0, "errors": {"path": 1e-6}, "samples": [0.04, 0.04, 0.03], "calls": 10},
-    }}
-    about = {"cupy": {"versions": "v"}, "torch-cuda": {"versions": "w"}}
-    machine = {"cpu": "a", "cores": 1, "system": "b"}
-    made = {"suite": "gpu", "machine": machine, "about": about, "rounds": 3, "rows": [row], "cold": {"cupy": []}}
-    assert "| c | 0.1 | 3 | 1.00 (1.00-1.80) | 1e-06 | 5 |" in page([made])

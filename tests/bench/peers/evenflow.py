@@ -19,8 +19,10 @@ from evenflow.reference.ebm.energies import EBM
 from evenflow.reference.ebm.flowmc import State as EBMState
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.mcmc.contract import LogDensity, walk
+from evenflow.reference.mcmc.flowmc import FlowMC
+from evenflow.reference.mcmc.independence import IndependentMH
 from evenflow.reference.mcmc.langevin import MALA
-from evenflow.reference.scores import energy_score, sliced_energy_score
+from evenflow.reference.scores import energy_distance, energy_score, sliced_energy_score
 from tests.bench import models
 from tests.bench.peers.protocol import RATE, Peer, Work, flat, leaves, serve, stepped
 
@@ -101,6 +103,39 @@ def zones(sizes: dict[str, Any], inputs: Tree) -> Work:
     return walked(models.TARGET.log_prob, inputs, sizes["step_size"])
 
 
+def flowmc(sizes: dict[str, Any], inputs: Tree) -> Work:
+    flow, log_p = models.flowmc(sizes), models.TARGET.log_prob
+    kernel = FlowMC(((MALA(sizes["step_size"]), sizes["local"]), (IndependentMH(flow, inputs["params"]), sizes["global"])))
+
+    def call() -> list[Array]:
+        state, path = kernel.init(inputs["x"], log_p), []
+        for noise in inputs["sweeps"]:
+            state, sweep = kernel.step(state, noise, log_p)
+            path.append(sweep.trace)
+        accel.synchronise()
+        return path
+
+    return Work(call, lambda path: {"path": np.concatenate(on_host(path))})
+
+
+def ensembles(sizes: dict[str, Any], inputs: Tree) -> Work:
+    def call() -> Array:
+        done = energy_score(inputs["draws"], inputs["y"])
+        accel.synchronise()
+        return done
+
+    return Work(call, lambda done: {"score": flat(on_host(done))})
+
+
+def distance(sizes: dict[str, Any], inputs: Tree) -> Work:
+    def call() -> Any:
+        done = value_and_gradient(lambda x: energy_distance(x, inputs["y"], estimator="V"), inputs["draws"])
+        accel.synchronise()
+        return done
+
+    return Work(call, lambda done: {"value": np.asarray(accel.to_host(done[0])), "gradient": flat(on_host(done[1]))})
+
+
 def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
     algorithm = models.ebm(sizes)
     state = EBMState(**inputs["state"])
@@ -121,7 +156,8 @@ def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
 
 KINDS: dict[str, Callable[[dict[str, Any], Tree], Work]] = {
     "flow": flow, "saef": saef, "sample": sample, "energy": lambda sizes, inputs: scored(energy_score, inputs),
-    "sliced": sliced, "mala": mala, "zones": zones, "ebm": ebm,
+    "sliced": sliced, "mala": mala, "zones": zones, "ebm": ebm, "flowmc": flowmc, "ensembles": ensembles,
+    "distance": distance,
 }
 
 

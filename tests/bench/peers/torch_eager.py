@@ -4,21 +4,23 @@
 """
 import argparse
 import importlib
-import math
 from collections.abc import Callable
 from typing import Any
 
+from tests.bench.peers.masked import masks
 from tests.bench.peers.protocol import RATE, Peer, Work, flat, lacking, leaves, no_memory, serve, stepped
 
 Tensor = Any
 torch: Any = None  # imported when the peer is asked about itself, so that its absence has a reply
-LIMIT = 3.0        # of an affine coupling's log scale
+models: Any = None
+walks: Any = None
 options = argparse.Namespace(compile=False, device="cpu", tf32=False)
 
 
 def about() -> dict[str, str]:
-    global torch
+    global torch, models, walks
     torch = importlib.import_module("torch")
+    models, walks = (importlib.import_module(f"tests.bench.peers.torch_{name}") for name in ("models", "walks"))
     torch.set_num_threads(1)
     torch.backends.cuda.matmul.allow_tf32 = options.tf32
     if options.device == "cpu":
@@ -36,7 +38,7 @@ def host(tree: Any) -> list[Any]:
     return [leaf.detach().cpu().numpy() for leaf in leaves(tree)]
 
 
-def compiled(function: Callable[..., Tensor]) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     return torch.compile(function) if options.compile else function
 
 
@@ -45,75 +47,47 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def perceptron(layers: list[dict[str, Tensor]], h: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    for layer in layers[:-1]:
-        h = activation(torch.addmm(layer["b"], h, layer["W"]))
-    last = layers[-1]  # that of an energy has no bias
-    return torch.addmm(last["b"], h, last["W"]) if "b" in last else h @ last["W"]
+def adam(params: list[Tensor], state: Any) -> Any:
+    """PyTorch's own, under way."""
+    optimiser = torch.optim.Adam([p.requires_grad_() for p in params], lr=RATE, fused=True)
+    for p, m, v in zip(params, leaves(state["m"]), leaves(state["v"]), strict=True):
+        step = torch.tensor(float(state["t"]), device=p.device)
+        optimiser.state[p] = {"step": step, "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    return optimiser
 
 
-def scale_and_shift(layers: Any, passing: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, outputs): raw log scale and shift of each coordinate side by side."""
-    raw = perceptron(layers, passing, torch.relu)
-    return LIMIT * torch.tanh(raw[:, 0::2] / LIMIT), raw[:, 1::2]
-
-
-def halves(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The coordinates that pass layer k and the others: odd and even ones in turn."""
-    odd, even = x[:, 1::2], x[:, 0::2]
-    return (odd, even) if k % 2 == 0 else (even, odd)
-
-
-def joined(passing: Tensor, others: Tensor, k: int) -> Tensor:
-    pair = (others, passing) if k % 2 == 0 else (passing, others)
-    return torch.stack(pair, dim=2).flatten(1)
-
-
-def log_prob(params: Any, x: Tensor) -> Tensor:
-    *couplings, last = params
-    s, t = scale_and_shift(last, x[:, :0])
-    x, log_det = (x - t) * torch.exp(-s), -s.sum(1)
-    for k in reversed(range(len(couplings))):
-        passing, others = halves(x, k)
-        s, t = scale_and_shift(couplings[k], passing)
-        x, log_det = joined(passing, (others - t) * torch.exp(-s), k), log_det - s.sum(1)
-    return log_det - 0.5 * (x * x).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
-
-
-def sample(params: Any, z: Tensor) -> Tensor:
-    *couplings, last = params
-    for k, coupling in enumerate(couplings):
-        passing, others = halves(z, k)
-        s, t = scale_and_shift(coupling, passing)
-        z = joined(passing, others * torch.exp(s) + t, k)
-    s, t = scale_and_shift(last, z[:, :0])
-    return z * torch.exp(s) + t
-
-
-def flow_step(sizes: dict[str, Any], inputs: Any) -> Work:
-    if sizes.get("bins"):
-        raise lacking("splines")
+def training(loss: Callable[[], Tensor], inputs: Any) -> Work:
+    """Value, gradient and Adam's step, from step to step."""
     params = leaves(inputs["params"])
-    loss = compiled(lambda x: -log_prob(inputs["params"], x).mean())
-    adam = torch.optim.Adam([p.requires_grad_() for p in params], lr=RATE, fused=True)
-    for p, m, v in zip(params, leaves(inputs["optimiser"]["m"]), leaves(inputs["optimiser"]["v"]), strict=True):
-        adam.state[p] = {"step": torch.tensor(float(inputs["optimiser"]["t"]), device=p.device), "exp_avg": m, "exp_avg_sq": v}
-    before = host(params)
+    optimiser = adam(params, inputs["optimiser"])
+    before = [leaf.copy() for leaf in host(params)]
 
     def call() -> Tensor:
-        adam.zero_grad()
-        value = loss(inputs["x"])
+        optimiser.zero_grad()
+        value = loss()
         value.backward()
-        adam.step()
+        optimiser.step()
         synchronise()
         return value.detach()
 
-    before = [leaf.copy() for leaf in before]
-    return Work(call, lambda value: stepped(value.cpu().numpy(), host([p.grad for p in params]), before, host(params)))
+    def gradient() -> list[Any]:  # None: what the loss does not depend on
+        return [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+
+    return Work(call, lambda value: stepped(value.cpu().numpy(), host(gradient()), before, host(params)))
+
+
+def flow(sizes: dict[str, Any], inputs: Any) -> Work:
+    loss = compiled(lambda params, x: -models.log_prob(params, x, sizes.get("bins")).mean())
+    return training(lambda: loss(inputs["params"], inputs["x"]), inputs)
+
+
+def saef(sizes: dict[str, Any], inputs: Any) -> Work:
+    loss, kept = compiled(models.saef_loss), tensors(masks(inputs["params"]["contexts"], sizes["blocks"]))
+    return training(lambda: loss(*(inputs[name] for name in ("params", "x", "context", "z")), kept), inputs)
 
 
 def sampling(sizes: dict[str, Any], inputs: Any) -> Work:
-    push = compiled(sample)
+    push = compiled(lambda params, z: models.sample(params, z)[0])
 
     def call() -> Tensor:
         with torch.no_grad():
@@ -122,22 +96,6 @@ def sampling(sizes: dict[str, Any], inputs: Any) -> Work:
         return x
 
     return Work(call, lambda x: {"x": flat(host(x))})
-
-
-def energy_score(draws: Tensor, y: Tensor) -> Tensor:
-    m = len(draws)
-    return torch.cdist(draws, y).mean() - torch.cdist(draws, draws).sum() / (2 * m * (m - 1))
-
-
-def sliced_score(draws: Tensor, y: Tensor, directions: Tensor) -> Tensor:
-    """Along each direction: sorted draws, their running sums, and where each y falls among them."""
-    x, m = torch.sort(directions @ draws.T, dim=1)[0], len(draws)
-    y, zero = (directions @ y.T).contiguous(), x.new_zeros((len(directions), 1))
-    below = torch.cat([zero, torch.cumsum(x, 1)], 1)
-    k = torch.searchsorted(x.detach(), y)
-    cross = y * (2 * k - m) + below[:, -1:] - 2 * torch.gather(below, 1, k)
-    within = (x * (2 * torch.arange(m, device=x.device) - (m - 1))).sum(1) / (m * (m - 1))
-    return cross.mean() / m - within.mean()
 
 
 def scored(score: Callable[..., Tensor], draws: Tensor, *others: Tensor) -> Work:
@@ -152,56 +110,69 @@ def scored(score: Callable[..., Tensor], draws: Tensor, *others: Tensor) -> Work
     return Work(call, lambda done: {"value": done[0].cpu().numpy(), "gradient": flat(host(done[1]))})
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": lambda h: torch.tanh(h), "leaky_relu": lambda h: torch.nn.functional.leaky_relu(h, 0.05),
-}
-
-
-def mala(sizes: dict[str, Any], inputs: Any) -> Work:
-    """log p = -E(x) + log N(x; 0, I), up to a constant that cancels."""
-    activation, eta = ACTIVATIONS[sizes["activation"]], sizes["step_size"]
-    def log_p(x: Tensor) -> Tensor:
-        return -perceptron(inputs["params"], x, activation)[:, 0] - 0.5 * (x * x).sum(1)
-
-    @compiled
-    def evaluate(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        value, back = torch.func.vjp(log_p, x)
-        return x, value, back(torch.ones_like(value))[0]
-
+def walked(log_p: Callable[[Tensor], Tensor], inputs: Any, eta: float) -> Work:
+    evaluate = compiled(walks.evaluation(log_p))
     start = evaluate(inputs["x"])
 
     def call() -> Tensor:
-        path, state = [], start
-        for noise in inputs["noises"]:
-            mean = state[0] + eta * state[2]
-            new = evaluate(mean + math.sqrt(2 * eta) * noise["normal"])
-            there, back = new[0] - mean, state[0] - new[0] - eta * new[2]
-            log_ratio = new[1] - state[1] + ((there * there).sum(1) - (back * back).sum(1)) / (4 * eta)
-            accepted = noise["uniform"] < torch.exp(log_ratio.clamp(max=0.0))
-            state = (torch.where(accepted[:, None], new[0], state[0]), torch.where(accepted, new[1], state[1]),
-                     torch.where(accepted[:, None], new[2], state[2]))
-            path.append(state[0])
+        path = walks.walk(start, inputs["noises"], eta, evaluate)
         synchronise()
-        return torch.stack(path)
+        return torch.stack([x for x, _, _ in path])
 
     return Work(call, lambda path: {"path": host(path)[0]})
+
+
+def mala(sizes: dict[str, Any], inputs: Any) -> Work:
+    return walked(lambda x: walks.tilted(inputs["params"], x, sizes["activation"]), inputs, sizes["step_size"])
+
+
+def zones(sizes: dict[str, Any], inputs: Any) -> Work:
+    return walked(walks.mixture(sizes["target"], inputs["x"]), inputs, sizes["step_size"])
+
+
+def ebm(sizes: dict[str, Any], inputs: Any) -> Work:
+    """From the same state each time: its weights are put back before a step."""
+    state, noise = inputs["state"], inputs["noise"]
+    eta, chosen = float(state["step_size"][0]), noise["chosen"]
+    kept = {name: [leaf.clone() for leaf in leaves(state[name])] for name in ("energy", "flow")}
+    losses = compiled(walks.contrast), compiled(lambda flow, x: -models.log_prob(flow, x).mean())
+
+    def call() -> Tensor:
+        with torch.no_grad():
+            for name, before in kept.items():
+                for leaf, weights in zip(leaves(state[name]), before, strict=True):
+                    leaf.copy_(weights)
+            x = walks.flowmc(state["energy"], state["flow"], state["chains"][chosen], noise["moves"], eta, compiled)
+            chains = state["chains"].clone()
+            chains[chosen] = x
+        for name, loss, arguments in (("energy", losses[0], (inputs["positives"], x)), ("flow", losses[1], (x,))):
+            optimiser = adam(leaves(state[name]), state[f"{name}_optimiser"])
+            optimiser.zero_grad()
+            loss(state[name], *arguments).backward()
+            optimiser.step()
+        synchronise()
+        return chains
+
+    def moved(chains: Tensor) -> dict[str, Any]:
+        change = {name: flat(host(state[name])) - flat(host(kept[name])) for name in kept}
+        return {**change, "path": host(chains)[0][None]}
+
+    return Work(call, moved)
+
+
+KINDS: dict[str, Callable[[dict[str, Any], Any], Work]] = {
+    "flow": flow, "saef": saef, "sample": sampling, "mala": mala, "zones": zones, "ebm": ebm,
+    "energy": lambda sizes, inputs: scored(models.energy_score, inputs["draws"], inputs["y"]),
+    "sliced": lambda sizes, inputs: scored(models.sliced_score, inputs["draws"], inputs["y"], inputs["directions"]),
+}
 
 
 def prepare(kind: str, sizes: dict[str, Any], inputs: Any) -> Work:
     if torch is None:
         about()
-    inputs = tensors(inputs)
-    if kind == "flow":
-        return flow_step(sizes, inputs)
-    if kind == "sample":
-        return sampling(sizes, inputs)
-    if kind == "energy":
-        return scored(energy_score, inputs["draws"], inputs["y"])
-    if kind == "sliced":
-        return scored(sliced_score, inputs["draws"], inputs["y"], inputs["directions"])
-    if kind == "mala":
-        return mala(sizes, inputs)
-    raise lacking(kind)
+    if kind not in KINDS:
+        raise lacking(kind)
+    return KINDS[kind](sizes, tensors(inputs))
 
 
 def memory(call: Callable[[], Any]) -> int | None:
