@@ -1,0 +1,136 @@
+// A perceptron for a block of points, and its adjoints. A row of memory holds one coordinate of all points of the block.
+//
+//   forward     a_l = W_l^T h_l + b_l,   h_{l+1} = sigma(a_l),   output a_L
+//   backward    W_l' = h_l a_l'^T,   b_l' = a_l' 1,   h_l' = W_l a_l',   a_{l-1}' = h_l' * sigma'(a_{l-1})        (' the adjoint)
+//
+// Products go by tiles: ROWS of the result by a strip of points, which stay in registers while the sum is taken.
+#pragma once
+#include "vectors.hpp"
+
+constexpr int ROWS = 4, ACROSS = BYTES == 64 ? 4 : 2;         // vectors across a strip
+template <class T> constexpr int STRIP = ACROSS * LANES<T>;   // points
+template <class T> constexpr int BLOCK = 4 * STRIP<T>;        // points of a block
+
+// out_r = b_r + sum_k w[k step + r across] in_k for `rows` values of r
+template <class T, int R>
+inline void tile(T* out, const T* in, const T* w, const T* b, int terms, int step, int across, int points) {
+  for (int c = 0; c < points; c += STRIP<T>) {
+    V<T> total[R][ACROSS];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+      for (int v = 0; v < ACROSS; v++) total[r][v] = all<T>(b ? b[r] : T(0));
+    for (int k = 0; k < terms; k++) {
+      V<T> h[ACROSS];
+#pragma GCC unroll 4
+      for (int v = 0; v < ACROSS; v++) h[v] = load<T>(in + k * BLOCK<T> + c + v * LANES<T>);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < ACROSS; v++) total[r][v] += w[k * step + r * across] * h[v];
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+      for (int v = 0; v < ACROSS; v++) store<T>(out + r * BLOCK<T> + c + v * LANES<T>, total[r][v]);
+  }
+}
+
+template <class T>
+inline void product(T* out, const T* in, const T* w, const T* b, int rows, int terms, int step, int across, int points) {
+  int r = 0;
+  for (; r + ROWS <= rows; r += ROWS)
+    tile<T, ROWS>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, terms, step, across, points);
+  for (; r < rows; r++) tile<T, 1>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, terms, step, across, points);
+}
+
+// W[k][m] += sum over the points of h_k g_m
+template <class T, int R, int C>
+inline void outer_tile(T* W, int width, const T* h, const T* g, int points) {
+  V<T> total[R][C] = {};
+  for (int c = 0; c < points; c += LANES<T>)
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+      for (int m = 0; m < C; m++) total[r][m] += load<T>(h + r * BLOCK<T> + c) * load<T>(g + m * BLOCK<T> + c);
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+    for (int m = 0; m < C; m++) W[r * width + m] += sum<T>(total[r][m]);
+}
+
+template <class T> inline void outer(T* W, const T* h, const T* g, int rows, int width, int points) {
+  constexpr int B = BLOCK<T>;
+  for (int k = 0; k < rows; k += k + 4 <= rows ? 4 : 1)
+    for (int m = 0; m < width; m += m + 4 <= width ? 4 : 1) {
+      T* at = W + k * width + m;
+      if (k + 4 <= rows && m + 4 <= width) outer_tile<T, 4, 4>(at, width, h + k * B, g + m * B, points);
+      else if (k + 4 <= rows) outer_tile<T, 4, 1>(at, width, h + k * B, g + m * B, points);
+      else if (m + 4 <= width) outer_tile<T, 1, 4>(at, width, h + k * B, g + m * B, points);
+      else outer_tile<T, 1, 1>(at, width, h + k * B, g + m * B, points);
+    }
+}
+
+template <class T> struct Perceptron {
+  int depth, activation;
+  const int64_t* widths;     // depth + 1 of them
+  const T* const* leaves;    // W, b, W, b, ...
+
+  // h_0, h_1, ... of widths[0], widths[1], ... rows; a_0, a_1, ... as many, where they are still needed beside the h.
+  size_t rows() const {
+    size_t total = 0;
+    for (int l = 0; l <= depth; l++) total += widths[l];
+    return total;
+  }
+  size_t beside() const { return activation >= SOFTPLUS ? rows() : 0; }  // from h to a
+  size_t widest() const {
+    size_t most = 1;
+    for (int l = 0; l <= depth; l++) most = size_t(widths[l]) > most ? widths[l] : most;
+    return most;
+  }
+
+  // h: rows() + beside() rows, the first widths[0] filled in, the others left for `backward`. Returns where the output is.
+  const T* forward(T* h, int points) const {
+    T* a = h + beside() * BLOCK<T>;
+    for (int l = 0; l < depth; l++) {
+      T* next = h + widths[l] * BLOCK<T>;
+      T* sums = a + widths[l] * BLOCK<T>;
+      product<T>(sums, h, leaves[2 * l], leaves[2 * l + 1], widths[l + 1], widths[l], widths[l + 1], 1, points);
+      if (l == depth - 1) return sums;
+      for (int m = 0; m < widths[l + 1]; m++)
+        for (int c = 0; c < points; c += LANES<T>)
+          store<T>(next + m * BLOCK<T> + c, activated<T>(load<T>(sums + m * BLOCK<T> + c), activation));
+      h = next, a = sums;
+    }
+    return a;
+  }
+
+  // g: the output's adjoint, in a place of widest() rows; `spare` is another such. Adds to W', b', W', b', ... at `of_leaves`
+  // (none: nullptr). Returns where h_0' is.
+  T* backward(const T* h, T* g, T* spare, T* of_leaves, int points) const {
+    const int B = BLOCK<T>;
+    const T* a = h + beside() * B;
+    size_t before = rows() - widths[depth], numbers = 0;
+    for (int l = 0; l < depth; l++) numbers += (widths[l] + 1) * widths[l + 1];
+    for (int l = depth - 1; l >= 0; l--) {
+      before -= widths[l];
+      numbers -= (widths[l] + 1) * widths[l + 1];
+      if (of_leaves) {
+        outer<T>(of_leaves + numbers, h + before * B, g, widths[l], widths[l + 1], points);
+        T* of_b = of_leaves + numbers + widths[l] * widths[l + 1];
+        for (int m = 0; m < widths[l + 1]; m++)
+          for (int c = 0; c < points; c += LANES<T>) of_b[m] += sum<T>(load<T>(g + m * B + c));
+      }
+      product<T>(spare, g, leaves[2 * l], nullptr, widths[l], widths[l + 1], 1, widths[l + 1], points);
+      if (l > 0)
+        for (size_t at = before * B, k = 0; k < size_t(widths[l]); k++)
+          for (int c = 0; c < points; c += LANES<T>) {
+            const size_t i = k * B + c;
+            store<T>(spare + i, load<T>(spare + i) * slope<T>(load<T>(a + at + i), load<T>(h + at + i), activation));
+          }
+      T* swap = g;
+      g = spare, spare = swap;
+    }
+    return g;
+  }
+};

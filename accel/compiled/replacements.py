@@ -1,0 +1,172 @@
+"""What the backend compiled does in C++: chains of affine couplings, and MALA on perceptron energies. All else is NumPy's.
+
+A context, a spline, another density, arrays of several dtypes or of shapes that do not fit: those go to the functions of the
+backend numpy, which compute them or say what is wrong.
+"""
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from evenflow.accel import mcmc
+from evenflow.accel.compiled.building import library
+from evenflow.accel.compiled.calls import NAMES, Chain, Energy, fit
+from evenflow.accel.core.networks import arrays
+from evenflow.accel.energies import recognised
+from evenflow.accel.flows import compose, coupling
+from evenflow.accel.flows.compose import Stack
+from evenflow.accel.flows.coupling import Layer, layer_of
+from evenflow.accel.flows.transformers import Affine
+from evenflow.accel.fused import fused
+from evenflow.reference.core import Array, Tree, check_shape, value
+from evenflow.reference.flows import Chain as ChainOf
+from evenflow.reference.flows import Coupling
+from evenflow.reference.flows.contract import check_input
+from evenflow.reference.flows.densities import LOG_2PI
+from evenflow.reference.mcmc.contract import Info, LogDensity
+from evenflow.reference.mcmc.langevin import MALA, State
+
+LARGEST = 80.0  # of a log scale whose e^s is a number in float32 too
+
+
+def forward(stack: Stack, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array, Array], Any]:
+    chain = Chain(stack.layers, stack.counts, leaves)
+    image, log_det, kept = chain.forward(x, keep)
+    return (image, log_det), (chain, image, kept)
+
+
+def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Array | None) -> list[Array]:
+    chain, image, kept = saved
+    g = np.zeros_like(image) if g is None else g
+    g_log_det = np.zeros(len(image), image.dtype) if g_log_det is None else g_log_det
+    of_x, of_leaves = chain.backward(g, g_log_det, kept, max(wanted) > 1)
+    return [of_x if i == 1 else of_leaves[i - 2] for i in wanted]
+
+
+chained = fused(forward, backward, partial(forward, keep=False))
+
+
+def through(couplings: Sequence[Any], params: Sequence[Tree], x: Array, back: bool) -> tuple[Array, Array] | None:
+    """Image and log_det of couplings in the order in which x passes them; None where one of them is not done here."""
+    layers: list[Layer] = []
+    counts: list[int] = []
+    leaves: list[Array] = []
+    for each, p in zip(couplings, params, strict=True):
+        layer = layer_of(each, False, back) if type(each) is Coupling else None
+        if layer is None or type(layer.transformer) is not Affine or layer.transformer.limit > LARGEST:
+            return None
+        of_layer = arrays(p, False)
+        if not fit(list(map(value, of_layer)), len(layer.passing), 2 * len(layer.moved)):
+            return None
+        layers.append(layer)
+        counts.append(len(of_layer))
+        leaves += of_layer
+    out, log_det = chained(Stack(layers, counts), x, *leaves)
+    return out, log_det
+
+
+def chain(name: str, back: bool, chain: ChainOf, params: Tree, x: Array, context: Array | None) -> Any:
+    check_input(chain, "x" if back else "z", x, context)
+    if type(chain) is ChainOf and not any(layer.context_dim for layer in chain.layers):
+        step = -1 if back else 1
+        done = through(chain.layers[::step], list(params)[::step], x, back)
+        if done is not None:
+            return done
+    return compose.REPLACEMENTS[name](chain, params, x, context)
+
+
+def one(name: str, back: bool, layer: Coupling, params: Tree, x: Array, context: Array | None) -> Any:
+    check_input(layer, "x" if back else "z", x, context)
+    done = through([layer], [params], x, back) if context is None else None
+    return done or coupling.REPLACEMENTS[name](layer, params, x, context)
+
+
+def chain_forward(c: ChainOf, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """flows.compose.Chain.forward."""
+    return chain("flows.compose.Chain.forward", False, c, params, z, context)  # type: ignore[no-any-return]
+
+
+def chain_inverse(c: ChainOf, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """flows.compose.Chain.inverse."""
+    return chain("flows.compose.Chain.inverse", True, c, params, x, context)  # type: ignore[no-any-return]
+
+
+def coupling_forward(c: Coupling, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """flows.coupling.Coupling.forward."""
+    return one("flows.coupling.Coupling.forward", False, c, params, z, context)  # type: ignore[no-any-return]
+
+
+def coupling_inverse(c: Coupling, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+    """flows.coupling.Coupling.inverse."""
+    return one("flows.coupling.Coupling.inverse", True, c, params, x, context)  # type: ignore[no-any-return]
+
+
+def energy_of(log_density: LogDensity, x: Array, *others: Array) -> Energy | None:
+    """The energy behind a log density, if it can be computed here at x and beside these other arrays."""
+    model = recognised(log_density)
+    if model is None or not isinstance(x, np.ndarray) or x.dtype not in NAMES:
+        return None
+    (net, sd), leaves = model
+    if not fit(leaves, x.shape[1], 1) or any(array.dtype != x.dtype for array in (*leaves, *others)):
+        return None
+    constant = 0.0 if sd is None else -x.shape[1] * (0.5 * LOG_2PI + math.log(sd))
+    return Energy(net.activation, leaves, 0.0 if sd is None else 1 / sd**2, constant)
+
+
+def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Array]:
+    """mcmc.contract.density_and_gradient."""
+    energy = energy_of(log_density, x)
+    if energy is not None:
+        log_p, score = energy.density(x)
+        if mcmc.finite(x, log_p, score):
+            return log_p, score
+    return mcmc.density_and_gradient(x, log_density)
+
+
+def walked(
+    state: State, noises: Sequence[Array], uniforms: Sequence[Array], step_size: float, log_density: LogDensity
+) -> tuple[State, Array, Array, Array] | None:
+    """The last state, positions, acceptances and log ratios of all steps of MALA; None where NumPy is to do them."""
+    energy = energy_of(log_density, state.x, *state, *noises, *uniforms)
+    done = None if energy is None else energy.mala(tuple(state), noises, uniforms, step_size)
+    return None if done is None else (State(*done[0]), *done[1:])
+
+
+def mala(
+    state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity
+) -> tuple[State, Info]:
+    """mcmc.langevin.mala."""
+    check_shape("noise", noise, *state.x.shape)
+    check_shape("uniform", uniform, len(state.x))
+    done = walked(state, [noise], [uniform], step_size, log_density)
+    if done is None:
+        return mcmc.mala(state, noise, uniform, step_size, log_density)
+    after, _, accepted, log_ratio = done
+    return after, Info(accepted[0], log_ratio[0])
+
+
+def walk(kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Any, Array, Array]:
+    """mcmc.contract.walk."""
+    if type(kernel) is MALA and len(noises) and all(
+        noise["normal"].shape == state.x.shape and noise["uniform"].shape == state.log_p.shape for noise in noises
+    ):
+        normal, uniform = ([noise[name] for noise in noises] for name in ("normal", "uniform"))
+        done = walked(state, normal, uniform, kernel.step_size, log_density)
+        if done is not None:
+            return done[:3]
+    return mcmc.walk(kernel, state, noises, log_density)
+
+
+def table() -> dict[str, Any]:
+    """What replaces the functions of the backend numpy. Raises Unavailable where the kernels cannot be had."""
+    library()
+    return REPLACEMENTS
+
+
+REPLACEMENTS = {
+    "flows.compose.Chain.forward": chain_forward, "flows.compose.Chain.inverse": chain_inverse,
+    "flows.coupling.Coupling.forward": coupling_forward, "flows.coupling.Coupling.inverse": coupling_inverse,
+    "mcmc.contract.density_and_gradient": density_and_gradient, "mcmc.contract.walk": walk, "mcmc.langevin.mala": mala,
+}
