@@ -8,7 +8,7 @@ import itertools
 import math
 import operator
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -77,13 +77,13 @@ def paired(*trees: Tree) -> list[list[Array]]:
     ]
 
 
-def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:
-    """trees.tree_map of one tree, likewise."""
+def filled(tree: Tree, leaves: Iterator[Any]) -> Tree:
+    """A tree of the same outline with these leaves."""
     if type(tree) is dict:
-        return {name: rebuilt(f, branch) for name, branch in tree.items()}
+        return {name: filled(branch, leaves) for name, branch in tree.items()}
     if type(tree) is list:
-        return [rebuilt(f, branch) for branch in tree]
-    return f(tree)
+        return [filled(branch, leaves) for branch in tree]
+    return next(leaves)
 
 
 def flat(tree: Tree) -> Array | None:
@@ -145,8 +145,12 @@ def packed(tree: Tree, leaves: list[Array] | None = None) -> Tree:
 
 def unpacked(buffer: Array, like: Tree, leaves: list[Array] | None = None) -> Tree:
     """A vector cut into a tree of the shapes of another, without a copy of the numbers. leaves: those of `like`, if known."""
-    shapes, key = tuple([leaf.shape for leaf in (plain_leaves(like) if leaves is None else leaves)]), id(buffer)
-    ends = ends_of(shapes)
+    return filled(like, iter(cut(buffer, tuple([leaf.shape for leaf in (plain_leaves(like) if leaves is None else leaves)]))))
+
+
+def cut(buffer: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+    """A vector cut into leaves of these shapes, and a note of it."""
+    ends, key = ends_of(shapes), id(buffer)
     parts = [
         buffer[a:b] if len(shape) == 1 else buffer[a:b].reshape(shape)
         for a, b, shape in zip(ends, ends[1:], shapes, strict=False)
@@ -154,8 +158,7 @@ def unpacked(buffer: Array, like: Tree, leaves: list[Array] | None = None) -> Tr
     if not on_device(buffer):
         forget = weakref.ref(buffer, lambda gone: _notes.pop(key, None))
         _notes[key] = Note(forget, list(map(weakref.ref, parts)), ends)
-    following = iter(parts)
-    return rebuilt(lambda leaf: next(following), like)
+    return parts
 
 
 @cache

@@ -16,6 +16,7 @@ template <class T> struct Coupling {
   int passing, moved;               // how many coordinates
   const int64_t *which, *others;    // A and B
   T limit;
+  size_t first_leaf;                // where the adjoints of its leaves begin
 
   // Those of the perceptron, then s and v.
   size_t rows() const { return of_net() + 2 * moved; }
@@ -25,8 +26,10 @@ template <class T> struct Coupling {
 template <class T> struct Chain {
   int d, layers;
   bool back;
-  std::vector<Coupling<T>> coupling;
-  std::vector<size_t> first_leaf;  // where its adjoints begin
+  std::vector<Coupling<T>> coupling;  // from noise to data
+
+  // The l-th that x passes.
+  const Coupling<T>& at(int l) const { return coupling[back ? layers - 1 - l : l]; }
 
   size_t rows() const {
     size_t total = 0;
@@ -43,22 +46,23 @@ template <class T> struct Chain {
   void forward(T* x, T* log_det, T* kept, int points) const {
     const int B = BLOCK<T>;
     for (int c = 0; c < points; c++) log_det[c] = 0;
-    for (int l = 0; l < layers; kept += coupling[l++].rows() * B) {
-      const Coupling<T>& own = coupling[l];
+    for (int l = 0; l < layers; l++) {
+      const Coupling<T>& own = at(l);
       T *h = kept, *s = h + own.of_net() * B, *v = s + own.moved * B;
       for (int i = 0; i < own.passing; i++) __builtin_memcpy(h + i * B, x + own.which[i] * B, points * sizeof(T));
       const T* raw = own.net.forward(h, points);
       for (int i = 0; i < own.moved; i++)
         for (int c = 0; c < points; c += LANES<T>) {
-          T* at = x + own.others[i] * B + c;
-          const V<T> z = load<T>(at), t = load<T>(raw + (2 * i + 1) * B + c);
+          T* to = x + own.others[i] * B + c;
+          const V<T> z = load<T>(to), t = load<T>(raw + (2 * i + 1) * B + c);
           const V<T> scale = own.limit * tangent<T>(load<T>(raw + 2 * i * B + c) / own.limit);
           const V<T> image = back ? (z - t) * exponential<T>(-scale) : z * exponential<T>(scale) + t;
           store<T>(s + i * B + c, scale);
           store<T>(v + i * B + c, back ? image : z);
-          store<T>(at, image);
+          store<T>(to, image);
           store<T>(log_det + c, back ? load<T>(log_det + c) - scale : load<T>(log_det + c) + scale);
         }
+      kept += own.rows() * B;
     }
   }
 
@@ -67,24 +71,24 @@ template <class T> struct Chain {
     const int B = BLOCK<T>;
     kept += rows() * B;
     for (int l = layers - 1; l >= 0; l--) {
-      const Coupling<T>& own = coupling[l];
+      const Coupling<T>& own = at(l);
       kept -= own.rows() * B;
       const T *h = kept, *s = h + own.of_net() * B, *v = s + own.moved * B;
       for (int i = 0; i < own.moved; i++)
         for (int c = 0; c < points; c += LANES<T>) {
-          T* at = g + own.others[i] * B + c;
+          T* to = g + own.others[i] * B + c;
           const V<T> scale = load<T>(s + i * B + c), value = load<T>(v + i * B + c), of_log_det = load<T>(g_log_det + c);
-          const V<T> of_x = load<T>(at), of_z = of_x * exponential<T>(back ? -scale : scale);
+          const V<T> of_x = load<T>(to), of_z = of_x * exponential<T>(back ? -scale : scale);
           const V<T> of_s = back ? -of_x * value - of_log_det : of_z * value + of_log_det, ratio = scale / own.limit;
           store<T>(one + 2 * i * B + c, of_s * (T(1) - ratio * ratio));
           store<T>(one + (2 * i + 1) * B + c, back ? -of_z : of_x);
-          store<T>(at, of_z);
+          store<T>(to, of_z);
         }
-      const T* of_h = own.net.backward(h, one, two, of_leaves ? of_leaves + first_leaf[l] : nullptr, points);
+      const T* of_h = own.net.backward(h, one, two, of_leaves ? of_leaves + own.first_leaf : nullptr, points);
       for (int i = 0; i < own.passing; i++)
         for (int c = 0; c < points; c += LANES<T>) {
-          T* at = g + own.which[i] * B + c;
-          store<T>(at, load<T>(at) + load<T>(of_h + i * B + c));
+          T* to = g + own.which[i] * B + c;
+          store<T>(to, load<T>(to) + load<T>(of_h + i * B + c));
         }
     }
   }

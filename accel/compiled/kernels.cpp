@@ -24,7 +24,7 @@ template <class T> static Perceptron<T> perceptron(const int64_t*& plan, const T
 // plan: d, layers, back; of each layer its perceptron, then the numbers of A and B and their coordinates
 template <class T> static void read(Chain<T>& chain, const int64_t* plan, const double* limits, const T* const* leaves) {
   chain.d = plan[0], chain.layers = plan[1], chain.back = plan[2];
-  chain.coupling.resize(chain.layers), chain.first_leaf.resize(chain.layers);
+  chain.coupling.resize(chain.layers);
   plan += 3;
   size_t numbers = 0;
   for (int l = 0; l < chain.layers; l++) {
@@ -33,7 +33,7 @@ template <class T> static void read(Chain<T>& chain, const int64_t* plan, const 
     own.passing = plan[0], own.moved = plan[1], own.which = plan + 2, own.others = plan + 2 + plan[0];
     plan += 2 + own.passing + own.moved;
     own.limit = limits[l];
-    chain.first_leaf[l] = numbers;
+    own.first_leaf = numbers;
     for (int k = 0; k < own.net.depth; k++) numbers += (own.net.widths[k] + 1) * own.net.widths[k + 1];
   }
 }

@@ -44,19 +44,18 @@ inline void product(T* out, const T* in, const T* w, const T* b, int rows, int t
   for (; r < rows; r++) tile<T, 1>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, terms, step, across, points);
 }
 
-// W[k][m] += sum over the points of h_k g_m
-template <class T, int R, int C>
-inline void outer_tile(T* W, int width, const T* h, const T* g, int points) {
-  V<T> total[R][C] = {};
+// W[k][m] += sum over the points of h_k g_m, by tiles of 4 x 4 and what is left over
+template <class T, int R, int C> inline void outer_tile(T* W, int width, const T* h, const T* g, int points) {
+  V<T> total[16] = {};
   for (int c = 0; c < points; c += LANES<T>)
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
-      for (int m = 0; m < C; m++) total[r][m] += load<T>(h + r * BLOCK<T> + c) * load<T>(g + m * BLOCK<T> + c);
-#pragma GCC unroll 4
+      for (int m = 0; m < C; m++) total[4 * r + m] += load<T>(h + r * BLOCK<T> + c) * load<T>(g + m * BLOCK<T> + c);
+  T found[16];
+  sums<T>(found, total);
   for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-    for (int m = 0; m < C; m++) W[r * width + m] += sum<T>(total[r][m]);
+    for (int m = 0; m < C; m++) W[r * width + m] += found[4 * r + m];
 }
 
 template <class T> inline void outer(T* W, const T* h, const T* g, int rows, int width, int points) {
@@ -64,10 +63,9 @@ template <class T> inline void outer(T* W, const T* h, const T* g, int rows, int
   for (int k = 0; k < rows; k += k + 4 <= rows ? 4 : 1)
     for (int m = 0; m < width; m += m + 4 <= width ? 4 : 1) {
       T* at = W + k * width + m;
-      if (k + 4 <= rows && m + 4 <= width) outer_tile<T, 4, 4>(at, width, h + k * B, g + m * B, points);
-      else if (k + 4 <= rows) outer_tile<T, 4, 1>(at, width, h + k * B, g + m * B, points);
-      else if (m + 4 <= width) outer_tile<T, 1, 4>(at, width, h + k * B, g + m * B, points);
-      else outer_tile<T, 1, 1>(at, width, h + k * B, g + m * B, points);
+      const T *from = h + k * B, *to = g + m * B;
+      if (k + 4 > rows) m + 4 > width ? outer_tile<T, 1, 1>(at, width, from, to, points) : outer_tile<T, 1, 4>(at, width, from, to, points);
+      else m + 4 > width ? outer_tile<T, 4, 1>(at, width, from, to, points) : outer_tile<T, 4, 4>(at, width, from, to, points);
     }
 }
 
@@ -118,8 +116,11 @@ template <class T> struct Perceptron {
       if (of_leaves) {
         outer<T>(of_leaves + numbers, h + before * B, g, widths[l], widths[l + 1], points);
         T* of_b = of_leaves + numbers + widths[l] * widths[l + 1];
-        for (int m = 0; m < widths[l + 1]; m++)
-          for (int c = 0; c < points; c += LANES<T>) of_b[m] += sum<T>(load<T>(g + m * B + c));
+        for (int m = 0; m < widths[l + 1]; m++) {
+          V<T> total = all<T>(0);
+          for (int c = 0; c < points; c += LANES<T>) total += load<T>(g + m * B + c);
+          of_b[m] += sum<T>(total);
+        }
       }
       product<T>(spare, g, leaves[2 * l], nullptr, widths[l], widths[l + 1], 1, widths[l + 1], points);
       if (l > 0)

@@ -9,7 +9,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <utility>
 
 #if defined(__AVX512F__)
 constexpr int BYTES = 64;
@@ -22,14 +22,15 @@ constexpr int BYTES = 16;
 template <class T> struct Bits;
 template <> struct Bits<float> {
   using I = int32_t;
-  static constexpr int mantissa = 23, bias = 127, terms = 8, odd = 6;
-  static constexpr float high = 0.693359375f, low = -2.12194440e-4f, round = 12582912.0f, most = 88.0f, least = -87.0f;
+  static constexpr int mantissa = 23, bias = 127, terms = 7, odd = 6;
+  static constexpr float high = 0.693359375f, low = -2.12194440e-4f, round = 12582912.0f, most = 88.0f, least = -87.0f,
+                         last = 1.0 / 5040;  // 1 / terms!
 };
 template <> struct Bits<double> {
   using I = int64_t;
-  static constexpr int mantissa = 52, bias = 1023, terms = 14, odd = 17;
+  static constexpr int mantissa = 52, bias = 1023, terms = 13, odd = 17;
   static constexpr double high = 6.93145751953125e-1, low = 1.42860682030941723212e-6, round = 6755399441055744.0,
-                          most = 709.0, least = -708.0;
+                          most = 709.0, least = -708.0, last = 1.0 / 6227020800;
 };
 
 template <class T> constexpr int LANES = BYTES / sizeof(T);
@@ -44,10 +45,29 @@ template <class T> inline V<T> load(const T* p) { V<T> v; __builtin_memcpy(&v, p
 template <class T> inline void store(T* p, V<T> v) { __builtin_memcpy(p, &v, BYTES); }
 template <class T> inline V<T> all(T x) { return V<T>{} + x; }
 
+// [a_0 + a_1, a_2 + a_3, ..., b_0 + b_1, b_2 + b_3, ...]
+template <class T, size_t... i> inline V<T> neighbours(V<T> a, V<T> b, std::index_sequence<i...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, int(2 * i)...) + __builtin_shufflevector(a, b, int(2 * i + 1)...);
+#else
+  return __builtin_shuffle(a, b, I<T>{2 * i...}) + __builtin_shuffle(a, b, I<T>{2 * i + 1 ...});
+#endif
+}
+template <class T> inline V<T> neighbours(V<T> a, V<T> b) {
+  return neighbours<T>(a, b, std::make_index_sequence<LANES<T>>());
+}
 template <class T> inline T sum(V<T> v) {
-  T total = 0;
-  for (int i = 0; i < LANES<T>; i++) total += v[i];
-  return total;
+  for (int n = LANES<T>; n > 1; n /= 2) v = neighbours<T>(v, v);
+  return v[0];
+}
+// The sums of 16 vectors, one behind the other.
+template <class T> inline void sums(T* out, V<T>* v) {
+#pragma GCC unroll 5
+  for (int n = 16; n > 16 / LANES<T>; n /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; i++) v[i] = neighbours<T>(v[2 * i], v[2 * i + 1]);
+#pragma GCC unroll 8
+  for (int i = 0; i < 16 / LANES<T>; i++) store<T>(out + i * LANES<T>, v[i]);
 }
 
 // 2^n and q(r) of x, which is kept where 2^n is a number.
@@ -61,10 +81,14 @@ template <class T> inline void powers(V<T> x, V<T>& two_n, V<T>& q) {
   __builtin_memcpy(&bits, &shifted, BYTES);  // n stands in the last bits of `shifted`
   bits = (bits + B::bias) << B::mantissa;
   __builtin_memcpy(&two_n, &bits, BYTES);
-  q = all<T>(0);
+  q = all<T>(B::last);
+  T next = B::last;
 #pragma GCC unroll 16
-  for (int k = B::terms; k > 1; k--) q = (q + T(1)) * r * (T(1) / T(k));
-  q = (q + T(1)) * r;
+  for (int k = B::terms; k > 2; k--) {
+    next *= T(k);
+    q = q * r + next;
+  }
+  q = q * (r * r) + r;
 }
 
 template <class T> inline V<T> exponential(V<T> x) {
