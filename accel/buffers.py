@@ -77,6 +77,11 @@ def paired(*trees: Tree) -> list[list[Array]]:
     ]
 
 
+def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:
+    """trees.tree_map of one tree, likewise."""
+    return filled(tree, map(f, plain_leaves(tree)))
+
+
 def filled(tree: Tree, leaves: Iterator[Any]) -> Tree:
     """A tree of the same outline with these leaves."""
     if type(tree) is dict:

@@ -1,19 +1,52 @@
-"""The C++ of this folder, called on NumPy arrays. The models come as plans: whole numbers in the order that kernels.cpp reads."""
+"""The C++ of this folder, called on NumPy arrays. It looks at no shape: whoever calls has compared them with the plan's."""
 import ctypes
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from evenflow.accel.buffers import cut
 from evenflow.accel.compiled.building import library
 from evenflow.accel.core.elementwise import ACTIVATIONS
-from evenflow.accel.flows.coupling import Layer
 from evenflow.reference.core import Array
+from evenflow.reference.flows import Coupling
 
 NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-LINE = 64  # bytes
-Plan = tuple[int, ...]
+LINE = 64  # bytes of the cache
+State = tuple[Array, Array, Array]  # x (n, d), log p (n,), score (n, d)
+
+
+class Plan(NamedTuple):
+    """A model for C++: whole numbers in the order in which kernels.cpp reads them, limits of log scales, the leaves' shapes."""
+    numbers: Any
+    limits: Any
+    shapes: tuple[tuple[int, ...], ...]  # of W, b, W, b, ... of each perceptron
+
+
+def perceptron(widths: Sequence[int], activation: str) -> tuple[list[int], list[tuple[int, ...]]]:
+    shapes = [shape for k, m in pairwise(widths) for shape in ((k, m), (m,))]
+    return [len(widths) - 1, ACTIVATIONS.index(activation), *widths], shapes
+
+
+@cache
+def plan_of_energy(activation: str, widths: tuple[int, ...]) -> Plan:
+    numbers, shapes = perceptron(widths, activation)
+    return Plan((ctypes.c_int64 * len(numbers))(*numbers), None, tuple(shapes))
+
+
+@cache
+def plan_of_chain(couplings: tuple[Coupling, ...], back: bool) -> Plan:
+    """Affine couplings from noise to data."""
+    numbers, shapes = [couplings[0].d, len(couplings), int(back)], []
+    for each in couplings:
+        of_net, of_leaves = perceptron((each.net.inputs, *each.hidden, each.net.outputs), each.activation)
+        which = [[i for i, passes in enumerate(each.mask) if passes == stays] for stays in (True, False)]
+        numbers += [*of_net, *map(len, which), *which[0], *which[1]]
+        shapes += of_leaves
+    limits = (ctypes.c_double * len(couplings))(*(each.transformer.limit for each in couplings))
+    return Plan((ctypes.c_int64 * len(numbers))(*numbers), limits, tuple(shapes))
 
 
 @cache
@@ -39,49 +72,17 @@ def aligned(n: int, dtype: Any) -> Array:
     return room[start : start + n]
 
 
-@cache
-def numbers(plan: Plan) -> Any:
-    return (ctypes.c_int64 * len(plan))(*plan)
-
-
-@cache
-def limits_of(limits: tuple[float, ...]) -> Any:
-    return (ctypes.c_double * len(limits))(*limits)
-
-
-def fit(leaves: Sequence[Array], inputs: int, outputs: int) -> bool:
-    """Whether W, b, W, b, ... are those of a perceptron with so many inputs and outputs: C++ looks at no shape."""
-    W, b = leaves[::2], leaves[1::2]
-    ends = [inputs, *(w.shape[-1] for w in W)]
-    return ends[-1] == outputs and all(
-        w.shape == (k, m) and bias.shape == (m,) for w, bias, k, m in zip(W, b, ends[:-1], ends[1:], strict=True)
-    )
-
-
-def perceptron(activation: str, leaves: Iterable[Array]) -> Plan:
-    """leaves: W, b, W, b, ..."""
-    W = list(leaves)[::2]
-    return (len(W), ACTIVATIONS.index(activation), len(W[0]), *(w.shape[1] for w in W))
-
-
 class Chain:
-    """A chain of affine couplings and its leaves, W, b, W, b, ... layer by layer."""
+    """A chain of affine couplings with its leaves."""
 
-    def __init__(self, layers: list[Layer], counts: list[int], leaves: Iterable[Array]) -> None:
-        self.leaves = list(map(np.ascontiguousarray, leaves))
-        plan, at = [0, len(layers), int(layers[0].back)], 0
-        for layer, count in zip(layers, counts, strict=True):
-            plan += perceptron(layer.net.activation, self.leaves[at : at + count])
-            plan += [len(layer.passing), len(layer.moved), *layer.passing, *layer.moved]
-            at += count
-        plan[0] = len(layers[0].passing) + len(layers[0].moved)
-        self.plan, self.limits = numbers(tuple(plan)), limits_of(tuple(layer.transformer.limit for layer in layers))
-        self.given = self.plan, self.limits, addresses(self.leaves)
+    def __init__(self, plan: Plan, leaves: Iterable[Array]) -> None:
+        self.plan, self.leaves = plan, list(map(np.ascontiguousarray, leaves))
+        self.given = plan.numbers, plan.limits, addresses(self.leaves)
 
     def forward(self, x: Array, keep: bool) -> tuple[Array, Array, Array]:
         """x (n, d) -> image (n, d), log_det (n,), and what `backward` needs, if it is to be kept."""
         x, n, kind = np.ascontiguousarray(x), len(x), x.dtype
-        block, size = function("block", kind, ctypes.c_int64)(), function("kept", kind, ctypes.c_int64)(self.plan)
+        block, size = function("block", kind, ctypes.c_int64)(), function("kept", kind, ctypes.c_int64)(self.plan.numbers)
         image, log_det = np.empty_like(x), np.empty(n, kind)
         kept = aligned(size * (-(-n // block) if keep else 1), kind)
         function("chain_forward", kind)(
@@ -96,21 +97,15 @@ class Chain:
         function("chain_backward", kind)(
             *self.given, ctypes.c_int64(len(g)), *map(address, (g, g_log_det, kept, of_x)), address(of_leaves) if leaves else None
         )
-        if not leaves:
-            return of_x, []
-        parts = np.split(of_leaves, np.cumsum([leaf.size for leaf in self.leaves])[:-1])
-        return of_x, [part.reshape(leaf.shape) for part, leaf in zip(parts, self.leaves, strict=True)]
+        return of_x, cut(of_leaves, self.plan.shapes) if leaves else []
 
 
 class Energy:
-    """log p = -E(x) - precision |x|^2 / 2 + constant. leaves: those of E, W, b, ..."""
+    """log p = -E(x) - precision |x|^2 / 2 + constant, E a perceptron with these leaves."""
 
-    def __init__(self, activation: str, leaves: Iterable[Array], precision: float, constant: float) -> None:
+    def __init__(self, plan: Plan, leaves: Iterable[Array], precision: float, constant: float) -> None:
         self.leaves = list(map(np.ascontiguousarray, leaves))
-        self.given = (
-            numbers(perceptron(activation, self.leaves)), addresses(self.leaves), ctypes.c_double(precision),
-            ctypes.c_double(constant),
-        )
+        self.given = plan.numbers, addresses(self.leaves), ctypes.c_double(precision), ctypes.c_double(constant)
 
     def density(self, x: Array) -> tuple[Array, Array]:
         """log p (n,) and its gradient (n, d)."""
@@ -120,10 +115,10 @@ class Energy:
         return log_p, score
 
     def mala(
-        self, state: tuple[Array, Array, Array], noises: list[Array], uniforms: list[Array], step_size: float
-    ) -> tuple[tuple[Array, Array, Array], Array, Array, Array] | None:
-        """All steps: x, log p and score at the end, path, accepted, log ratios; None where something was not finite."""
-        x, log_p, score = after = tuple(np.array(part, order="C") for part in state)
+        self, state: State, noises: Sequence[Array], uniforms: Sequence[Array], step_size: float
+    ) -> tuple[State, Array, Array, Array] | None:
+        """All steps: the state at the end, positions, acceptances and log ratios; None where something was not finite."""
+        x, log_p, score = (np.array(part, order="C") for part in state)
         steps, (n, d), kind = len(noises), x.shape, x.dtype
         path, accepted, log_ratio = np.empty((steps, n, d), kind), np.empty((steps, n), bool), np.empty((steps, n), kind)
         noises, uniforms = (list(map(np.ascontiguousarray, arrays)) for arrays in (noises, uniforms))
@@ -131,4 +126,4 @@ class Energy:
             *self.given, ctypes.c_double(step_size), ctypes.c_int64(steps), ctypes.c_int64(n), *map(address, (x, log_p, score)),
             addresses(noises), addresses(uniforms), *map(address, (path, accepted, log_ratio)),
         )
-        return (after, path, accepted, log_ratio) if fine else None
+        return ((x, log_p, score), path, accepted, log_ratio) if fine else None

@@ -7,41 +7,44 @@
 #pragma once
 #include "vectors.hpp"
 
-constexpr int ROWS = 4, ACROSS = BYTES == 64 ? 4 : 2;         // vectors across a strip
-template <class T> constexpr int STRIP = ACROSS * LANES<T>;   // points
-template <class T> constexpr int BLOCK = 4 * STRIP<T>;        // points of a block
+constexpr int ROWS = BYTES == 64 ? 8 : 4;                     // 2 ROWS + 3 registers of 32 or 16
+template <class T> constexpr int STRIP = 2 * LANES<T>;        // points
+template <class T> constexpr int BLOCK = 8 * STRIP<T>;        // points of a block
 
-// out_r = b_r + sum_k w[k step + r across] in_k for `rows` values of r
+// out_r = b_r + sum_k w[k step + r across] in_k for R values of r; what is below 0 times `below`
 template <class T, int R>
-inline void tile(T* out, const T* in, const T* w, const T* b, int terms, int step, int across, int points) {
+inline void tile(T* out, const T* in, const T* w, const T* b, int terms, int step, int across, T below, int points) {
   for (int c = 0; c < points; c += STRIP<T>) {
-    V<T> total[R][ACROSS];
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-      for (int v = 0; v < ACROSS; v++) total[r][v] = all<T>(b ? b[r] : T(0));
+    V<T> left[R], right[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) left[r] = right[r] = all<T>(b ? b[r] : T(0));
     for (int k = 0; k < terms; k++) {
-      V<T> h[ACROSS];
-#pragma GCC unroll 4
-      for (int v = 0; v < ACROSS; v++) h[v] = load<T>(in + k * BLOCK<T> + c + v * LANES<T>);
-#pragma GCC unroll 4
-      for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < ACROSS; v++) total[r][v] += w[k * step + r * across] * h[v];
+      const V<T> h = load<T>(in + k * BLOCK<T> + c), after = load<T>(in + k * BLOCK<T> + c + LANES<T>);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const T weight = w[k * step + r * across];
+        left[r] += weight * h;
+        right[r] += weight * after;
+      }
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-      for (int v = 0; v < ACROSS; v++) store<T>(out + r * BLOCK<T> + c + v * LANES<T>, total[r][v]);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      T* to = out + r * BLOCK<T> + c;
+      store<T>(to, left[r] <= all<T>(0) ? left[r] * below : left[r]);
+      store<T>(to + LANES<T>, right[r] <= all<T>(0) ? right[r] * below : right[r]);
+    }
   }
 }
 
-template <class T>
-inline void product(T* out, const T* in, const T* w, const T* b, int rows, int terms, int step, int across, int points) {
+// The same for all rows: R at a time, and half of that for the rest.
+template <class T, int R = ROWS>
+inline void product(
+    T* out, const T* in, const T* w, const T* b, int rows, int terms, int step, int across, T below, int points) {
   int r = 0;
-  for (; r + ROWS <= rows; r += ROWS)
-    tile<T, ROWS>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, terms, step, across, points);
-  for (; r < rows; r++) tile<T, 1>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, terms, step, across, points);
+  for (; r + R <= rows; r += R)
+    tile<T, R>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, terms, step, across, below, points);
+  if constexpr (R > 1)
+    product<T, R / 2>(out + r * BLOCK<T>, in, w + r * across, b ? b + r : b, rows - r, terms, step, across, below, points);
 }
 
 // W[k][m] += sum over the points of h_k g_m, by tiles of 4 x 4 and what is left over
@@ -90,14 +93,15 @@ template <class T> struct Perceptron {
   // h: rows() + beside() rows, the first widths[0] filled in, the others left for `backward`. Returns where the output is.
   const T* forward(T* h, int points) const {
     T* a = h + beside() * BLOCK<T>;
+    const T below = activation == RELU ? T(0) : activation == LEAKY_RELU ? T(LEAK) : T(1);
     for (int l = 0; l < depth; l++) {
-      T* next = h + widths[l] * BLOCK<T>;
-      T* sums = a + widths[l] * BLOCK<T>;
-      product<T>(sums, h, leaves[2 * l], leaves[2 * l + 1], widths[l + 1], widths[l], widths[l + 1], 1, points);
-      if (l == depth - 1) return sums;
-      for (int m = 0; m < widths[l + 1]; m++)
-        for (int c = 0; c < points; c += LANES<T>)
-          store<T>(next + m * BLOCK<T> + c, activated<T>(load<T>(sums + m * BLOCK<T> + c), activation));
+      const bool last = l == depth - 1;
+      T *next = h + widths[l] * BLOCK<T>, *sums = a + widths[l] * BLOCK<T>;
+      product<T>(sums, h, leaves[2 * l], leaves[2 * l + 1], widths[l + 1], widths[l], widths[l + 1], 1, last ? T(1) : below, points);
+      if (!last && below == 1)
+        for (int m = 0; m < widths[l + 1]; m++)
+          for (int c = 0; c < points; c += LANES<T>)
+            store<T>(next + m * BLOCK<T> + c, activated<T>(load<T>(sums + m * BLOCK<T> + c), activation));
       h = next, a = sums;
     }
     return a;
@@ -122,7 +126,7 @@ template <class T> struct Perceptron {
           of_b[m] += sum<T>(total);
         }
       }
-      product<T>(spare, g, leaves[2 * l], nullptr, widths[l], widths[l + 1], 1, widths[l + 1], points);
+      product<T>(spare, g, leaves[2 * l], nullptr, widths[l], widths[l + 1], 1, widths[l + 1], 1, points);
       if (l > 0)
         for (size_t at = before * B, k = 0; k < size_t(widths[l]); k++)
           for (int c = 0; c < points; c += LANES<T>) {

@@ -12,27 +12,25 @@ import numpy as np
 
 from evenflow.accel import mcmc
 from evenflow.accel.compiled.building import library
-from evenflow.accel.compiled.calls import NAMES, Chain, Energy, fit
+from evenflow.accel.compiled.calls import NAMES, Chain, Energy, Plan, plan_of_chain, plan_of_energy
 from evenflow.accel.core.networks import arrays
 from evenflow.accel.energies import recognised
 from evenflow.accel.flows import compose, coupling
-from evenflow.accel.flows.compose import Stack
-from evenflow.accel.flows.coupling import Layer, layer_of
-from evenflow.accel.flows.transformers import Affine
 from evenflow.accel.fused import fused
-from evenflow.reference.core import Array, Tree, check_shape, value
+from evenflow.reference.core import Array, Tree, check_shape
+from evenflow.reference.flows import AffineTransformer, Coupling
 from evenflow.reference.flows import Chain as ChainOf
-from evenflow.reference.flows import Coupling
 from evenflow.reference.flows.contract import check_input
 from evenflow.reference.flows.densities import LOG_2PI
 from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.langevin import MALA, State
 
-LARGEST = 80.0  # of a log scale whose e^s is a number in float32 too
+WIDEST = 128     # of a hidden layer
+LARGEST = 80.0   # of a log scale whose e^s is a number in float32 too
 
 
-def forward(stack: Stack, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array, Array], Any]:
-    chain = Chain(stack.layers, stack.counts, leaves)
+def forward(plan: Plan, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array, Array], Any]:
+    chain = Chain(plan, leaves)
     image, log_det, kept = chain.forward(x, keep)
     return (image, log_det), (chain, image, kept)
 
@@ -48,39 +46,32 @@ def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Ar
 chained = fused(forward, backward, partial(forward, keep=False))
 
 
-def through(couplings: Sequence[Any], params: Sequence[Tree], x: Array, back: bool) -> tuple[Array, Array] | None:
-    """Image and log_det of couplings in the order in which x passes them; None where one of them is not done here."""
-    layers: list[Layer] = []
-    counts: list[int] = []
-    leaves: list[Array] = []
-    for each, p in zip(couplings, params, strict=True):
-        layer = layer_of(each, False, back) if type(each) is Coupling else None
-        if layer is None or type(layer.transformer) is not Affine or layer.transformer.limit > LARGEST:
-            return None
-        of_layer = arrays(p, False)
-        if not fit(list(map(value, of_layer)), len(layer.passing), 2 * len(layer.moved)):
-            return None
-        layers.append(layer)
-        counts.append(len(of_layer))
-        leaves += of_layer
-    out, log_det = chained(Stack(layers, counts), x, *leaves)
+def through(couplings: tuple[Any, ...], params: list[Tree], x: Array, back: bool) -> tuple[Array, Array] | None:
+    """Image and log_det of couplings, given from noise to data; None where they are not done here."""
+    if not all(map(narrow, couplings)):
+        return None
+    plan, leaves = plan_of_chain(couplings, back), [leaf for p in params for leaf in arrays(p, False)]
+    if tuple([leaf.shape for leaf in leaves]) != plan.shapes:
+        return None
+    out, log_det = chained(plan, x, *leaves)
     return out, log_det
+
+
+def narrow(each: Any) -> bool:
+    """Whether this is an affine coupling without a context whose products are too small for BLAS to pay."""
+    affine = type(each) is Coupling and type(each.transformer) is AffineTransformer and each.transformer.limit <= LARGEST
+    return affine and not each.context_dim and max((*each.hidden, each.d)) <= WIDEST
 
 
 def chain(name: str, back: bool, chain: ChainOf, params: Tree, x: Array, context: Array | None) -> Any:
     check_input(chain, "x" if back else "z", x, context)
-    if type(chain) is ChainOf and not any(layer.context_dim for layer in chain.layers):
-        step = -1 if back else 1
-        done = through(chain.layers[::step], list(params)[::step], x, back)
-        if done is not None:
-            return done
-    return compose.REPLACEMENTS[name](chain, params, x, context)
+    done = through(chain.layers, params, x, back) if type(chain) is ChainOf and len(params) == len(chain.layers) else None
+    return done or compose.REPLACEMENTS[name](chain, params, x, context)
 
 
 def one(name: str, back: bool, layer: Coupling, params: Tree, x: Array, context: Array | None) -> Any:
     check_input(layer, "x" if back else "z", x, context)
-    done = through([layer], [params], x, back) if context is None else None
-    return done or coupling.REPLACEMENTS[name](layer, params, x, context)
+    return through((layer,), [params], x, back) or coupling.REPLACEMENTS[name](layer, params, x, context)
 
 
 def chain_forward(c: ChainOf, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
@@ -109,10 +100,12 @@ def energy_of(log_density: LogDensity, x: Array, *others: Array) -> Energy | Non
     if model is None or not isinstance(x, np.ndarray) or x.dtype not in NAMES:
         return None
     (net, sd), leaves = model
-    if not fit(leaves, x.shape[1], 1) or any(array.dtype != x.dtype for array in (*leaves, *others)):
+    d = x.shape[1]
+    plan = plan_of_energy(net.activation, (d, *(W.shape[-1] for W in leaves[::2])))
+    if tuple([leaf.shape for leaf in leaves]) != plan.shapes or any(array.dtype != x.dtype for array in (*leaves, *others)):
         return None
-    constant = 0.0 if sd is None else -x.shape[1] * (0.5 * LOG_2PI + math.log(sd))
-    return Energy(net.activation, leaves, 0.0 if sd is None else 1 / sd**2, constant)
+    constant = 0.0 if sd is None else -d * (0.5 * LOG_2PI + math.log(sd))
+    return Energy(plan, leaves, 0.0 if sd is None else 1 / sd**2, constant)
 
 
 def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Array]:

@@ -120,12 +120,11 @@ constexpr double LEAK = 0.05;
 
 template <class T> inline V<T> sigmoid(V<T> a) { return T(0.5) * (T(1) + tangent<T>(T(0.5) * a)); }
 
+// sigma(a) of all but RELU and LEAKY_RELU, which a product does by itself
 template <class T> inline V<T> activated(V<T> a, int activation) {
   const V<T> zero = all<T>(0);
   switch (activation) {
     case TANH: return tangent<T>(a);
-    case RELU: return a <= zero ? zero : a;
-    case LEAKY_RELU: return a <= zero ? a * T(LEAK) : a;
     case SOFTPLUS: return (a <= zero ? zero : a) + log_1_plus<T>(exponential<T>(a <= zero ? a : -a));
     case SILU: return a * sigmoid<T>(a);
     default: return a <= zero ? exponential_minus_1<T>(a) : a;
