@@ -26,6 +26,9 @@ class Note:
     leaves: list[Any]   # in their order
     ends: list[int]     # where each begins, and where the last one ends
 
+    def is_of(self, leaves: list[Array]) -> bool:
+        return len(self.leaves) == len(leaves) and all(map(operator.is_, [ref() for ref in self.leaves], leaves))
+
     @cached_property
     def starts(self) -> dict[int, tuple[Any, int]]:
         """id(leaf) -> the leaf, where it begins."""
@@ -98,14 +101,14 @@ def flat(tree: Tree) -> Array | None:
 
 def joined(leaves: list[Array]) -> Array | None:
     """The same for a tree's leaves."""
-    parts = [leaf for leaf in leaves if leaf.size]
-    if not parts:
+    first = next((leaf for leaf in leaves if leaf.size), None)
+    if first is None:
         return None
-    buffer = parts[0].base
+    buffer = first.base
     note = _notes.get(id(buffer))
-    known = [ref() for ref in note.leaves] if note is not None and note.buffer() is buffer else []
-    if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):  # as `unpacked` left them
+    if note is not None and note.buffer() is buffer and note.is_of(leaves):  # as `cut` left them
         return buffer
+    parts = [leaf for leaf in leaves if leaf.size]
     if any(part.dtype != parts[0].dtype for part in parts):
         return None
     if buffer is not None and follow_each_other(parts) and buffer.size == sum(part.size for part in parts):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.accel.buffers import cut
+from evenflow.accel.buffers import cut, joined
 from evenflow.accel.compiled.building import library
 from evenflow.accel.core.elementwise import ACTIVATIONS
 from evenflow.reference.core import Array
@@ -65,6 +65,11 @@ def addresses(arrays: Iterable[Array]) -> Any:
     return (ctypes.c_void_p * len(found))(*found)
 
 
+def whole(leaves: list[Array]) -> Array:
+    """All numbers of leaves of one dtype behind each other, without a copy where they lie so already."""
+    return np.ascontiguousarray(joined(leaves))
+
+
 def aligned(n: int, dtype: Any) -> Array:
     """An empty (n,) that begins where a line of the cache begins."""
     room = np.empty(n + LINE // dtype.itemsize, dtype)
@@ -75,9 +80,9 @@ def aligned(n: int, dtype: Any) -> Array:
 class Chain:
     """A chain of affine couplings with its leaves."""
 
-    def __init__(self, plan: Plan, leaves: Iterable[Array]) -> None:
-        self.plan, self.leaves = plan, list(map(np.ascontiguousarray, leaves))
-        self.given = plan.numbers, plan.limits, addresses(self.leaves)
+    def __init__(self, plan: Plan, leaves: list[Array]) -> None:
+        self.plan, self.leaves = plan, whole(leaves)
+        self.given = plan.numbers, plan.limits, address(self.leaves)
 
     def forward(self, x: Array, keep: bool) -> tuple[Array, Array, Array]:
         """x (n, d) -> image (n, d), log_det (n,), and what `backward` needs, if it is to be kept."""
@@ -93,7 +98,7 @@ class Chain:
     def backward(self, g: Array, g_log_det: Array, kept: Array, leaves: bool) -> tuple[Array, list[Array]]:
         """The adjoints of x and, if wanted, of all leaves."""
         g, g_log_det, kind = np.ascontiguousarray(g), np.ascontiguousarray(g_log_det), g.dtype
-        of_x, of_leaves = np.empty_like(g), np.zeros(sum(leaf.size for leaf in self.leaves) if leaves else 0, kind)
+        of_x, of_leaves = np.empty_like(g), np.zeros(self.leaves.size if leaves else 0, kind)
         function("chain_backward", kind)(
             *self.given, ctypes.c_int64(len(g)), *map(address, (g, g_log_det, kept, of_x)), address(of_leaves) if leaves else None
         )
@@ -103,9 +108,9 @@ class Chain:
 class Energy:
     """log p = -E(x) - precision |x|^2 / 2 + constant, E a perceptron with these leaves."""
 
-    def __init__(self, plan: Plan, leaves: Iterable[Array], precision: float, constant: float) -> None:
-        self.leaves = list(map(np.ascontiguousarray, leaves))
-        self.given = plan.numbers, addresses(self.leaves), ctypes.c_double(precision), ctypes.c_double(constant)
+    def __init__(self, plan: Plan, leaves: list[Array], precision: float, constant: float) -> None:
+        self.leaves = whole(leaves)
+        self.given = plan.numbers, address(self.leaves), ctypes.c_double(precision), ctypes.c_double(constant)
 
     def density(self, x: Array) -> tuple[Array, Array]:
         """log p (n,) and its gradient (n, d)."""

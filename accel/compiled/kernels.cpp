@@ -14,15 +14,15 @@ template <class T> struct Place {
 };
 
 // plan: depth, activation, widths... of a perceptron
-template <class T> static Perceptron<T> perceptron(const int64_t*& plan, const T* const*& leaves) {
+template <class T> static Perceptron<T> perceptron(const int64_t*& plan, const T*& leaves) {
   Perceptron<T> net{int(plan[0]), int(plan[1]), plan + 2, leaves};
   plan += 3 + net.depth;
-  leaves += 2 * net.depth;
+  leaves += net.numbers();
   return net;
 }
 
 // plan: d, layers, back; of each layer its perceptron, then the numbers of A and B and their coordinates
-template <class T> static void read(Chain<T>& chain, const int64_t* plan, const double* limits, const T* const* leaves) {
+template <class T> static void read(Chain<T>& chain, const int64_t* plan, const double* limits, const T* leaves) {
   chain.d = plan[0], chain.layers = plan[1], chain.back = plan[2];
   chain.coupling.resize(chain.layers);
   plan += 3;
@@ -34,22 +34,21 @@ template <class T> static void read(Chain<T>& chain, const int64_t* plan, const 
     plan += 2 + own.passing + own.moved;
     own.limit = limits[l];
     own.first_leaf = numbers;
-    for (int k = 0; k < own.net.depth; k++) numbers += (own.net.widths[k] + 1) * own.net.widths[k + 1];
+    numbers += own.net.numbers();
   }
 }
 
 template <class T> static size_t kept_by_chain(const int64_t* plan) {
   Chain<T> chain;
   std::vector<double> limits(plan[1]);
-  const T* const* leaves = nullptr;
-  read<T>(chain, plan, limits.data(), leaves);
+  read<T>(chain, plan, limits.data(), nullptr);
   return chain.rows() * BLOCK<T>;
 }
 
 // x (n, d) -> image (n, d), log_det (n,). kept: what a block leaves, one block after the other, or one place for all of them.
 template <class T>
 static void chain_forward(
-    const int64_t* plan, const double* limits, const T* const* leaves, int64_t n, const T* x, T* image, T* log_det, T* kept,
+    const int64_t* plan, const double* limits, const T* leaves, int64_t n, const T* x, T* image, T* log_det, T* kept,
     int64_t stride) {
   Chain<T> chain;
   read<T>(chain, plan, limits, leaves);
@@ -67,7 +66,7 @@ static void chain_forward(
 // g (n, d), g_log_det (n,) -> of_x (n, d); adds to of_leaves, the adjoints of all leaves behind each other (or nullptr).
 template <class T>
 static void chain_backward(
-    const int64_t* plan, const double* limits, const T* const* leaves, int64_t n, const T* g, const T* g_log_det,
+    const int64_t* plan, const double* limits, const T* leaves, int64_t n, const T* g, const T* g_log_det,
     const T* kept, T* of_x, T* of_leaves) {
   Chain<T> chain;
   read<T>(chain, plan, limits, leaves);
@@ -84,7 +83,7 @@ static void chain_backward(
 }
 
 template <class T>
-static Energy<T> energy(const int64_t* plan, const T* const* leaves, double precision, double constant) {
+static Energy<T> energy(const int64_t* plan, const T* leaves, double precision, double constant) {
   const Perceptron<T> net = perceptron<T>(plan, leaves);
   return {net, int(net.widths[0]), T(precision), T(constant)};
 }
@@ -92,7 +91,7 @@ static Energy<T> energy(const int64_t* plan, const T* const* leaves, double prec
 // x (n, d) -> log_p (n,), score (n, d)
 template <class T>
 static void density(
-    const int64_t* plan, const T* const* leaves, double precision, double constant, int64_t n, const T* x, T* log_p, T* score) {
+    const int64_t* plan, const T* leaves, double precision, double constant, int64_t n, const T* x, T* log_p, T* score) {
   const Energy<T> model = energy<T>(plan, leaves, precision, constant);
   const Place<T> place((2 * model.d + 1 + model.rows()) * BLOCK<T>);
   T *rows = place.first, *slopes = rows + model.d * BLOCK<T>, *values = slopes + model.d * BLOCK<T>;
@@ -109,7 +108,7 @@ static void density(
 // path (steps, n, d), accepted and log_ratio (steps, n). Returns 0 where something was not finite, and then nothing counts.
 template <class T>
 static int mala(
-    const int64_t* plan, const T* const* leaves, double precision, double constant, double step_size, int64_t steps, int64_t n,
+    const int64_t* plan, const T* leaves, double precision, double constant, double step_size, int64_t steps, int64_t n,
     T* x, T* log_p, T* score, const T* const* noises, const T* const* uniforms, T* path, bool* accepted, T* log_ratio) {
   const Energy<T> model = energy<T>(plan, leaves, precision, constant);
   const int d = model.d, B = BLOCK<T>;
@@ -146,18 +145,18 @@ static int mala(
   extern "C" int64_t T##_block() { return BLOCK<T>; }                                                                        \
   extern "C" int64_t T##_kept(const int64_t* plan) { return kept_by_chain<T>(plan); }                                        \
   extern "C" void T##_chain_forward(                                                                                         \
-      const int64_t* plan, const double* limits, const T* const* leaves, int64_t n, const T* x, T* image, T* log_det,        \
+      const int64_t* plan, const double* limits, const T* leaves, int64_t n, const T* x, T* image, T* log_det,        \
       T* kept, int64_t stride) { chain_forward<T>(plan, limits, leaves, n, x, image, log_det, kept, stride); }               \
   extern "C" void T##_chain_backward(                                                                                        \
-      const int64_t* plan, const double* limits, const T* const* leaves, int64_t n, const T* g, const T* g_log_det,          \
+      const int64_t* plan, const double* limits, const T* leaves, int64_t n, const T* g, const T* g_log_det,          \
       const T* kept, T* of_x, T* of_leaves) {                                                                                \
     chain_backward<T>(plan, limits, leaves, n, g, g_log_det, kept, of_x, of_leaves);                                         \
   }                                                                                                                          \
   extern "C" void T##_density(                                                                                               \
-      const int64_t* plan, const T* const* leaves, double precision, double constant, int64_t n, const T* x, T* log_p,       \
+      const int64_t* plan, const T* leaves, double precision, double constant, int64_t n, const T* x, T* log_p,       \
       T* score) { density<T>(plan, leaves, precision, constant, n, x, log_p, score); }                                       \
   extern "C" int T##_mala(                                                                                                   \
-      const int64_t* plan, const T* const* leaves, double precision, double constant, double step_size, int64_t steps,       \
+      const int64_t* plan, const T* leaves, double precision, double constant, double step_size, int64_t steps,       \
       int64_t n, T* x, T* log_p, T* score, const T* const* noises, const T* const* uniforms, T* path, bool* accepted,        \
       T* log_ratio) {                                                                                                        \
     return mala<T>(plan, leaves, precision, constant, step_size, steps, n, x, log_p, score, noises, uniforms, path,          \

@@ -49,12 +49,20 @@ inline void product(
 
 // W[k][m] += sum over the points of h_k g_m, by tiles of 4 x 4 and what is left over
 template <class T, int R, int C> inline void outer_tile(T* W, int width, const T* h, const T* g, int points) {
-  V<T> total[16] = {};
-  for (int c = 0; c < points; c += LANES<T>)
+  V<T> total[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++) total[i] = all<T>(0);
+  for (int c = 0; c < points; c += LANES<T>) {
+    V<T> from[R];
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
+    for (int r = 0; r < R; r++) from[r] = load<T>(h + r * BLOCK<T> + c);
 #pragma GCC unroll 4
-      for (int m = 0; m < C; m++) total[4 * r + m] += load<T>(h + r * BLOCK<T> + c) * load<T>(g + m * BLOCK<T> + c);
+    for (int m = 0; m < C; m++) {
+      const V<T> to = load<T>(g + m * BLOCK<T> + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; r++) total[4 * r + m] += from[r] * to;
+    }
+  }
   T found[16];
   sums<T>(found, total);
   for (int r = 0; r < R; r++)
@@ -67,15 +75,18 @@ template <class T> inline void outer(T* W, const T* h, const T* g, int rows, int
     for (int m = 0; m < width; m += m + 4 <= width ? 4 : 1) {
       T* at = W + k * width + m;
       const T *from = h + k * B, *to = g + m * B;
-      if (k + 4 > rows) m + 4 > width ? outer_tile<T, 1, 1>(at, width, from, to, points) : outer_tile<T, 1, 4>(at, width, from, to, points);
-      else m + 4 > width ? outer_tile<T, 4, 1>(at, width, from, to, points) : outer_tile<T, 4, 4>(at, width, from, to, points);
+      const bool four = k + 4 <= rows, by_four = m + 4 <= width;
+      if (four && by_four) outer_tile<T, 4, 4>(at, width, from, to, points);
+      else if (four) outer_tile<T, 4, 1>(at, width, from, to, points);
+      else if (by_four) outer_tile<T, 1, 4>(at, width, from, to, points);
+      else outer_tile<T, 1, 1>(at, width, from, to, points);
     }
 }
 
 template <class T> struct Perceptron {
   int depth, activation;
   const int64_t* widths;     // depth + 1 of them
-  const T* const* leaves;    // W, b, W, b, ...
+  const T* leaves;           // W, b, W, b, ... behind each other
 
   // h_0, h_1, ... of widths[0], widths[1], ... rows; a_0, a_1, ... as many, where they are still needed beside the h.
   size_t rows() const {
@@ -84,6 +95,11 @@ template <class T> struct Perceptron {
     return total;
   }
   size_t beside() const { return activation >= SOFTPLUS ? rows() : 0; }  // from h to a
+  size_t numbers() const {
+    size_t total = 0;
+    for (int l = 0; l < depth; l++) total += (widths[l] + 1) * widths[l + 1];
+    return total;
+  }
   size_t widest() const {
     size_t most = 1;
     for (int l = 0; l <= depth; l++) most = size_t(widths[l]) > most ? widths[l] : most;
@@ -94,12 +110,15 @@ template <class T> struct Perceptron {
   const T* forward(T* h, int points) const {
     T* a = h + beside() * BLOCK<T>;
     const T below = activation == RELU ? T(0) : activation == LEAKY_RELU ? T(LEAK) : T(1);
+    const T* W = leaves;
     for (int l = 0; l < depth; l++) {
       const bool last = l == depth - 1;
-      T *next = h + widths[l] * BLOCK<T>, *sums = a + widths[l] * BLOCK<T>;
-      product<T>(sums, h, leaves[2 * l], leaves[2 * l + 1], widths[l + 1], widths[l], widths[l + 1], 1, last ? T(1) : below, points);
+      const int from = widths[l], to = widths[l + 1];
+      T *next = h + from * BLOCK<T>, *sums = a + from * BLOCK<T>;
+      product<T>(sums, h, W, W + from * to, to, from, to, 1, last ? T(1) : below, points);
+      W += (from + 1) * to;
       if (!last && below == 1)
-        for (int m = 0; m < widths[l + 1]; m++)
+        for (int m = 0; m < to; m++)
           for (int c = 0; c < points; c += LANES<T>)
             store<T>(next + m * BLOCK<T> + c, activated<T>(load<T>(sums + m * BLOCK<T> + c), activation));
       h = next, a = sums;
@@ -112,26 +131,24 @@ template <class T> struct Perceptron {
   T* backward(const T* h, T* g, T* spare, T* of_leaves, int points) const {
     const int B = BLOCK<T>;
     const T* a = h + beside() * B;
-    size_t before = rows() - widths[depth], numbers = 0;
-    for (int l = 0; l < depth; l++) numbers += (widths[l] + 1) * widths[l + 1];
+    size_t before = rows() - widths[depth], at_leaf = numbers();
     for (int l = depth - 1; l >= 0; l--) {
-      before -= widths[l];
-      numbers -= (widths[l] + 1) * widths[l + 1];
+      const int from = widths[l], to = widths[l + 1];
+      before -= from, at_leaf -= (from + 1) * to;
       if (of_leaves) {
-        outer<T>(of_leaves + numbers, h + before * B, g, widths[l], widths[l + 1], points);
-        T* of_b = of_leaves + numbers + widths[l] * widths[l + 1];
-        for (int m = 0; m < widths[l + 1]; m++) {
+        outer<T>(of_leaves + at_leaf, h + before * B, g, from, to, points);
+        for (int m = 0; m < to; m++) {
           V<T> total = all<T>(0);
           for (int c = 0; c < points; c += LANES<T>) total += load<T>(g + m * B + c);
-          of_b[m] += sum<T>(total);
+          of_leaves[at_leaf + from * to + m] += sum<T>(total);
         }
       }
-      product<T>(spare, g, leaves[2 * l], nullptr, widths[l], widths[l + 1], 1, widths[l + 1], 1, points);
+      product<T>(spare, g, leaves + at_leaf, nullptr, from, to, 1, to, 1, points);
       if (l > 0)
-        for (size_t at = before * B, k = 0; k < size_t(widths[l]); k++)
+        for (int k = 0; k < from; k++)
           for (int c = 0; c < points; c += LANES<T>) {
-            const size_t i = k * B + c;
-            store<T>(spare + i, load<T>(spare + i) * slope<T>(load<T>(a + at + i), load<T>(h + at + i), activation));
+            const size_t i = k * B + c, at = before * B + i;
+            store<T>(spare + i, load<T>(spare + i) * slope<T>(load<T>(a + at), load<T>(h + at), activation));
           }
       T* swap = g;
       g = spare, spare = swap;

@@ -30,7 +30,7 @@ LARGEST = 80.0   # of a log scale whose e^s is a number in float32 too
 
 
 def forward(plan: Plan, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array, Array], Any]:
-    chain = Chain(plan, leaves)
+    chain = Chain(plan, list(leaves))
     image, log_det, kept = chain.forward(x, keep)
     return (image, log_det), (chain, image, kept)
 
