@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.accel import autodiff
+from evenflow.accel import autodiff, compiler
 from evenflow.accel.backends import Unavailable, devices, first_line, on_device
-from evenflow.accel.compiled import building
 from evenflow.reference.core import Tree, tree_map
 
 INSTALL = "pip install 'evenflow[cupy13]' for CUDA 13, or 'evenflow[cupy12]' for CUDA 12"
@@ -58,8 +57,8 @@ def available() -> list[Availability]:
 
 def kernels() -> str:
     """The compiler, once it has compiled what it has to. Raises Unavailable."""
-    building.library()
-    return building.version()
+    compiler.library()
+    return compiler.version()
 
 
 def device() -> str:

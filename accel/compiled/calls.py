@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.accel.buffers import cut, joined
-from evenflow.accel.compiled.building import library
+from evenflow.accel.compiler import library
 from evenflow.accel.core.elementwise import ACTIVATIONS
 from evenflow.reference.core import Array
 from evenflow.reference.flows import Coupling
@@ -77,7 +77,7 @@ def aligned(n: int, dtype: Any) -> Array:
     return room[start : start + n]
 
 
-class Chain:
+class Pass:
     """A chain of affine couplings with its leaves."""
 
     def __init__(self, plan: Plan, leaves: list[Array]) -> None:
@@ -100,7 +100,8 @@ class Chain:
         g, g_log_det, kind = np.ascontiguousarray(g), np.ascontiguousarray(g_log_det), g.dtype
         of_x, of_leaves = np.empty_like(g), np.zeros(self.leaves.size if leaves else 0, kind)
         function("chain_backward", kind)(
-            *self.given, ctypes.c_int64(len(g)), *map(address, (g, g_log_det, kept, of_x)), address(of_leaves) if leaves else None
+            *self.given, ctypes.c_int64(len(g)), *map(address, (g, g_log_det, kept, of_x)),
+            address(of_leaves) if leaves else None,
         )
         return of_x, cut(of_leaves, self.plan.shapes) if leaves else []
 

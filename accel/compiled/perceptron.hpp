@@ -1,7 +1,7 @@
 // A perceptron for a block of points, and its adjoints. A row of memory holds one coordinate of all points of the block.
 //
 //   forward     a_l = W_l^T h_l + b_l,   h_{l+1} = sigma(a_l),   output a_L
-//   backward    W_l' = h_l a_l'^T,   b_l' = a_l' 1,   h_l' = W_l a_l',   a_{l-1}' = h_l' * sigma'(a_{l-1})        (' the adjoint)
+//   backward    W_l' = h_l a_l'^T,   b_l' = a_l' 1,   h_l' = W_l a_l',   a_{l-1}' = h_l' * sigma'(a_{l-1}) (' the adjoint)
 //
 // Products go by tiles: ROWS of the result by a strip of points, which stay in registers while the sum is taken.
 #pragma once

@@ -1,52 +1,50 @@
 """What the backend compiled does in C++: chains of affine couplings, and MALA on perceptron energies. All else is NumPy's.
 
 A context, a spline, another density, arrays of several dtypes or of shapes that do not fit: those go to the functions of the
-backend numpy, which compute them or say what is wrong.
+backend numpy, which compute them or say what is wrong: each function here gets its own as `numpys`.
 """
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from evenflow.accel import mcmc
-from evenflow.accel.compiled.building import library
-from evenflow.accel.compiled.calls import NAMES, Chain, Energy, Plan, plan_of_chain, plan_of_energy
+from evenflow.accel.compiled.calls import NAMES, Energy, Pass, Plan, plan_of_chain, plan_of_energy
+from evenflow.accel.compiler import library
 from evenflow.accel.core.networks import arrays
 from evenflow.accel.energies import recognised
-from evenflow.accel.flows import compose, coupling
 from evenflow.accel.fused import fused
 from evenflow.reference.core import Array, Tree, check_shape
-from evenflow.reference.flows import AffineTransformer, Coupling
-from evenflow.reference.flows import Chain as ChainOf
+from evenflow.reference.flows import AffineTransformer, Chain, Coupling
 from evenflow.reference.flows.contract import check_input
 from evenflow.reference.flows.densities import LOG_2PI
 from evenflow.reference.mcmc.contract import Info, LogDensity
 from evenflow.reference.mcmc.langevin import MALA, State
 
+Numpys = Callable[..., Any]  # what the backend numpy has in the same place
 WIDEST = 128     # of a hidden layer
 LARGEST = 80.0   # of a log scale whose e^s is a number in float32 too
 
 
 def forward(plan: Plan, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array, Array], Any]:
-    chain = Chain(plan, list(leaves))
-    image, log_det, kept = chain.forward(x, keep)
-    return (image, log_det), (chain, image, kept)
+    way = Pass(plan, list(leaves))
+    image, log_det, kept = way.forward(x, keep)
+    return (image, log_det), (way, image, kept)
 
 
 def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Array | None) -> list[Array]:
-    chain, image, kept = saved
+    way, image, kept = saved
     g = np.zeros_like(image) if g is None else g
     g_log_det = np.zeros(len(image), image.dtype) if g_log_det is None else g_log_det
-    of_x, of_leaves = chain.backward(g, g_log_det, kept, max(wanted) > 1)
+    of_x, of_leaves = way.backward(g, g_log_det, kept, max(wanted) > 1)
     return [of_x if i == 1 else of_leaves[i - 2] for i in wanted]
 
 
 chained = fused(forward, backward, partial(forward, keep=False))
 
 
-def through(couplings: tuple[Any, ...], params: list[Tree], x: Array, back: bool) -> tuple[Array, Array] | None:
+def through(couplings: tuple[Any, ...], params: Sequence[Tree], x: Array, back: bool) -> tuple[Array, Array] | None:
     """Image and log_det of couplings, given from noise to data; None where they are not done here."""
     if not all(map(narrow, couplings)):
         return None
@@ -63,35 +61,21 @@ def narrow(each: Any) -> bool:
     return affine and not each.context_dim and max((*each.hidden, each.d)) <= WIDEST
 
 
-def chain(name: str, back: bool, chain: ChainOf, params: Tree, x: Array, context: Array | None) -> Any:
+def chain(
+    numpys: Numpys, chain: Chain, params: Tree, x: Array, context: Array | None = None, *, back: bool
+) -> tuple[Array, Array]:
+    """flows.compose.Chain.forward and inverse."""
     check_input(chain, "x" if back else "z", x, context)
-    done = through(chain.layers, params, x, back) if type(chain) is ChainOf and len(params) == len(chain.layers) else None
-    return done or compose.REPLACEMENTS[name](chain, params, x, context)
+    done = through(chain.layers, params, x, back) if type(chain) is Chain and len(params) == len(chain.layers) else None
+    return done or numpys(chain, params, x, context)  # type: ignore[no-any-return]
 
 
-def one(name: str, back: bool, layer: Coupling, params: Tree, x: Array, context: Array | None) -> Any:
-    check_input(layer, "x" if back else "z", x, context)
-    return through((layer,), [params], x, back) or coupling.REPLACEMENTS[name](layer, params, x, context)
-
-
-def chain_forward(c: ChainOf, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-    """flows.compose.Chain.forward."""
-    return chain("flows.compose.Chain.forward", False, c, params, z, context)  # type: ignore[no-any-return]
-
-
-def chain_inverse(c: ChainOf, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-    """flows.compose.Chain.inverse."""
-    return chain("flows.compose.Chain.inverse", True, c, params, x, context)  # type: ignore[no-any-return]
-
-
-def coupling_forward(c: Coupling, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-    """flows.coupling.Coupling.forward."""
-    return one("flows.coupling.Coupling.forward", False, c, params, z, context)  # type: ignore[no-any-return]
-
-
-def coupling_inverse(c: Coupling, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-    """flows.coupling.Coupling.inverse."""
-    return one("flows.coupling.Coupling.inverse", True, c, params, x, context)  # type: ignore[no-any-return]
+def one(
+    numpys: Numpys, coupling: Coupling, params: Tree, x: Array, context: Array | None = None, *, back: bool
+) -> tuple[Array, Array]:
+    """flows.coupling.Coupling.forward and inverse."""
+    check_input(coupling, "x" if back else "z", x, context)
+    return through((coupling,), [params], x, back) or numpys(coupling, params, x, context)  # type: ignore[no-any-return]
 
 
 def energy_of(log_density: LogDensity, x: Array, *others: Array) -> Energy | None:
@@ -108,14 +92,15 @@ def energy_of(log_density: LogDensity, x: Array, *others: Array) -> Energy | Non
     return Energy(plan, leaves, 0.0 if sd is None else 1 / sd**2, constant)
 
 
-def density_and_gradient(x: Array, log_density: LogDensity) -> tuple[Array, Array]:
+def density_and_gradient(numpys: Numpys, x: Array, log_density: LogDensity) -> tuple[Array, Array]:
     """mcmc.contract.density_and_gradient."""
     energy = energy_of(log_density, x)
     if energy is not None:
         log_p, score = energy.density(x)
-        if mcmc.finite(x, log_p, score):
-            return log_p, score
-    return mcmc.density_and_gradient(x, log_density)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(x.sum() + log_p.sum() + score.sum()):  # NaN and infinity survive a sum
+                return log_p, score
+    return numpys(x, log_density)  # type: ignore[no-any-return]
 
 
 def walked(
@@ -128,19 +113,21 @@ def walked(
 
 
 def mala(
-    state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity
+    numpys: Numpys, state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity
 ) -> tuple[State, Info]:
     """mcmc.langevin.mala."""
     check_shape("noise", noise, *state.x.shape)
     check_shape("uniform", uniform, len(state.x))
     done = walked(state, [noise], [uniform], step_size, log_density)
     if done is None:
-        return mcmc.mala(state, noise, uniform, step_size, log_density)
+        return numpys(state, noise, uniform, step_size, log_density)  # type: ignore[no-any-return]
     after, _, accepted, log_ratio = done
     return after, Info(accepted[0], log_ratio[0])
 
 
-def walk(kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity) -> tuple[Any, Array, Array]:
+def walk(
+    numpys: Numpys, kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity
+) -> tuple[Any, Array, Array]:
     """mcmc.contract.walk."""
     if type(kernel) is MALA and len(noises) and all(
         noise["normal"].shape == state.x.shape and noise["uniform"].shape == state.log_p.shape for noise in noises
@@ -149,17 +136,17 @@ def walk(kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensit
         done = walked(state, normal, uniform, kernel.step_size, log_density)
         if done is not None:
             return done[:3]
-    return mcmc.walk(kernel, state, noises, log_density)
+    return numpys(kernel, state, noises, log_density)  # type: ignore[no-any-return]
 
 
-def table() -> dict[str, Any]:
-    """What replaces the functions of the backend numpy. Raises Unavailable where the kernels cannot be had."""
-    library()
-    return REPLACEMENTS
-
-
-REPLACEMENTS = {
-    "flows.compose.Chain.forward": chain_forward, "flows.compose.Chain.inverse": chain_inverse,
-    "flows.coupling.Coupling.forward": coupling_forward, "flows.coupling.Coupling.inverse": coupling_inverse,
+REPLACEMENTS: dict[str, Callable[..., Any]] = {  # each with the backend numpy's function as its first argument
+    "flows.compose.Chain.forward": partial(chain, back=False), "flows.compose.Chain.inverse": partial(chain, back=True),
+    "flows.coupling.Coupling.forward": partial(one, back=False), "flows.coupling.Coupling.inverse": partial(one, back=True),
     "mcmc.contract.density_and_gradient": density_and_gradient, "mcmc.contract.walk": walk, "mcmc.langevin.mala": mala,
 }
+
+
+def table(numpys: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """The table of the backend numpy with these in it. Raises Unavailable where the kernels cannot be had."""
+    library()
+    return {**numpys, **{name: partial(function, numpys[name]) for name, function in REPLACEMENTS.items()}}

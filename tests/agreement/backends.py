@@ -1,4 +1,4 @@
-"""What the agreement tests compare: the reference with the fused operations on NumPy, compiled, on the stand-in for CuPy, and on CuPy."""
+"""What the agreement tests compare: the reference with the fused operations on NumPy, in C++, on a stand-in for CuPy, on CuPy."""
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import pytest
 from evenflow import accel
 from evenflow.accel import devices, to_host
 from evenflow.accel.backends import module_of
-from evenflow.accel.compiled.building import COMPILERS
+from evenflow.accel.compiler import COMPILERS
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree, leaves
 from tests import standin

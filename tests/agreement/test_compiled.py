@@ -2,7 +2,6 @@
 import ctypes
 import os
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.accel.compiled import building, calls
+from evenflow.accel import compiler
+from evenflow.accel.compiled import calls
 from evenflow.accel.core.elementwise import ACTIVATIONS
 from evenflow.reference.core import Tree, tree_map, value_and_gradient
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
-from evenflow.reference.flows import AffineTransformer, Chain, Coupling, Invert, Normal, SplineTransformer, elementwise, reversal
+from evenflow.reference.flows import AffineTransformer, Chain, Coupling, Invert, Normal, elementwise, reversal
 from evenflow.reference.flows.flow import realnvp
+from evenflow.reference.flows.spline import SplineTransformer
 from evenflow.reference.mcmc.contract import density_and_gradient, walk
 from evenflow.reference.mcmc.langevin import MALA
 from tests.agreement.backends import COMPILER
@@ -26,11 +27,12 @@ from tests.strategies import generator, randomise
 
 pytestmark = pytest.mark.skipif(not COMPILER, reason="no C++ compiler")
 ODD = Coupling((True, False, True), hidden=(5, 11), activation="tanh")
+NUMPYS = r"broadcast|dimension|mismatch|reshape"  # what NumPy says of shapes
 SIZES = (0, 1, 31, 33, 255, 257, 600)  # around the lengths of strips and blocks
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The functions of the library that were called, in their order."""
     names: list[str] = []
     found = calls.function
@@ -40,7 +42,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return found(name, *args)
 
     monkeypatch.setattr(calls, "function", function)
-    yield names
+    return names
 
 
 def parameters(model: Any, dtype: Any, scale: float = 0.3) -> Tree:
@@ -151,9 +153,9 @@ def test_shapes_that_do_not_fit_are_numpys_to_refuse(counted: list[str]) -> None
     with accel.use("compiled"):
         assert np.shape(flow.log_prob(wider, x)) == (3,)  # another flow, and one that fits together
         counted.clear()
-        with pytest.raises(ValueError, match="broadcast|dimension|mismatch|reshape"):
+        with pytest.raises(ValueError, match=NUMPYS):
             flow.log_prob(mixed, x)
-        with pytest.raises(ValueError, match="broadcast|dimension|mismatch|reshape"):
+        with pytest.raises(ValueError, match=NUMPYS):
             density_and_gradient(x, partial(ebm.log_density, energy))
     assert not counted
 
@@ -187,14 +189,14 @@ def test_nan_stays_nan(counted: list[str]) -> None:
 
 def test_no_compiler_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    building.library.cache_clear()
+    compiler.library.cache_clear()
     try:
-        with pytest.raises(accel.Unavailable, match=r"^the backend compiled needs a C\+\+ compiler, .* and there is none$"):
+        with pytest.raises(accel.Unavailable, match=r"^the backend compiled needs a C\+\+ compiler, .* on the PATH or named by CXX$"):
             accel.use("compiled")
         row = next(row for row in accel.available() if row.backend == "compiled")
         assert (row.available, row.details[:29]) == (False, "the backend compiled needs a ")
     finally:
-        building.library.cache_clear()
+        compiler.library.cache_clear()
 
 
 def test_a_compiler_that_fails_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,29 +204,29 @@ def test_a_compiler_that_fails_is_said_in_one_line(tmp_path: Path, monkeypatch: 
     broken.write_text("#!/bin/sh\necho 'no such processor' >&2\necho more >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    building.library.cache_clear()
+    compiler.library.cache_clear()
     try:
-        with pytest.raises(accel.Unavailable, match="^the backend compiled: .*: no such processor$"):
-            building.library()
+        with pytest.raises(accel.Unavailable, match=r"^the backend compiled: .*: no such processor$"):
+            compiler.library()
     finally:
-        building.library.cache_clear()
+        compiler.library.cache_clear()
 
 
 @pytest.mark.slow
 def test_compiled_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a name made of the source: another source is compiled anew. What is half written is never seen."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    building.library.cache_clear()
+    compiler.library.cache_clear()
     try:
-        first = building.library()
+        first = compiler.library()
         assert isinstance(first, ctypes.CDLL)
-        assert [path.name for path in (tmp_path / "evenflow").iterdir()] == [building.cached().name]
-        made = os.stat(building.cached()).st_mtime_ns
-        building.library.cache_clear()
-        building.library()
-        assert os.stat(building.cached()).st_mtime_ns == made
-        before = building.cached()
-        monkeypatch.setattr(building, "OPTIONS", (*building.OPTIONS, "-DOTHER"))
-        assert building.cached() != before
+        assert [path.name for path in (tmp_path / "evenflow").iterdir()] == [compiler.cached().name]
+        made = os.stat(compiler.cached()).st_mtime_ns
+        compiler.library.cache_clear()
+        compiler.library()
+        assert os.stat(compiler.cached()).st_mtime_ns == made
+        before = compiler.cached()
+        monkeypatch.setattr(compiler, "OPTIONS", (*compiler.OPTIONS, "-DOTHER"))
+        assert compiler.cached() != before
     finally:
-        building.library.cache_clear()
+        compiler.library.cache_clear()

@@ -1,4 +1,4 @@
-"""The C++ of this folder, compiled for this processor when it is first needed, and kept for later processes.
+"""The C++ of the folder compiled/, compiled for this processor when it is first needed, and kept for later processes.
 
 What is kept has a name made of the source, the compiler and the processor: a change of any of them compiles anew.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evenflow.accel.backends import Unavailable, first_line
 
+PACKAGE = "evenflow.accel.compiled"
 OPTIONS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared")
 COMPILERS = ("c++", "g++", "clang++")  # after the one that CXX names
 FILES = ("vectors.hpp", "perceptron.hpp", "coupling.hpp", "energy.hpp", "kernels.cpp")
@@ -25,7 +26,7 @@ def compiler() -> str:
         found = shutil.which(name)
         if found is not None:
             return found
-    raise Unavailable("the backend compiled needs a C++ compiler, g++ or clang++, on the PATH (or named by CXX), and there is none")
+    raise Unavailable("the backend compiled needs a C++ compiler, g++ or clang++, on the PATH or named by CXX")
 
 
 def told(*command: str, what: str) -> str:
@@ -39,7 +40,7 @@ def told(*command: str, what: str) -> str:
 def cached() -> Path:
     """Where this source, by this compiler, for this processor is kept."""
     macros = told(compiler(), *OPTIONS, "-dM", "-E", "-x", "c++", os.devnull, what="the compiler does not know this processor")
-    source = "".join(files(__package__).joinpath(file).read_text(encoding="utf-8") for file in FILES)
+    source = "".join(files(PACKAGE).joinpath(file).read_text(encoding="utf-8") for file in FILES)
     name = hashlib.sha256("\n".join((source, macros, *OPTIONS)).encode()).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "evenflow" / f"kernels-{name}.so"
@@ -53,7 +54,7 @@ def library() -> ctypes.CDLL:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # so that no other process sees half of it
             made = Path(folder) / "made.so"
-            source = str(files(__package__).joinpath("kernels.cpp"))
+            source = str(files(PACKAGE).joinpath("kernels.cpp"))
             told(compiler(), *OPTIONS, "-o", str(made), source, what="its source does not compile")
             os.replace(made, place)
     return ctypes.CDLL(str(place))
