@@ -102,8 +102,6 @@ template <class T> inline V<T> exponential_minus_1(V<T> x) {
   return two_n * q + (two_n - T(1));
 }
 template <class T> inline V<T> tangent(V<T> x) {
-  x = x > all<T>(20) ? all<T>(20) : x;
-  x = x < all<T>(-20) ? all<T>(-20) : x;
   const V<T> u = exponential_minus_1<T>(x + x);
   return u / (u + T(2));
 }

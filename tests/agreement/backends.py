@@ -1,4 +1,4 @@
-"""What the agreement tests compare: the reference with the fused operations on NumPy, in C++, on a stand-in for CuPy, on CuPy."""
+"""What the agreement tests compare: the reference with the fused operations on NumPy, in C++, on a CuPy stand-in, on CuPy."""
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -60,7 +60,7 @@ def test_chains_of_any_length(direction: str, n: int, dtype: Any, counted: list[
     def f(params: Tree, z: Any) -> Any:
         return getattr(chain, direction)(params, z)
 
-    agree("compiled", f, {"params": parameters(chain, dtype), "z": z})
+    agree("compiled", f, {"params": parameters(chain, dtype), "z": z}, "both")
     assert {"chain_forward", "chain_backward"} <= set(counted)
 
 
@@ -73,7 +73,7 @@ def test_all_activations_in_a_coupling(activation: str, dtype: Any, counted: lis
     def f(params: Tree, z: Any) -> Any:
         return coupling.inverse(params, z)
 
-    agree("compiled", f, {"params": parameters(coupling, dtype), "z": z})
+    agree("compiled", f, {"params": parameters(coupling, dtype), "z": z}, "both")
     assert "chain_backward" in counted
 
 
@@ -191,7 +191,7 @@ def test_no_compiler_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(shutil, "which", lambda name: None)
     compiler.library.cache_clear()
     try:
-        with pytest.raises(accel.Unavailable, match=r"^the backend compiled needs a C\+\+ compiler, .* on the PATH or named by CXX$"):
+        with pytest.raises(accel.Unavailable, match=r"^the backend compiled needs a C\+\+ compiler, .* or named by CXX$"):
             accel.use("compiled")
         row = next(row for row in accel.available() if row.backend == "compiled")
         assert (row.available, row.details[:29]) == (False, "the backend compiled needs a ")
