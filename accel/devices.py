@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.accel import autodiff, compiler
-from evenflow.accel.backends import Unavailable, devices, first_line, on_device
+from evenflow.accel.backends import Unavailable as Unavailable
+from evenflow.accel.backends import devices, first_line, on_device
 from evenflow.reference.core import Tree, tree_map
 
 INSTALL = "pip install 'evenflow[cupy13]' for CUDA 13, or 'evenflow[cupy12]' for CUDA 12"

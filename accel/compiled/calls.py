@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 
 def perceptron(widths: Sequence[int], activation: str) -> tuple[list[int], list[tuple[int, ...]]]:
-    shapes = [shape for k, m in pairwise(widths) for shape in ((k, m), (m,))]
+    shapes: list[tuple[int, ...]] = [shape for k, m in pairwise(widths) for shape in ((k, m), (m,))]
     return [len(widths) - 1, ACTIVATIONS.index(activation), *widths], shapes
 
 
@@ -39,14 +39,15 @@ def plan_of_energy(activation: str, widths: tuple[int, ...]) -> Plan:
 @cache
 def plan_of_chain(couplings: tuple[Coupling, ...], back: bool) -> Plan:
     """Affine couplings from noise to data."""
-    numbers, shapes = [couplings[0].d, len(couplings), int(back)], []
+    numbers, shapes, limits = [couplings[0].d, len(couplings), int(back)], [], []
     for each in couplings:
+        transformer: Any = each.transformer
         of_net, of_leaves = perceptron((each.net.inputs, *each.hidden, each.net.outputs), each.activation)
         which = [[i for i, passes in enumerate(each.mask) if passes == stays] for stays in (True, False)]
         numbers += [*of_net, *map(len, which), *which[0], *which[1]]
         shapes += of_leaves
-    limits = (ctypes.c_double * len(couplings))(*(each.transformer.limit for each in couplings))
-    return Plan((ctypes.c_int64 * len(numbers))(*numbers), limits, tuple(shapes))
+        limits.append(transformer.limit)
+    return Plan((ctypes.c_int64 * len(numbers))(*numbers), (ctypes.c_double * len(limits))(*limits), tuple(shapes))
 
 
 @cache

@@ -67,7 +67,7 @@ def chain(
     """flows.compose.Chain.forward and inverse."""
     check_input(chain, "x" if back else "z", x, context)
     done = through(chain.layers, params, x, back) if type(chain) is Chain and len(params) == len(chain.layers) else None
-    return done or numpys(chain, params, x, context)  # type: ignore[no-any-return]
+    return done or numpys(chain, params, x, context)
 
 
 def one(
@@ -75,7 +75,7 @@ def one(
 ) -> tuple[Array, Array]:
     """flows.coupling.Coupling.forward and inverse."""
     check_input(coupling, "x" if back else "z", x, context)
-    return through((coupling,), [params], x, back) or numpys(coupling, params, x, context)  # type: ignore[no-any-return]
+    return through((coupling,), [params], x, back) or numpys(coupling, params, x, context)
 
 
 def energy_of(log_density: LogDensity, x: Array, *others: Array) -> Energy | None:
