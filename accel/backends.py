@@ -6,6 +6,11 @@ import numpy as np
 
 from evenflow.reference.core import Array, value
 
+
+class Unavailable(RuntimeError):
+    """A backend that cannot be had here: the message says what is missing and how to install it."""
+
+
 _modules: dict[type, Any] = {np.ndarray: np}  # type of array -> its module
 
 
@@ -30,3 +35,7 @@ def on_device(array: Array) -> bool:
 def devices() -> list[Any]:
     """The device modules in use."""
     return [xp for xp in _modules.values() if xp is not np]
+
+
+def first_line(said: object) -> str:
+    return str(said).strip().split("\n")[0]

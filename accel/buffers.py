@@ -8,7 +8,7 @@ import itertools
 import math
 import operator
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -25,6 +25,9 @@ class Note:
     buffer: Any         # a weak reference, as those to the leaves
     leaves: list[Any]   # in their order
     ends: list[int]     # where each begins, and where the last one ends
+
+    def is_of(self, leaves: list[Array]) -> bool:
+        return len(self.leaves) == len(leaves) and all(map(operator.is_, [ref() for ref in self.leaves], leaves))
 
     @cached_property
     def starts(self) -> dict[int, tuple[Any, int]]:
@@ -79,11 +82,16 @@ def paired(*trees: Tree) -> list[list[Array]]:
 
 def rebuilt(f: Callable[[Array], Any], tree: Tree) -> Tree:
     """trees.tree_map of one tree, likewise."""
+    return filled(tree, map(f, plain_leaves(tree)))
+
+
+def filled(tree: Tree, leaves: Iterator[Any]) -> Tree:
+    """A tree of the same outline with these leaves."""
     if type(tree) is dict:
-        return {name: rebuilt(f, branch) for name, branch in tree.items()}
+        return {name: filled(branch, leaves) for name, branch in tree.items()}
     if type(tree) is list:
-        return [rebuilt(f, branch) for branch in tree]
-    return f(tree)
+        return [filled(branch, leaves) for branch in tree]
+    return next(leaves)
 
 
 def flat(tree: Tree) -> Array | None:
@@ -93,14 +101,14 @@ def flat(tree: Tree) -> Array | None:
 
 def joined(leaves: list[Array]) -> Array | None:
     """The same for a tree's leaves."""
-    parts = [leaf for leaf in leaves if leaf.size]
-    if not parts:
+    first = next((leaf for leaf in leaves if leaf.size), None)
+    if first is None:
         return None
-    buffer = parts[0].base
+    buffer = first.base
     note = _notes.get(id(buffer))
-    known = [ref() for ref in note.leaves] if note is not None and note.buffer() is buffer else []
-    if len(known) == len(leaves) and all(map(operator.is_, known, leaves)):  # as `unpacked` left them
+    if note is not None and note.buffer() is buffer and note.is_of(leaves):  # as `cut` left them
         return buffer
+    parts = [leaf for leaf in leaves if leaf.size]
     if any(part.dtype != parts[0].dtype for part in parts):
         return None
     if buffer is not None and follow_each_other(parts) and buffer.size == sum(part.size for part in parts):
@@ -145,8 +153,12 @@ def packed(tree: Tree, leaves: list[Array] | None = None) -> Tree:
 
 def unpacked(buffer: Array, like: Tree, leaves: list[Array] | None = None) -> Tree:
     """A vector cut into a tree of the shapes of another, without a copy of the numbers. leaves: those of `like`, if known."""
-    shapes, key = tuple([leaf.shape for leaf in (plain_leaves(like) if leaves is None else leaves)]), id(buffer)
-    ends = ends_of(shapes)
+    return filled(like, iter(cut(buffer, tuple([leaf.shape for leaf in (plain_leaves(like) if leaves is None else leaves)]))))
+
+
+def cut(buffer: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+    """A vector cut into leaves of these shapes, and a note of it."""
+    ends, key = ends_of(shapes), id(buffer)
     parts = [
         buffer[a:b] if len(shape) == 1 else buffer[a:b].reshape(shape)
         for a, b, shape in zip(ends, ends[1:], shapes, strict=False)
@@ -154,8 +166,7 @@ def unpacked(buffer: Array, like: Tree, leaves: list[Array] | None = None) -> Tr
     if not on_device(buffer):
         forget = weakref.ref(buffer, lambda gone: _notes.pop(key, None))
         _notes[key] = Note(forget, list(map(weakref.ref, parts)), ends)
-    following = iter(parts)
-    return rebuilt(lambda leaf: next(following), like)
+    return parts
 
 
 @cache

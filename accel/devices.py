@@ -9,15 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.accel import autodiff
-from evenflow.accel.backends import devices, on_device
+from evenflow.accel import autodiff, compiler
+from evenflow.accel.backends import Unavailable as Unavailable
+from evenflow.accel.backends import devices, first_line, on_device
 from evenflow.reference.core import Tree, tree_map
 
 INSTALL = "pip install 'evenflow[cupy13]' for CUDA 13, or 'evenflow[cupy12]' for CUDA 12"
-
-
-class Unavailable(RuntimeError):
-    """A backend that cannot be had here: the message says what is missing and how to install it."""
 
 
 class Availability(NamedTuple):
@@ -47,19 +44,28 @@ def import_cupy() -> Any:
         raise Unavailable(f"the backend cupy needs CuPy, which is not installed: {INSTALL}") from error
 
 
-def first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
-
-
 def available() -> list[Availability]:
     """All backends, with versions and device, or with what is missing."""
     host = f"numpy {np.__version__}, autograd {version('autograd')}, Python {platform.python_version()}"
     rows = [Availability(name, True, host) for name in ("reference", "numpy")]
-    try:
-        xp = cupy()
-    except Unavailable as error:
-        return [*rows, Availability("cupy", False, str(error))]
-    return [*rows, Availability("cupy", True, f"cupy {xp.__version__}, {device_name(xp)}")]
+    for name, details in (("compiled", kernels), ("cupy", device)):
+        try:
+            rows.append(Availability(name, True, details()))
+        except Unavailable as error:
+            rows.append(Availability(name, False, str(error)))
+    return rows
+
+
+def kernels() -> str:
+    """The compiler, once it has compiled what it has to. Raises Unavailable."""
+    compiler.library()
+    return compiler.version()
+
+
+def device() -> str:
+    """CuPy and the current device. Raises Unavailable."""
+    xp = cupy()
+    return f"cupy {xp.__version__}, {device_name(xp)}"
 
 
 def device_name(xp: Any) -> str:

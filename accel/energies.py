@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from autograd.tracer import isbox
 
 from evenflow.accel.backends import module_of, on_device
-from evenflow.accel.core.elementwise import with_ones
+from evenflow.accel.core.elementwise import row_sums, with_ones
 from evenflow.accel.core.networks import Layers, arrays, back_through, no_bias_of, through
 from evenflow.accel.fused import fused, of_one_dtype
 from evenflow.accel.kernels import Target, density, fits
@@ -46,7 +46,7 @@ def log_p_of(model: Known, E: Array, x: Array) -> Array:
     if model.sd is None:
         return -E
     w = x / model.sd
-    return -E - 0.5 * (w * w).sum(axis=1) - x.shape[1] * (0.5 * LOG_2PI + math.log(model.sd))
+    return -E - 0.5 * row_sums(w * w) - x.shape[1] * (0.5 * LOG_2PI + math.log(model.sd))
 
 
 def forward(model: Known, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array], Any]:

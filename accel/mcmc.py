@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from evenflow.accel.backends import module_of, on_device
+from evenflow.accel.core.elementwise import row_sums
 from evenflow.accel.energies import density_and_score, recognised, target_of
 from evenflow.accel.kernels import Given, Target, Walk, density, persistent
 from evenflow.accel.kernels.pieces import stacked
@@ -89,7 +90,7 @@ def mala(
             x = mean + spread(step_size) * noise
             log_p, score = density_and_score(*model, x)
             there, back = x - mean, state.x - (x + step_size * score)
-            log_q = ((there * there).sum(axis=1) - (back * back).sum(axis=1)) / (4 * step_size)
+            log_q = row_sums(there * there - back * back) / (4 * step_size)
             log_ratio = log_p - state.log_p + log_q
             if finite(x, log_p, score):
                 accepted = uniform < xp.exp(xp.minimum(log_ratio, 0.0))

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from evenflow.accel import devices, energies, graphs, mcmc, playback, recording, saef
+from evenflow.accel.compiled import replacements as in_cpp
 from evenflow.accel.core import gradients, matrices, networks, optim, placement, special
 from evenflow.accel.flows import compose, dense, densities, spline, transformers
 from evenflow.accel.scores import pairs
@@ -37,7 +38,7 @@ def on_a_device() -> Table:
 
 
 BACKENDS: dict[str, Callable[[], Table]] = {
-    "reference": lambda: {}, "numpy": lambda: FUSED, "cupy": on_a_device,
+    "reference": lambda: {}, "numpy": lambda: FUSED, "compiled": lambda: in_cpp.table(FUSED), "cupy": on_a_device,
 }
 
 
@@ -60,7 +61,7 @@ def replacements(backend: str, noise: str = "device") -> Table:
 class use(ContextDecorator):
     """Use a backend from now on; as the head of a `with`, until the block ends; as a decorator, while the function runs.
 
-    backend: "reference", "numpy" or "cupy"; None for the one that EVENFLOW_BACKEND names, else the reference.
+    backend: "reference", "numpy", "compiled" or "cupy"; None for the one that EVENFLOW_BACKEND names, else the reference.
     noise: where noise is drawn, on the "device" (its own streams, reproducible for a seed), or on the "host": the numbers that
     the other backends draw, so that two backends walk the same path. Without a device it makes no difference.
     The object may be kept for further blocks, one inside the other too.

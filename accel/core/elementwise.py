@@ -5,7 +5,8 @@ out of the same product:
 
 $$a = [h, 1]\, [W; b], \qquad [\bar W; \bar b] = [h, 1]^T \bar a$$
 
-Slopes at a kink are those of the left side, as in the reference.
+On the host these arrays lie column by column: without its ones, h is then still one piece of memory, which NumPy passes over
+in one go and not row by row. Slopes at a kink are those of the left side, as in the reference.
 """
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from evenflow.accel.backends import module_of
 from evenflow.accel.kernels import layers
+from evenflow.accel.products import product
 from evenflow.reference.core import Array
 
 ACTIVATIONS = ("tanh", "relu", "leaky_relu", "softplus", "silu", "elu")
@@ -25,10 +27,20 @@ def with_ones(x: Array, columns: list[int]) -> Array:
     xp, n, k = module_of(x), x.shape[0], len(columns)
     if xp is not np:
         return layers.with_ones(x, columns)
-    h = np.empty((n, k + 1), x.dtype)
+    h = empty(n, k + 1, x.dtype)
     h[:, :k] = x[:, stepwise(columns)]
     h[:, k] = 1
     return h
+
+
+def empty(n: int, w: int, dtype: Any) -> Array:
+    """An empty (n, w) on the host, one column behind the other."""
+    return np.empty((w, n), dtype).T
+
+
+def by_columns(h: Array, W: Array) -> Array:
+    """h W, on the host column by column."""
+    return product(h, W) if module_of(h) is not np else np.matmul(h, W, out=empty(len(h), W.shape[1], h.dtype))
 
 
 def stepwise(columns: list[int]) -> Any:
@@ -44,15 +56,17 @@ def activate(a: Array, activation: str) -> Array:
     """[act(a), 1]: a (n, w) -> (n, w + 1)."""
     if module_of(a) is not np:
         return layers.activate(a, ACTIVATIONS.index(activation))
-    h = np.empty((a.shape[0], a.shape[1] + 1), a.dtype)
+    h = empty(a.shape[0], a.shape[1] + 1, a.dtype)
     h[:, -1] = 1
     out = h[:, :-1]
     if activation == "tanh":
         np.tanh(a, out=out)
     elif activation == "relu":
-        np.maximum(a, 0, out=out)
+        out[...] = 0  # two arrays: with a number for one of them, np.maximum goes one by one
+        np.maximum(a, out, out=out)
     elif activation == "leaky_relu":
-        np.maximum(a, a.dtype.type(LEAK) * a, out=out)
+        np.multiply(a, a.dtype.type(LEAK), out=out)
+        np.maximum(a, out, out=out)
     elif activation == "softplus":
         np.logaddexp(a, a.dtype.type(0), out=out)
     elif activation == "silu":
@@ -74,7 +88,8 @@ def activate_back(g: Array, a: Any, h: Array, activation: str) -> Array:
         slope = np.empty_like(g)
         np.greater(y, 0, out=slope, casting="unsafe")  # 0 and 1 in g's own dtype: a product with bools would convert them
         if activation == "leaky_relu":
-            np.maximum(slope, g.dtype.type(LEAK), out=slope)
+            slope *= g.dtype.type(1 - LEAK)
+            slope += g.dtype.type(LEAK)  # 1 or LEAK, exactly
     elif activation == "softplus":
         slope = sigmoid(a)
     elif activation == "silu":
@@ -95,7 +110,8 @@ def add_context(a: Array, extra: Array) -> None:
     if module_of(a) is not np:
         layers.add_context(a, extra)
     elif len(extra):
-        a.reshape(-1, *extra.shape)[...] += extra
+        draws = in_draws(a, len(extra))
+        draws += extra
 
 
 def add_over_draws(total: Array, g: Array) -> None:
@@ -105,7 +121,13 @@ def add_over_draws(total: Array, g: Array) -> None:
     elif len(g) == len(total):
         total += g
     else:
-        total += g.reshape(-1, *total.shape).sum(axis=0)
+        total += in_draws(g, len(total)).sum(axis=0)
+
+
+def in_draws(a: Array, n: int) -> Array:
+    """a (m n, w) as (m, n, w), without a copy in either order."""
+    w = a.shape[1]
+    return a.reshape(-1, n, w) if a.flags.c_contiguous else a.T.reshape(w, -1, n).transpose(1, 2, 0)
 
 
 def add_columns(g: Array, columns: list[int], change: Array) -> None:
@@ -137,6 +159,8 @@ def couple(z: Array, raw: Array, moved: list[int], limit: float, back: bool) -> 
 
 def row_sums(s: Array) -> Array:
     """The sum of each row: over a few columns a product with ones is faster than NumPy's sum."""
+    if module_of(s) is not np:
+        return s.sum(axis=1)
     return s[:, 0].copy() if s.shape[1] == 1 else s @ np.ones(s.shape[1], s.dtype)
 
 

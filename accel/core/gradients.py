@@ -12,7 +12,7 @@ from autograd.extend import SparseObject
 from autograd.tracer import isbox, new_box, trace_stack
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.buffers import joined, packed, plain_leaves, rebuilt, unpacked
+from evenflow.accel.buffers import filled, joined, packed, plain_leaves, unpacked
 from evenflow.accel.fused import add_nothing
 from evenflow.reference.core import Array, Tree
 from evenflow.reference.core.dispatch import definitions
@@ -29,7 +29,7 @@ def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree
     with trace_stack.new_trace() as trace:
         boxes = iter([new_box(leaf, trace, root) for leaf, root in zip(leaves, roots, strict=True)])
         try:
-            out = loss(rebuilt(lambda leaf: next(boxes), params), *args)
+            out = loss(filled(params, boxes), *args)
         except (AttributeError, TypeError, ValueError):  # the definition says what is wrong
             return definitions["core.gradients.value_and_gradient"](loss, params, *args)  # type: ignore[return-value]
     traced = isbox(out) and out._trace == trace  # if not, the loss does not depend on the parameters
@@ -40,8 +40,7 @@ def value_and_gradient(loss: Any, params: Tree, *args: Any) -> tuple[Array, Tree
     ]
     buffer = None if isbox(value) else joined(gradients)
     if buffer is None:
-        following = iter(gradients)
-        return value, rebuilt(lambda leaf: next(following), params)
+        return value, filled(params, iter(gradients))
     return value, unpacked(buffer, params, leaves)
 
 

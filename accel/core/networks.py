@@ -71,7 +71,7 @@ def through(
     for piece in parts:
         here = h[piece.rows]
         for depth, stack in enumerate(stacks):
-            a = product(here, stack)
+            a = e.by_columns(here, stack) if depth < len(stacks) - 1 else product(here, stack)
             if context is not None:
                 e.add_context(a, extra[depth][piece.shared])
             if keep:
@@ -161,8 +161,8 @@ def inner(g: Array, stack: Array) -> Array:
     """g W^T. A product over one column is an outer one, which multiplication does faster."""
     W = stack[:-1]
     if W.shape[1] == 1 and module_of(g) is np:
-        return np.multiply(g, W[:, 0])
-    return product(g, W.T)
+        return np.multiply(g, W[:, 0], out=e.empty(len(g), len(W), g.dtype))
+    return e.by_columns(g, W.T)
 
 
 def forward(

@@ -3,6 +3,7 @@ import math
 from typing import Any
 
 from evenflow.accel.backends import on_device
+from evenflow.accel.core.elementwise import row_sums
 from evenflow.accel.fused import fused
 from evenflow.accel.kernels import layers
 from evenflow.reference.core import Array, check_shape
@@ -15,7 +16,7 @@ def forward(s: float, z: Array) -> tuple[tuple[Array], Any]:
     if on_device(z):
         log_prob = layers.normal_log_prob(w)
         return (log_prob if s == 1 else log_prob - d * math.log(s),), (s, z)
-    return (-0.5 * (w * w).sum(axis=1) - d * (0.5 * LOG_2PI + math.log(s)),), (s, z)
+    return (-0.5 * row_sums(w * w) - d * (0.5 * LOG_2PI + math.log(s)),), (s, z)
 
 
 def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:

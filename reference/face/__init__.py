@@ -6,7 +6,7 @@ What one types most, in one place; the rest is in evenflow.reference, evenflow.a
 
     model = evenflow.FlowEstimator("saef", steps=500).fit(X)    # scikit-learn's way
     run = evenflow.load("runs/a")                               # what `evenflow train` left: sample, log_density, ...
-    with evenflow.use("numpy"):                                 # who computes: reference, numpy, cupy
+    with evenflow.use("numpy"):                                 # who computes: reference, numpy, compiled, cupy
         ...
 
 Each name is imported when it is first used (PEP 562), so that `import evenflow` costs nothing. Where EVENFLOW_BACKEND names a

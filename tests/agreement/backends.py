@@ -1,4 +1,5 @@
-"""What the agreement tests compare: the reference with the fused operations on NumPy, on the stand-in for CuPy, and on CuPy."""
+"""What the agreement tests compare: the reference with the fused operations on NumPy, in C++, on a CuPy stand-in, on CuPy."""
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,11 +10,16 @@ import pytest
 from evenflow import accel
 from evenflow.accel import devices, to_host
 from evenflow.accel.backends import module_of
+from evenflow.accel.compiler import COMPILERS
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree, leaves
 from tests import standin
 
-BACKENDS = ["numpy", "standin", pytest.param("cupy", marks=pytest.mark.gpu)]
+COMPILER = any(map(shutil.which, COMPILERS))
+COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(not COMPILER, reason="no C++ compiler"))
+BACKENDS = ["numpy", COMPILED, "standin", pytest.param("cupy", marks=pytest.mark.gpu)]
+ON_DEVICE = BACKENDS[2:]
+HOST = ("reference", "numpy", "compiled")
 
 
 @contextmanager
@@ -42,7 +48,7 @@ def here(tree: Tree) -> Tree:
 
 def on_its_device(name: str, tree: Tree) -> bool:
     """Whether all leaves live where the backend's arrays live."""
-    return all((module_of(leaf) is np) == (name in ("reference", "numpy")) for leaf in leaves(tree))
+    return all((module_of(leaf) is np) == (name in HOST) for leaf in leaves(tree))
 
 
 def host(tree: Any) -> Any:

@@ -18,7 +18,7 @@ from evenflow.reference.core.checks import value
 from evenflow.reference.core.gradients import value_and_gradient
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from tests import tolerances
-from tests.agreement.backends import backend, here, host
+from tests.agreement.backends import HOST, backend, here, host
 
 T = TypeVar("T", bound=Callable[..., Any])
 Outputs = tuple[Array, ...]
@@ -60,7 +60,7 @@ def agree(
             )
 
     kept = {np.dtype(dtype)}
-    promoted = kept | {np.dtype(np.float64)} if where == "numpy" else kept  # by autograd's rules, there as they come
+    promoted = kept | {np.dtype(np.float64)} if where in HOST else kept  # by autograd's rules, there as they come
     # A product of finite matrices has, once in thousands of runs, raised the flag "invalid"; a NaN would fail below.
     with backend(where), np.errstate(invalid="ignore"):
         placed = here(args)

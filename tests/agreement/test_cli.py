@@ -17,7 +17,7 @@ from evenflow.accel.devices import INSTALL, Unavailable
 from evenflow.conformance import cli
 from evenflow.reference.app import commands
 from tests import standin
-from tests.agreement.backends import BACKENDS
+from tests.agreement.backends import BACKENDS, COMPILER
 
 SMALL = ["--steps", "6", "--batch", "8", "--hidden", "8"]
 
@@ -108,17 +108,19 @@ def test_what_is_missing_is_one_line(app: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_an_unknown_backend_is_named(app: Any) -> None:
     for done in (run(app, "sample", "a", "--backend", "cuda"), run(app, "sample", "a", EVENFLOW_BACKEND="cuda")):
         assert done.exit_code == 1
-        assert done.stderr == "error: unknown backend 'cuda', did you mean 'cupy'? Known: reference, numpy, cupy\n"
+        assert done.stderr == "error: unknown backend 'cuda', did you mean 'cupy'? Known: reference, numpy, compiled, cupy\n"
 
 
 def test_backends_are_listed(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "import_cupy", absent)
     lines = run(app, "backends").stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["reference", "yes"], ["numpy", "yes"], ["cupy", "no"]]
+    assert [line.split()[:2] for line in lines] == [
+        ["reference", "yes"], ["numpy", "yes"], ["compiled", "yes" if COMPILER else "no"], ["cupy", "no"],
+    ]
     assert f"numpy {np.__version__}" in lines[1]
-    assert lines[2].endswith(INSTALL)
+    assert lines[3].endswith(INSTALL)
     named("standin", monkeypatch)
-    assert run(app, "backends").stdout.splitlines()[2].split()[:2] == ["cupy", "yes"]
+    assert run(app, "backends").stdout.splitlines()[3].split()[:2] == ["cupy", "yes"]
 
 
 def test_the_entry_point_has_the_option() -> None:
@@ -128,5 +130,5 @@ def test_the_entry_point_has_the_option() -> None:
         capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"},
     ).stdout for module in ("evenflow.conformance.cli", "evenflow.reference.app.cli")]
     assert ["--backend" in text for text in shown] == [True, False]
-    assert "reference|numpy|cupy" in shown[0]
+    assert "reference|numpy|compiled|cupy" in shown[0]
     assert "EVENFLOW_BACKEND" in shown[0]

@@ -5,6 +5,7 @@ import pkgutil
 from pathlib import Path
 
 from evenflow import reference
+from evenflow.accel.compiled import replacements as in_cpp
 from evenflow.accel.switch import FUSED
 from evenflow.reference.core.dispatch import definitions
 
@@ -25,7 +26,7 @@ def test_every_replaceable_function_has_an_agreement_test() -> None:
     for module in pkgutil.walk_packages(reference.__path__, "evenflow.reference."):
         importlib.import_module(module.name)
     assert set(covered()) == set(definitions)
-    assert set(FUSED) < set(definitions)
+    assert set(in_cpp.REPLACEMENTS) < set(FUSED) < set(definitions)
 
 
 def test_the_marked_tests_run_on_every_backend() -> None:
@@ -36,4 +37,4 @@ def test_the_marked_tests_run_on_every_backend() -> None:
             function = getattr(importlib.import_module(f"tests.agreement.{file.removesuffix('.py')}"), name)
             marks = [mark for mark in function.pytestmark if mark.name == "parametrize" and mark.args[0] == "where"]
             asked = {p if isinstance(p, str) else p.values[0] for mark in marks for p in mark.args[1]}
-            assert asked == {"numpy", "standin", "cupy"}, test
+            assert asked == {"numpy", "compiled", "standin", "cupy"}, test

@@ -24,11 +24,10 @@ from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.work.training import Settings, train
 from tests import standin
-from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
+from tests.agreement.backends import BACKENDS, HOST, ON_DEVICE, backend, here, host, on_its_device
 from tests.agreement.comparison import agreement
 from tests.strategies import generator
 
-ON_DEVICE = BACKENDS[1:]
 TREE: Tree = {
     "x": np.ones((2, 3)), "many": [np.zeros(2, np.float32), np.array(1.5)], "index": np.arange(3), "who": np.array([True]),
 }
@@ -48,7 +47,7 @@ def test_placed_and_fetched(where: str, dtype: str) -> None:
         assert on_its_device(where, floats)
         assert all(leaf.dtype == dtype for leaf in leaves(floats))
         assert type(there["index"]) is type(there["who"]) is np.ndarray
-        assert all(a is b or where == "numpy" for a, b in zip(leaves(placed(there, dtype)), leaves(there), strict=True))
+        assert all(a is b or where in HOST for a, b in zip(leaves(placed(there, dtype)), leaves(there), strict=True))
         other = placed(there, "float64" if dtype == "float32" else "float32")
         assert on_its_device(where, other["x"])
         assert other["x"].dtype != dtype
@@ -268,7 +267,7 @@ def test_the_environment_names_the_backend(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_names_that_are_none() -> None:
-    with pytest.raises(ValueError, match=r"unknown backend 'jax'.* Known: reference, numpy, cupy"):
+    with pytest.raises(ValueError, match=r"unknown backend 'jax'.* Known: reference, numpy, compiled, cupy"):
         accel.use("jax")
     with pytest.raises(ValueError, match="unknown noise 'hosts', did you mean 'host'"):
         accel.use("numpy", "hosts")
@@ -329,8 +328,8 @@ def test_what_is_missing_is_said_in_one_line(what: str, monkeypatch: pytest.Monk
         assert "\n" not in str(caught.value)
     assert (accel.active(), replaced()) == ("reference", 0)
     rows = accel.available()
-    assert [(row.backend, row.available) for row in rows] == [("reference", True), ("numpy", True), ("cupy", False)]
-    assert rows[2].details == str(caught.value)
+    assert [row.backend for row in rows if row.available or row.backend == "compiled"] == ["reference", "numpy", "compiled"]
+    assert rows[3].details == str(caught.value)
 
 
 def test_cupy_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,10 +344,10 @@ def test_cupy_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_available_names_versions_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "import_cupy", lambda: standin.xp)
     rows = accel.available()
-    assert all(row.available for row in rows)
+    assert all(row.available for row in rows if row.backend != "compiled")
     assert f"numpy {np.__version__}, autograd " in rows[0].details
-    assert rows[2].details.startswith(f"cupy {standin.xp.__version__}, ")
-    assert "GiB, driver for CUDA " in rows[2].details
+    assert rows[3].details.startswith(f"cupy {standin.xp.__version__}, ")
+    assert "GiB, driver for CUDA " in rows[3].details
 
 
 def test_to_device_and_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,8 @@ def test_the_environment_names_the_backend_of_the_whole_process() -> None:
 def test_what_the_environment_may_not_name_is_one_error() -> None:
     wrong = run("import evenflow", "numpi")
     assert wrong.returncode == 1
-    said = "ValueError: EVENFLOW_BACKEND: unknown backend 'numpi', did you mean 'numpy'? Known: reference, numpy, cupy"
+    known = "Known: reference, numpy, compiled, cupy"
+    said = f"ValueError: EVENFLOW_BACKEND: unknown backend 'numpi', did you mean 'numpy'? {known}"
     assert wrong.stderr.splitlines()[-1] == said
     assert "During handling" not in wrong.stderr
     command = "import sys; sys.argv = ['/bin/evenflow', 'sample', 'a']; from evenflow.conformance.cli import main; main()"

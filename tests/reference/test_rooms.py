@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {  # from the ground up: a room imports only rooms before it
     "reference": ("core", "targets", "scores", "flows", "saef", "mcmc", "ebm", "work", "app", "__init__", "face"),
     "accel": (
-        "backends", "products", "autodiff", "devices", "fused", "buffers", "kernels", "recording", "core", "flows", "scores",
-        "saef", "energies", "mcmc", "playback", "graphs", "switch", "__init__", "cli",
+        "backends", "products", "autodiff", "compiler", "devices", "fused", "buffers", "kernels", "recording", "core", "flows",
+        "scores", "saef", "energies", "mcmc", "compiled", "playback", "graphs", "switch", "__init__", "cli",
     ),
 }
 FLOORS = 8

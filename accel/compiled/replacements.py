@@ -1,0 +1,152 @@
+"""What the backend compiled does in C++: chains of affine couplings, and MALA on perceptron energies. All else is NumPy's.
+
+A context, a spline, another density, arrays of several dtypes or of shapes that do not fit: those go to the functions of the
+backend numpy, which compute them or say what is wrong: each function here gets its own as `numpys`.
+"""
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from evenflow.accel.compiled.calls import NAMES, Energy, Pass, Plan, plan_of_chain, plan_of_energy
+from evenflow.accel.compiler import library
+from evenflow.accel.core.networks import arrays
+from evenflow.accel.energies import recognised
+from evenflow.accel.fused import fused
+from evenflow.reference.core import Array, Tree, check_shape
+from evenflow.reference.flows import AffineTransformer, Chain, Coupling
+from evenflow.reference.flows.contract import check_input
+from evenflow.reference.flows.densities import LOG_2PI
+from evenflow.reference.mcmc.contract import Info, LogDensity
+from evenflow.reference.mcmc.langevin import MALA, State
+
+Numpys = Callable[..., Any]  # what the backend numpy has in the same place
+WIDEST = 128     # of a hidden layer
+LARGEST = 80.0   # of a log scale whose e^s is a number in float32 too
+
+
+def forward(plan: Plan, x: Array, *leaves: Array, keep: bool = True) -> tuple[tuple[Array, Array], Any]:
+    way = Pass(plan, list(leaves))
+    image, log_det, kept = way.forward(x, keep)
+    return (image, log_det), (way, image, kept)
+
+
+def backward(saved: Any, wanted: tuple[int, ...], g: Array | None, g_log_det: Array | None) -> list[Array]:
+    way, image, kept = saved
+    g = np.zeros_like(image) if g is None else g
+    g_log_det = np.zeros(len(image), image.dtype) if g_log_det is None else g_log_det
+    of_x, of_leaves = way.backward(g, g_log_det, kept, max(wanted) > 1)
+    return [of_x if i == 1 else of_leaves[i - 2] for i in wanted]
+
+
+chained = fused(forward, backward, partial(forward, keep=False))
+
+
+def through(couplings: tuple[Any, ...], params: Sequence[Tree], x: Array, back: bool) -> tuple[Array, Array] | None:
+    """Image and log_det of couplings, given from noise to data; None where they are not done here."""
+    if not all(map(narrow, couplings)):
+        return None
+    plan, leaves = plan_of_chain(couplings, back), [leaf for p in params for leaf in arrays(p, False)]
+    if tuple([leaf.shape for leaf in leaves]) != plan.shapes:
+        return None
+    out, log_det = chained(plan, x, *leaves)
+    return out, log_det
+
+
+def narrow(each: Any) -> bool:
+    """Whether this is an affine coupling without a context whose products are too small for BLAS to pay."""
+    affine = type(each) is Coupling and type(each.transformer) is AffineTransformer and each.transformer.limit <= LARGEST
+    return affine and not each.context_dim and max((*each.hidden, each.d)) <= WIDEST
+
+
+def chain(
+    numpys: Numpys, chain: Chain, params: Tree, x: Array, context: Array | None = None, *, back: bool
+) -> tuple[Array, Array]:
+    """flows.compose.Chain.forward and inverse."""
+    check_input(chain, "x" if back else "z", x, context)
+    done = through(chain.layers, params, x, back) if type(chain) is Chain and len(params) == len(chain.layers) else None
+    return done or numpys(chain, params, x, context)
+
+
+def one(
+    numpys: Numpys, coupling: Coupling, params: Tree, x: Array, context: Array | None = None, *, back: bool
+) -> tuple[Array, Array]:
+    """flows.coupling.Coupling.forward and inverse."""
+    check_input(coupling, "x" if back else "z", x, context)
+    return through((coupling,), [params], x, back) or numpys(coupling, params, x, context)
+
+
+def energy_of(log_density: LogDensity, x: Array, *others: Array) -> Energy | None:
+    """The energy behind a log density, if it can be computed here at x and beside these other arrays."""
+    model = recognised(log_density)
+    if model is None or not isinstance(x, np.ndarray) or x.dtype not in NAMES:
+        return None
+    (net, sd), leaves = model
+    d = x.shape[1]
+    plan = plan_of_energy(net.activation, (d, *(W.shape[-1] for W in leaves[::2])))
+    if tuple([leaf.shape for leaf in leaves]) != plan.shapes or any(array.dtype != x.dtype for array in (*leaves, *others)):
+        return None
+    constant = 0.0 if sd is None else -d * (0.5 * LOG_2PI + math.log(sd))
+    return Energy(plan, leaves, 0.0 if sd is None else 1 / sd**2, constant)
+
+
+def density_and_gradient(numpys: Numpys, x: Array, log_density: LogDensity) -> tuple[Array, Array]:
+    """mcmc.contract.density_and_gradient."""
+    energy = energy_of(log_density, x)
+    if energy is not None:
+        log_p, score = energy.density(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(x.sum() + log_p.sum() + score.sum()):  # NaN and infinity survive a sum
+                return log_p, score
+    return numpys(x, log_density)  # type: ignore[no-any-return]
+
+
+def walked(
+    state: State, noises: Sequence[Array], uniforms: Sequence[Array], step_size: float, log_density: LogDensity
+) -> tuple[State, Array, Array, Array] | None:
+    """The last state, positions, acceptances and log ratios of all steps of MALA; None where NumPy is to do them."""
+    energy = energy_of(log_density, state.x, *state, *noises, *uniforms)
+    done = None if energy is None else energy.mala(tuple(state), noises, uniforms, step_size)
+    return None if done is None else (State(*done[0]), *done[1:])
+
+
+def mala(
+    numpys: Numpys, state: State, noise: Array, uniform: Array, step_size: float, log_density: LogDensity
+) -> tuple[State, Info]:
+    """mcmc.langevin.mala."""
+    check_shape("noise", noise, *state.x.shape)
+    check_shape("uniform", uniform, len(state.x))
+    done = walked(state, [noise], [uniform], step_size, log_density)
+    if done is None:
+        return numpys(state, noise, uniform, step_size, log_density)  # type: ignore[no-any-return]
+    after, _, accepted, log_ratio = done
+    return after, Info(accepted[0], log_ratio[0])
+
+
+def walk(
+    numpys: Numpys, kernel: Any, state: Any, noises: Sequence[Tree], log_density: LogDensity
+) -> tuple[Any, Array, Array]:
+    """mcmc.contract.walk."""
+    if type(kernel) is MALA and len(noises) and all(
+        noise["normal"].shape == state.x.shape and noise["uniform"].shape == state.log_p.shape for noise in noises
+    ):
+        normal, uniform = ([noise[name] for noise in noises] for name in ("normal", "uniform"))
+        done = walked(state, normal, uniform, kernel.step_size, log_density)
+        if done is not None:
+            return done[:3]
+    return numpys(kernel, state, noises, log_density)  # type: ignore[no-any-return]
+
+
+REPLACEMENTS: dict[str, Callable[..., Any]] = {  # each with the backend numpy's function as its first argument
+    "flows.compose.Chain.forward": partial(chain, back=False), "flows.compose.Chain.inverse": partial(chain, back=True),
+    "flows.coupling.Coupling.forward": partial(one, back=False), "flows.coupling.Coupling.inverse": partial(one, back=True),
+    "mcmc.contract.density_and_gradient": density_and_gradient, "mcmc.contract.walk": walk, "mcmc.langevin.mala": mala,
+}
+
+
+def table(numpys: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """The table of the backend numpy with these in it. Raises Unavailable where the kernels cannot be had."""
+    library()
+    return {**numpys, **{name: partial(function, numpys[name]) for name, function in REPLACEMENTS.items()}}
