@@ -15,7 +15,8 @@ Models, samplers and training loops are those of evenflow.reference in all three
 seen in another; EVENFLOW_BACKEND is for all of a process. Nothing falls back: where a backend is not there, `use` says what is
 missing.
 """
-from evenflow.accel.devices import Availability, Unavailable, available, memory_used, synchronise, to_device, to_host
+from evenflow.accel.backends import to_host
+from evenflow.accel.devices import Availability, Unavailable, available, memory_used, synchronise, to_device
 from evenflow.accel.switch import BACKENDS, active, replacements, use
 
 __all__ = [

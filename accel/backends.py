@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, value
+from evenflow.reference.core import Array, Tree, tree_map, value
 
 
 class Unavailable(RuntimeError):
@@ -39,3 +39,8 @@ def devices() -> list[Any]:
 
 def first_line(said: object) -> str:
     return str(said).strip().split("\n")[0]
+
+
+def to_host(tree: Tree) -> Tree:
+    """A tree as NumPy arrays, wherever it lives."""
+    return tree_map(lambda leaf: leaf.get() if on_device(leaf) else leaf, tree)

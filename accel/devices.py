@@ -11,7 +11,7 @@ import numpy as np
 
 from evenflow.accel import autodiff, compiler
 from evenflow.accel.backends import Unavailable as Unavailable
-from evenflow.accel.backends import devices, first_line, on_device
+from evenflow.accel.backends import devices, first_line
 from evenflow.reference.core import Tree, tree_map
 
 INSTALL = "pip install 'evenflow[cupy13]' for CUDA 13, or 'evenflow[cupy12]' for CUDA 12"
@@ -82,11 +82,6 @@ def to_device(tree: Tree) -> Tree:
     """A tree of NumPy arrays on the device. Raises Unavailable where there is none."""
     xp = cupy()
     return tree_map(xp.asarray, tree)
-
-
-def to_host(tree: Tree) -> Tree:
-    """A tree as NumPy arrays, wherever it lives."""
-    return tree_map(lambda leaf: leaf.get() if on_device(leaf) else leaf, tree)
 
 
 def synchronise() -> None:

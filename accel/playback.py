@@ -1,7 +1,7 @@
 r"""What is recorded once and played back: a stream, memory of its own, the rows of numbers that change, and one wait.
 
-A Tape plays a body K times after one upload of K rows (recording.py: the slots), and then waits once, for the flag and for what the
-body tells. `replayed` is the same for a function that is called again and again: a sampler's sweep, a flow's draws of one chunk.
+A Tape plays a body K times after one upload of K rows (recording.py: the slots), and then waits once, for the flag and for what
+the body tells. `replayed` is the same for a function that is called again and again: a sampler's sweep, a chunk of draws.
 """
 import copy
 import itertools

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.accel.backends import on_device
-from evenflow.accel.devices import to_host
+from evenflow.accel.backends import on_device, to_host
 from evenflow.accel.kernels import normal, uniform
 from evenflow.reference.core import Array, Tree, tree_map, value
 from evenflow.reference.core.dispatch import definitions

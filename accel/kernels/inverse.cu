@@ -34,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(WIDE) invert(const REAL* W, int d, 
     __syncthreads();
     const int from = place[0];
     const double pivot = work[from * wide + c];
-    log_sum += log(fabs(pivot));
+    if (!isinf(log_sum)) log_sum += log(fabs(pivot));  // of a singular matrix it stays -inf
     __syncthreads();
     for (int column = t; column < wide; column += WIDE) {  // the pivot's row comes up, divided
       const double above = work[c * wide + column];

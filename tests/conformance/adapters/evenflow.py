@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from autograd import make_vjp
 
 from evenflow.accel import use
-from evenflow.accel.devices import available, to_device, to_host
+from evenflow.accel.backends import to_host
+from evenflow.accel.devices import available, to_device
 from evenflow.conformance.adapter import offered, versioned
 from evenflow.conformance.arrays import Arrays, differentiable, of_dtype
 from evenflow.conformance.operations import OPERATIONS
