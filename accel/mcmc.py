@@ -114,8 +114,9 @@ def walk(
     """mcmc.contract.walk: on the device, all steps of a known kernel in one launch."""
     move = MOVES.get(type(kernel)) if len(noises) else None
     target = None if move is None else on_its_device(log_density, *state, *noises[0].values())
-    if target is not None:
-        given = Given(*(stacked([noise[name] for noise in noises]) if name in noises[0] else None for name in Given._fields))
+    parts = {} if target is None else {name: [noise[name] for noise in noises] for name in noises[0]}
+    if target is not None and all(len({(type(a), a.dtype, a.shape) for a in part}) == 1 for part in parts.values()):
+        given = Given(*(stacked(parts[name]) if name in parts else None for name in Given._fields))
         leaps = kernel.leapfrog_steps if type(kernel) is HMC else 1
         walked = persistent(str(move), state, given, kernel.step_size, target, leaps)
         return last(state, walked), walked.x, walked.accepted

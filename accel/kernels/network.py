@@ -97,12 +97,14 @@ def fits(xp: Any, sizes: Sequence[int], dtype: Any, more: int = 0) -> bool:
 def layout(xp: Any, net: Perceptron, wanted: int, own: int, more: int = 0) -> Layout:
     """For `wanted` columns on each multiprocessor: the largest tile that leaves a warp for each of its schedulers.
 
-    Raises ValueError where not even one column fits.
+    Where there are so few that none does, the smallest one, with as many columns as it takes: they cost no time, all its
+    threads help to load the weights, and fewer multiprocessors have to. Raises ValueError where not even one column fits.
     """
     sizes, dtype, most = net.sizes, net.weights.dtype, attribute(xp, "sharedMemPerBlockOptin")
     found = None
     for form in FORMS[dtype.itemsize]:
-        groups = min(blocks(wanted, form.chains), (MOST if form.units * form.chains < 64 else BUSY) // form.lanes)
+        last, limit = form is FORMS[dtype.itemsize][-1], BUSY if form.units * form.chains == 64 else MOST
+        groups = min(max(blocks(wanted, form.chains), BUSY // form.lanes if last else 0), limit // form.lanes)
         while groups and shared_bytes(sizes, dtype, form, groups, own, more) > most:
             groups -= 1
         if groups:
@@ -113,7 +115,8 @@ def layout(xp: Any, net: Perceptron, wanted: int, own: int, more: int = 0) -> La
         raise ValueError(f"layers must fit into the device's shared memory, got widths {tuple(sizes)} in {dtype}")
     form, groups = found
     turns = blocks(wanted, groups * form.chains)
-    groups = blocks(blocks(wanted, turns), form.chains)
+    if turns > 1:
+        groups = blocks(blocks(wanted, turns), form.chains)
     return Layout(form, groups, shared_bytes(sizes, dtype, form, groups, own, more))
 
 

@@ -72,12 +72,16 @@ struct Network {
 // biased: whether the last layer has a b.
 __device__ inline REAL* load_weights(REAL* to, const REAL* from, const int* sizes, int layers, int biased) {
   for (int l = 0; l < layers - 1; l++) {
-    const int fan_in = sizes[l], fan_out = sizes[l + 1], wide = stride(fan_out), S = spread(fan_out), bias = whole(fan_in);
-    for (int k = thread(); k < length(fan_in, fan_out); k += threads()) {
-      const int i = k / wide, at = k % wide, o = at % VECTOR * S + at / VECTOR;
-      const bool there = o < fan_out && at < S * VECTOR && (i < fan_in || i == bias);
-      to[k] = there ? from[(i == bias ? fan_in : i) * fan_out + o] : 0;
-    }
+    const int fan_in = sizes[l], fan_out = sizes[l + 1], S = spread(fan_out), bias = whole(fan_in);
+#pragma unroll 4
+    for (int row = threadIdx.y; row <= bias; row += blockDim.y)
+      for (int s = threadIdx.x; s < S; s += LANES) {
+        const REAL* there = from + (row == bias ? fan_in : row) * fan_out + s;
+        Pack<VECTOR> w;
+#pragma unroll
+        for (int v = 0; v < VECTOR; v++) w.of[v] = (row < fan_in || row == bias) && v * S + s < fan_out ? there[v * S] : 0;
+        pack<VECTOR>(to + row * stride(fan_out) + s * VECTOR) = w;
+      }
     to += length(fan_in, fan_out);
     from += (fan_in + 1) * fan_out;
   }

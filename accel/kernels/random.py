@@ -40,7 +40,8 @@ def key_args(seed: int | Array, call: int | Array) -> tuple[Any, ...]:
     """
     numbers: list[Any] = []
     pointers: list[Any] = []
-    for name, given, of, bits in (("seed", seed, np.uint64, 64), ("call", call, np.uint32, 32)):
+    both: tuple[tuple[str, Any, Any, int], ...] = (("seed", seed, np.uint64, 64), ("call", call, np.uint32, 32))
+    for name, given, of, bits in both:
         there = on_device(given)
         if there:
             check_shape(name, given)

@@ -100,8 +100,9 @@ def test_whatever_a_thread_does_of_a_layer(form: int, dtype: Any, hidden: tuple[
 
 
 @pytest.mark.parametrize(("dtype", "chains", "processors", "form", "columns", "in_all"), [
-    (np.float32, 1, 132, Form(4, 1, 16), 1, 1), (np.float32, 1000, 132, Form(4, 1, 16), 8, 125),
-    (np.float32, 2000, 132, Form(4, 2, 16), 16, 125), (np.float32, 5000, 132, Form(4, 4, 16), 40, 125),
+    (np.float32, 1, 132, Form(4, 1, 16), 8, 1), (np.float32, 64, 132, Form(4, 1, 16), 8, 8),
+    (np.float32, 1000, 132, Form(4, 1, 16), 8, 125), (np.float32, 2000, 132, Form(4, 2, 16), 16, 125),
+    (np.float32, 5000, 132, Form(4, 4, 16), 40, 125),
     (np.float32, 10_000, 132, Form(8, 4, 8), 76, 132), (np.float32, 100_000, 132, Form(8, 8, 8), 128, 782),
     (np.float64, 10_000, 132, Form(4, 4, 16), 40, 250), (np.float64, 100_000, 132, Form(4, 4, 16), 64, 1563),
 ])

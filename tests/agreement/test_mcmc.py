@@ -395,6 +395,23 @@ def test_a_walk_of_no_steps_is_refused_as_in_the_reference(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("kernel", [MALA(0.1), ULA(0.1), RandomWalk(0.1), HMC(0.1, 2)])
+def test_noise_of_another_shape_or_dtype_in_the_middle_of_a_walk(where: str, kernel: Any) -> None:
+    """The first is refused as in the reference, the second is rounded on its way as there."""
+    ebm, x, rng = model("standard", 2), np.zeros((3, 2), np.float32), generator(0)
+    params = parameters(ebm, 0, np.float32)
+    noises = [noise_like(x, kernel, rng) for _ in range(3)]
+    with backend(where):
+        p = partial(ebm.log_density, here(params))
+        start = kernel.init(here(x), p)
+        with pytest.raises(ValueError, match=r"(noise|momentum) must have shape \(3, 2\), got \(2, 3\)"):
+            walk(kernel, start, here([*noises[:2], {**noises[2], "normal": noises[2]["normal"].reshape(2, 3)}]), p)
+        wide = [*noises[:2], {name: part.astype(float) for name, part in noises[2].items()}]
+        (_, a, _), (_, e, _) = (walk(kernel, start, here(given), p) for given in (wide, noises))
+        np.testing.assert_allclose(host(a), host(e), atol=1e-6)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
 def test_densities_of_one_s_own(where: str) -> None:
     """Functions that no backend knows, written with NumPy's functions, walk on all of them."""
     p = lambda x: -anp.sum(anp.abs(x) ** 1.5, axis=1)

@@ -7,6 +7,7 @@ no kernel is left out.
 """
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -16,7 +17,13 @@ from evenflow import accel
 from evenflow.reference.core.gradients import value_and_gradient
 from evenflow.reference.core.placement import placed, streams
 from evenflow.reference.core.trees import Array, tree_map
+from evenflow.reference.ebm.energies import EBM, MLPEnergy
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.spline import knots, rational_quadratic_spline, rational_quadratic_spline_inverse
+from evenflow.reference.mcmc.contract import walk
+from evenflow.reference.mcmc.hmc import HMC
+from evenflow.reference.mcmc.langevin import MALA, ULA
+from evenflow.reference.mcmc.metropolis import RandomWalk
 from evenflow.reference.scores import energy_score
 from evenflow.reference.scores.crps import erf_entries
 from evenflow.reference.work.estimators import FlowEstimator
@@ -60,12 +67,23 @@ def trainings(dtype: str) -> None:
         FlowEstimator(family, steps=5, batch=16, dtype=dtype, random_state=0, **choices).fit(x).sample(3)
 
 
+def walks(dtype: str) -> None:
+    """Every move; and as many chains as it takes for every tile that a thread may be given (kernels/network.py)."""
+    ebm, rng = EBM(MLPEnergy(2, (9, 5)), Normal(2)), np.random.default_rng(0)
+    p = partial(ebm.log_density, placed(ebm.init(rng), dtype))
+    moves: tuple[Any, ...] = (MALA(0.1), ULA(0.1), RandomWalk(0.1), HMC(0.1, 2))
+    for chains in (20, 2_000, 5_000, 10_000, 20_000):
+        for kernel in moves if chains == 20 else moves[:1]:
+            state = kernel.init(placed(rng.standard_normal((chains, 2)), dtype), p)
+            walk(kernel, state, [placed(kernel.noise(rng, chains, 2), dtype) for _ in range(2)], p)
+
+
 TRAINED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("realnvp", {"layers": 2, "hidden": (8,)}), ("realnvp", {"layers": 2, "hidden": (200, 200), "average_decay": 0.9}),
     ("spline", {"layers": 2, "hidden": (200, 200)}), ("maf", {"layers": 2, "hidden": (8,)}), ("dense", {"layers": 2}),
     ("saef", {"blocks": 2, "layers": 2, "hidden": (8,)}), ("aqf", {"hidden": (8,)}),
 )
-RUNS: tuple[Callable[[str], None], ...] = (cases, noise, functions, trainings)
+RUNS: tuple[Callable[[str], None], ...] = (cases, noise, functions, trainings, walks)
 
 
 def run() -> None:
