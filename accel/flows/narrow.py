@@ -96,8 +96,9 @@ def forward(given: chain.Given, leaves: Sequence[Array], counts: Sequence[int], 
 def backward(saved: Saved, wanted: tuple[int, ...], g: Array | None, g_log_det: Array | None) -> list[Array]:
     """The adjoints that are asked for: 1 of x, 2 of the context, from 3 on of the leaves."""
     given, images, cuts = saved
+    flat: Any
     g_x, g_context, flat = chain.backward(given, images, g, g_log_det, max(wanted) > 2, 2 in wanted)
-    if g_context is not None and len(given.context) != len(g_x):
+    if g_context is not None and given.context is not None and len(given.context) != len(g_x):
         total = module_of(g_x).zeros(given.context.shape, g_x.dtype)
         e.add_over_draws(total, g_context)
         g_context = total

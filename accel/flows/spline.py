@@ -192,7 +192,8 @@ def core(direction: Any, direction_back: Any, back: bool) -> Any:
     def backward(kept: Any, wanted: tuple[int, ...], g: Array | None, g_l: Array | None) -> list[Array]:
         there = g if g is not None else g_l
         if on_device(there):
-            grads = kernel.spline_of_knots_back(g, g_l, *kept, back)
+            v, x_knots, y_knots, slopes = kept
+            grads: Any = kernel.spline_of_knots_back(g, g_l, v, x_knots, y_knots, slopes, back)
             return [grads[i] for i in wanted]
         saved, shape, wide = kept
         g, g_l = (np.zeros_like(there) if a is None else a for a in (g, g_l))

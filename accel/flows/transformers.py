@@ -18,7 +18,10 @@ from evenflow.reference.flows.spline import SLOPE_LIMIT
 class Affine(NamedTuple):
     """The affine transformer with limit L, of the columns `moved`."""
     limit: float
-    width = 2
+
+    @property
+    def width(self) -> int:
+        return 2
 
     def forward(self, z: Array, raw: Array, moved: list[int], back: bool) -> tuple[Array, Array, Any]:
         """z (n, d), raw (n, 2 k) -> image (n, d), log_det (n,), saved."""
@@ -59,7 +62,8 @@ class Spline(NamedTuple):
     def backward(self, kept: Any, g_x: Array, g_log_det: Array | None, moved: list[int], back: bool) -> tuple[Array, Array]:
         """The adjoints of z (n, d) and raw."""
         if on_device(g_x):
-            return spline_columns_back(g_x, g_log_det, *kept, moved, self.bins, self.bound, back)
+            z, raw = kept
+            return spline_columns_back(g_x, g_log_det, z, raw, moved, self.bins, self.bound, back)
         z, saved, p_x, p_y, t, S = kept
         K, n, k, at = self.bins, len(z), len(moved), e.stepwise(moved)
         g_l = np.zeros(n * k, z.dtype) if g_log_det is None else np.repeat(g_log_det, k)

@@ -10,7 +10,7 @@
 #include "spline.cuh"
 
 constexpr int RECORD = 9;               // numbers in the plan for each coupling, before the lists
-constexpr int THREADS = TILE == 8 ? 128 : 512;  // the most in a block
+constexpr int THREADS = TILE == 8 ? 128 : 512, RESIDENT = TILE == 8 ? 2 : 1;  // the most in a block, blocks at a time
 
 // One coupling, as the plan says it.
 struct Coupling {
@@ -139,7 +139,7 @@ __device__ inline REAL affine_back(REAL* raw, int span, REAL limit, REAL v, bool
 }
 
 // images: of each layer, `step` apart (step 0: every layer's in the place of the one before); the last is the chain's.
-extern "C" __global__ void __launch_bounds__(THREADS) chain_forward(
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) chain_forward(
     const REAL* x, const REAL* context, int n, int d, int shared, const REAL* weights, const int* plan, const REAL* limits,
     int layers, int back, int pitch, int tiles, long long step, REAL* images, REAL* log_det) {
   extern __shared__ __align__(16) REAL memory[];
@@ -183,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) chain_forward(
 
 // From the adjoints of image and log_det, whose entries lie `stride` apart (either may be nullptr), to g_z (n, d) and, unless
 // nullptr, g_context (n, c) and, for each block, the gradients of all parameters: partial (blocks, parameters).
-extern "C" __global__ void __launch_bounds__(THREADS) chain_backward(
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) chain_backward(
     const REAL* g_x, const REAL* g_log_det, long long stride, const REAL* x, const REAL* images, const REAL* context, int n, int d,
     int shared, const REAL* weights, const int* plan, const REAL* limits, int layers, int back, int pitch, int tiles,
     long long step, int parameters, REAL* g_z, REAL* g_context, REAL* partial) {

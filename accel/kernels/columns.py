@@ -25,7 +25,7 @@ def take_columns(x: Array, columns: Sequence[int]) -> Array:
 
 def put_columns(x: Array | None, columns: Sequence[int], values: Array | None, d: int) -> Array:
     """x (n, d) with values (n, k) in these columns; None: zeros."""
-    like = x if values is None else values
+    like: Any = x if values is None else values
     n, k, xp, number = len(like), len(columns), module_of(like), {column: j for j, column in enumerate(columns)}
     out, place = xp.empty((n, d), like.dtype), tuple(number.get(j, -1) for j in range(d))
     x, values = (NULL if a is None else solid(a) for a in (x, values))

@@ -13,6 +13,7 @@
 #endif
 
 constexpr int ROWS = TILE, UNITS = TILE == 8 ? 8 : 2, LANES = 64 / UNITS, WIDE = UNITS < 4 ? UNITS : 4, THIN = 16;
+constexpr int INPUTS = 4;  // of an outer product a thread makes INPUTS x UNITS: more would leave threads idle at 64 units
 
 struct alignas(16) Four {
   REAL of[4];
@@ -176,22 +177,22 @@ __device__ inline void outer(
     return;
   }
   const int groups = blockDim.y;
-  for (int top = threadIdx.y; top < count; top += groups * ROWS)
+  for (int top = threadIdx.y; top < count; top += groups * INPUTS)
     for (int left = threadIdx.x; left < fan_out; left += LANES * UNITS) {
-      REAL sum[ROWS][UNITS] = {};
+      REAL sum[INPUTS][UNITS] = {};
       for (int r = 0; r < pitch; r += 4) {
-        Four a[ROWS];
+        Four a[INPUTS];
 #pragma unroll
-        for (int i = 0; i < ROWS; i++) a[i] = four(h + min(top + i * groups, count - 1) * span + r);
+        for (int i = 0; i < INPUTS; i++) a[i] = four(h + min(top + i * groups, count - 1) * span + r);
 #pragma unroll
         for (int j = 0; j < UNITS; j++) {
           const Four b = four(g + min(left + j * LANES, fan_out - 1) * span + r);
 #pragma unroll
-          for (int i = 0; i < ROWS; i++) sum[i][j] += dot(a[i], b);
+          for (int i = 0; i < INPUTS; i++) sum[i][j] += dot(a[i], b);
         }
       }
 #pragma unroll
-      for (int i = 0; i < ROWS; i++)
+      for (int i = 0; i < INPUTS; i++)
 #pragma unroll
         for (int j = 0; j < UNITS; j++)
           if (top + i * groups < count && left + j * LANES < fan_out) {

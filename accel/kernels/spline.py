@@ -51,10 +51,10 @@ def spline_of_knots_back(
 ) -> tuple[Array, Array, Array, Array]:
     """The adjoints of v, x, y and slopes."""
     xp, K = module_of(v), x.shape[-1] - 1
-    grads = tuple(xp.empty(a.shape, v.dtype) for a in (v, x, y, slopes))
+    of_v, of_x, of_y, of_slopes = (xp.empty(a.shape, v.dtype) for a in (v, x, y, slopes))
     run("spline_of_knots_back", v, blocks(v.size, THREADS), (THREADS,), *(NULL if a is None else solid(a) for a in (g, g_l)),
-        *map(solid, (v, x, y, slopes)), *map(np.int32, (v.size, K, back)), *grads)
-    return grads  # type: ignore[return-value]
+        *map(solid, (v, x, y, slopes)), *map(np.int32, (v.size, K, back)), of_v, of_x, of_y, of_slopes)
+    return of_v, of_x, of_y, of_slopes
 
 
 def knots(raw: Array, low: float, high: float) -> Array:

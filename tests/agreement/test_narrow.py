@@ -20,7 +20,7 @@ from tests.standin import counting, xp
 from tests.strategies import generator, randomise, seeds
 
 WHERE = ["standin", pytest.param("cupy", marks=pytest.mark.gpu)]
-TRANSFORMERS = {"affine": AffineTransformer(), "spline": SplineTransformer(3, 2.0)}
+TRANSFORMERS: dict[str, Any] = {"affine": AffineTransformer(), "spline": SplineTransformer(3, 2.0)}
 HIDDEN = [(17, 70), (16,), (3, 33, 20), (68, 68), ()]  # below and above what is thin, and what one pass of a tile takes
 DEVICES = {(8, 128): 1, (4, 64): 2, (4, 32): 4, (4, 16): 7, (4, 8): 132}  # tile: multiprocessors, for 65 to 127 rows; or more
 

@@ -14,17 +14,17 @@ from evenflow.reference.flows.flow import maf, realnvp, spline_flow
 from evenflow.reference.saef.aqf import aqf
 from evenflow.reference.saef.semiautoregressive import saef
 from tests.agreement.backends import backend
-from tests.agreement.test_saef import INVERTIBLE
 from tests.standin import xp
 from tests.strategies import generator
 
+BLOCKS = (2, 1, 2)
 FLOWS: dict[str, Any] = {
     "affine": realnvp(3, 2, (20,)), "spline": spline_flow(3, 2, (5,)), "wide": realnvp(3, 2, (129,)),
     "with a context": realnvp(3, 2, (5,), context_dim=2), "masked": maf(3, 2, (6,)),
     "masked spline": maf(3, 2, (6,), transformer=SplineTransformer(3)), "quantile": aqf(3, (2, 0, 1), (6,)),
     "one layer": Flow(Normal(2), Coupling((True, False), hidden=(5,))),
     "elementwise": Flow(Normal(2), Chain((elementwise(2, SplineTransformer(3)),))),
-    **{f"saef, {kind}": saef(5, [2, 1, 2], (4, 0, 2, 1, 3), kind, (8,), 4, (5,), 2) for kind in INVERTIBLE},
+    **{f"saef, {kind}": saef(5, BLOCKS, (4, 0, 2, 1, 3), kind, (8,), 4, (5,), 2) for kind in ("affine", "coupling", "spline")},
 }
 
 
