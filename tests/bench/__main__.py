@@ -22,7 +22,7 @@ from tests.bench.tree import made_from
 DEFAULTS = {
     "cpu": "reference,numpy,torch,jax", "tiny": "reference,numpy",
     "libraries": "numpy,zuko,nflows,normflows,flowjax,blackjax,flowMC,scoringrules,geomloss", "tiny-libraries": "numpy",
-    "gpu": "cupy,torch-cuda,torch-cuda-compile,torch-cuda-tf32,jax-cuda",
+    "gpu": "cupy,cupy-eager,torch-cuda,torch-cuda-compile,torch-cuda-tf32,jax-cuda",
 }
 LEAST_CALLS = {"gpu": 10}  # in each round, elsewhere 1: on a device at least 100 samples in all
 

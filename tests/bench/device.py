@@ -33,7 +33,7 @@ PYTHON = sys.executable
 WORKERS = min(9, max(1, (os.cpu_count() or 2) - 1))
 EVENFLOW = (PYTHON, "-c", "from evenflow.conformance.cli import main; main()")
 PLACES = ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer", "/opt/cuda/bin")
-PEERS, COMPILED = "cupy,torch-cuda,jax-cuda", "cupy,torch-cuda-compile,torch-cuda-tf32"
+PEERS, COMPILED = "cupy,cupy-eager,torch-cuda,jax-cuda", "cupy,torch-cuda-compile,torch-cuda-tf32"
 
 
 def bench(name: str, *more: str) -> tuple[str, ...]:

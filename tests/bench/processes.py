@@ -33,7 +33,9 @@ def module(name: str, *args: str) -> tuple[str, ...]:
 
 
 TF32 = 2.0**-11
-PEERS = {name: Peer(module("evenflow", "--backend", name)) for name in ("reference", "numpy", "compiled", "cupy")} | {
+PEERS = {name: Peer(module("evenflow", "--backend", name)) for name in ("reference", "numpy", "compiled")} | {
+    "cupy": Peer(module("evenflow", "--backend", "cupy", "--recorded")),
+    "cupy-eager": Peer(module("evenflow", "--backend", "cupy")),
     "torch": Peer(module("torch_eager")), "torch-compile": Peer(module("torch_eager", "--compile")),
     "jax": Peer(module("jax_jit")),
     "torch-cuda": Peer(module("torch_eager", "--device", "cuda")),

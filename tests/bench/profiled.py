@@ -8,6 +8,7 @@ The backend is cupy; the eyes are torch's profiler, which sees all kernels of it
     busy     the length of the union of the intervals in which a kernel, a copy or a fill runs
     waits    calls that return when the device is done, and copies to the host, which are waits too
 
+A training step is looked at twice: replayed, as a training makes it, a whole stretch at a time, and by itself.
 1 - busy / wall is the part of a call in which the device has nothing to do. The last wait of a call is the bench's own.
 """
 import argparse
@@ -24,6 +25,7 @@ from typing import Any
 from evenflow import accel
 from tests.bench.cases import GPU, Case
 from tests.bench.inputs import make
+from tests.bench.peers import recorded
 from tests.bench.peers.evenflow import prepare
 from tests.bench.plan import write
 from tests.bench.tree import made_from
@@ -71,8 +73,10 @@ def traced(call: Callable[[], Any]) -> list[dict[str, Any]]:
     return events
 
 
-def profile(case: Case) -> dict[str, Any]:
-    work = prepare(case.kind, case.sizes, make(case.kind, case.sizes))
+def profile(case: Case, replayed: bool) -> dict[str, Any]:
+    """replayed: a stretch of a training's steps instead of one step."""
+    ready = recorded.prepare if replayed else prepare
+    work = ready(case.kind, case.sizes, make(case.kind, case.sizes))
     for _ in range(3):
         work.call()
     seconds = []
@@ -80,7 +84,12 @@ def profile(case: Case) -> dict[str, Any]:
         start = time.perf_counter()
         work.call()
         seconds.append(time.perf_counter() - start)
-    return {"case": case.name, "steps": case.steps, "wall": median(seconds), **measured(traced(work.call))}
+    name, steps = called(case, replayed), case.steps * work.steps
+    return {"case": name, "steps": steps, "wall": median(seconds), **measured(traced(work.call))}
+
+
+def called(case: Case, replayed: bool) -> str:
+    return f"{case.name}, replayed" if replayed else case.name
 
 
 def main(out: Path) -> None:
@@ -90,9 +99,10 @@ def main(out: Path) -> None:
         rows = before["profile"]
     with accel.use("cupy"):
         device = next(row.details for row in accel.available() if row.backend == "cupy")
-        for case in GPU:
-            if case.name not in {row["case"] for row in rows}:
-                rows.append(profile(case))
+        for case, replayed in ((case, replayed) for case in GPU for replayed in (True, False)):
+            there = called(case, replayed) in {row["case"] for row in rows}
+            if not there and (case.kind in recorded.KINDS or not replayed):
+                rows.append(profile(case, replayed))
                 write(out, {**origin, "device": device, "profile": rows})
                 print(case.name, {key: value for key, value in rows[-1].items() if key not in ("case", "longest")}, flush=True)
 

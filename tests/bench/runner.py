@@ -112,9 +112,11 @@ class Bench:
             return {**result, "wrong": max(off, key=lambda key: off[key])}
         if name in case.once:
             return {**result, "samples": [seconds]}
-        again = process.ask({"do": "time", "calls": 1})["seconds"][0]
-        calls = max(self.least_calls, min(100, round(ROUND / again)))
-        return {**result, "calls": calls, "rounds": max(1, min(self.rounds, round(PATIENCE / (calls * again)))), "samples": []}
+        reply = process.ask({"do": "time", "calls": 1})
+        again, units = reply["seconds"][0], reply["units"]
+        calls = max(1, max(self.least_calls, min(100, round(ROUND / again))) // units)
+        rounds = max(1, min(self.rounds, round(PATIENCE / (calls * units * again))))
+        return {**result, "calls": calls, "rounds": rounds, "samples": []}
 
     def time(self, names: list[str], results: Mapping[str, Json]) -> None:
         """The rounds. Who begins a round changes from one to the next."""

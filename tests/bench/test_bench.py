@@ -148,7 +148,7 @@ def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["run", "--suite", "tiny", "--out", out, "--python", "jaks=/python"]) == 1
     assert main(["run", "--suite", "tiny", "--out", str(tmp_path / "no" / "x.json")]) == 1
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("bench: peers must be among reference, numpy, compiled, cupy, torch")
+    assert said[0].startswith("bench: peers must be among reference, numpy, compiled, cupy, cupy-eager, torch")
     assert said[0].endswith("got 'torhc'")
     assert said[1].endswith("got 'jaks'")
     assert "No such file or directory" in said[2]

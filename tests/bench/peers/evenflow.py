@@ -1,8 +1,9 @@
-"""evenflow itself under one of its backends: python -m tests.bench.peers.evenflow --backend numpy"""
+"""evenflow itself under one of its backends: python -m tests.bench.peers.evenflow --backend numpy [--recorded]"""
 import argparse
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import autograd.numpy as anp
@@ -162,13 +163,17 @@ KINDS: dict[str, Callable[[dict[str, Any], Tree], Work]] = {
 
 
 def prepare(kind: str, sizes: dict[str, Any], inputs: Tree) -> Work:
-    dtype = np.result_type(*(leaf for leaf in leaves(inputs) if leaf.dtype.kind == "f"))
-    return KINDS[kind](sizes, placed(inputs, dtype))
+    return KINDS[kind](sizes, precise(inputs))
+
+
+def precise(inputs: Tree) -> Tree:
+    """Where the backend computes, in the dtype that the inputs have."""
+    return placed(inputs, np.result_type(*(leaf for leaf in leaves(inputs) if leaf.dtype.kind == "f")))
 
 
 def memory(call: Callable[[], Any]) -> int:
     """On the host what NumPy allocates; on a device what its pool grows to."""
-    for xp in devices():
+    for xp in devices() if accel.active() == "cupy" else ():
         xp.get_default_memory_pool().free_all_blocks()
         call()
         return int(xp.get_default_memory_pool().total_bytes())
@@ -182,10 +187,12 @@ def memory(call: Callable[[], Any]) -> int:
 def main(change: Callable[[Work], Work] = lambda work: work) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--backend", required=True)
-    backend = parser.parse_args().backend
-    with accel.use(backend):
+    parser.add_argument("--recorded", action="store_true", help="training steps in stretches, as a training makes them")
+    args = parser.parse_args()
+    ready = import_module("tests.bench.peers.recorded").prepare if args.recorded else prepare
+    with accel.use(args.backend):
         details = {row.backend: row.details for row in accel.available()}
-        serve(Peer(lambda: {"versions": details[backend]}, lambda *case: change(prepare(*case)), memory))
+        serve(Peer(lambda: {"versions": details[args.backend]}, lambda *case: change(ready(*case)), memory))
 
 
 if __name__ == "__main__":

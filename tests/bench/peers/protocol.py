@@ -2,7 +2,8 @@
 
     {"do": "about"}                                                          versions and device
     {"do": "first", "kind", "sizes", "inputs", "outputs", "dtype"}           get ready, call once, write what came out
-    {"do": "time", "calls": k}                                               seconds of each of k more calls
+    {"do": "time", "calls": k}                                               seconds a unit in each of k more calls, and how
+                                                                             many units a call is
     {"do": "memory"}                                                         peak bytes of one more call, null if not known
 
 Inputs and outputs are .npz files: inputs a tree as evenflow writes it, outputs plain arrays by name. A peer lives in any
@@ -24,6 +25,7 @@ class Work(NamedTuple):
     """A case, ready to run."""
     call: Callable[[], Any]                # one unit of work; returns when the device is done
     outputs: Callable[[Any], dict[str, Any]]  # what the first call returned -> NumPy arrays to check
+    steps: int = 1                         # how many units each later call makes: its time is divided by it
 
 
 class Peer(NamedTuple):
@@ -63,7 +65,8 @@ def answer(peer: Peer, work: Work | None, request: dict[str, Any]) -> tuple[Work
     assert work is not None
     if request["do"] == "memory":
         return work, {"peak": peer.memory(work.call)}
-    return work, {"seconds": [seconds_of(work.call) for _ in range(request["calls"])]}
+    samples = [seconds_of(work.call) / work.steps for _ in range(request["calls"])]
+    return work, {"seconds": samples, "units": work.steps}
 
 
 def seconds_of(call: Callable[[], Any]) -> float:
