@@ -6,7 +6,8 @@ out of the same product:
 $$a = [h, 1]\, [W; b], \qquad [\bar W; \bar b] = [h, 1]^T \bar a$$
 
 On the host these arrays lie column by column: without its ones, h is then still one piece of memory, which NumPy passes over
-in one go and not row by row. Slopes at a kink are those of the left side, as in the reference.
+in one go and not row by row. (But row by row where a context is added, which several draws may share.) Slopes at a kink are
+those of the left side, as in the reference.
 """
 from typing import Any
 
@@ -33,9 +34,9 @@ def with_ones(x: Array, columns: list[int]) -> Array:
     return h
 
 
-def empty(n: int, w: int, dtype: Any) -> Array:
-    """An empty (n, w) on the host, one column behind the other."""
-    return np.empty((w, n), dtype).T
+def empty(n: int, w: int, dtype: Any, by_columns: bool = True) -> Array:
+    """An empty (n, w) on the host, one column behind the other, or one row."""
+    return np.empty((w, n), dtype).T if by_columns else np.empty((n, w), dtype)
 
 
 def by_columns(h: Array, W: Array) -> Array:
@@ -56,7 +57,7 @@ def activate(a: Array, activation: str) -> Array:
     """[act(a), 1]: a (n, w) -> (n, w + 1)."""
     if module_of(a) is not np:
         return layers.activate(a, ACTIVATIONS.index(activation))
-    h = empty(a.shape[0], a.shape[1] + 1, a.dtype)
+    h = empty(a.shape[0], a.shape[1] + 1, a.dtype, a.flags.f_contiguous)
     h[:, -1] = 1
     out = h[:, :-1]
     if activation == "tanh":
@@ -110,8 +111,7 @@ def add_context(a: Array, extra: Array) -> None:
     if module_of(a) is not np:
         layers.add_context(a, extra)
     elif len(extra):
-        draws = in_draws(a, len(extra))
-        draws += extra
+        a.reshape(-1, *extra.shape)[...] += extra
 
 
 def add_over_draws(total: Array, g: Array) -> None:
@@ -121,13 +121,7 @@ def add_over_draws(total: Array, g: Array) -> None:
     elif len(g) == len(total):
         total += g
     else:
-        total += in_draws(g, len(total)).sum(axis=0)
-
-
-def in_draws(a: Array, n: int) -> Array:
-    """a (m n, w) as (m, n, w), without a copy in either order."""
-    w = a.shape[1]
-    return a.reshape(-1, n, w) if a.flags.c_contiguous else a.T.reshape(w, -1, n).transpose(1, 2, 0)
+        total += g.reshape(-1, *total.shape).sum(axis=0)
 
 
 def add_columns(g: Array, columns: list[int], change: Array) -> None:

@@ -71,7 +71,7 @@ def through(
     for piece in parts:
         here = h[piece.rows]
         for depth, stack in enumerate(stacks):
-            a = e.by_columns(here, stack) if depth < len(stacks) - 1 else product(here, stack)
+            a = e.by_columns(here, stack) if context is None and depth < len(stacks) - 1 else product(here, stack)
             if context is not None:
                 e.add_context(a, extra[depth][piece.shared])
             if keep:
@@ -126,9 +126,10 @@ def back_through(
                     of_extra[depth] = xp.zeros((len(c), here.shape[1]), g.dtype)
                 e.add_over_draws(of_extra[depth][piece.shared], here)
             if depth > 0:
-                here = e.activate_back(inner(here, saved.stacks[depth]), piece.a[depth - 1], piece.h[depth], net.activation)
+                here = inner(here, saved.stacks[depth], c is None)
+                here = e.activate_back(here, piece.a[depth - 1], piece.h[depth], net.activation)
             elif x:
-                here = inner(here, saved.stacks[0])
+                here = inner(here, saved.stacks[0], c is None)
         if g_x is not None:
             g_x[piece.rows] = here
     g_context = None
@@ -157,12 +158,12 @@ def of_leaves(net: Layers, context: Array | None, of_stacks: list[Array], of_ext
     return grads
 
 
-def inner(g: Array, stack: Array) -> Array:
-    """g W^T. A product over one column is an outer one, which multiplication does faster."""
+def inner(g: Array, stack: Array, by_columns: bool) -> Array:
+    """g W^T, in the order of the h that it is for. Over one column it is an outer product, which multiplication does faster."""
     W = stack[:-1]
     if W.shape[1] == 1 and module_of(g) is np:
-        return np.multiply(g, W[:, 0], out=e.empty(len(g), len(W), g.dtype))
-    return e.by_columns(g, W.T)
+        return np.multiply(g, W[:, 0], out=e.empty(len(g), len(W), g.dtype, by_columns))
+    return e.by_columns(g, W.T) if by_columns else product(g, W.T)
 
 
 def forward(
