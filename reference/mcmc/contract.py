@@ -20,20 +20,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import (
-    Array,
-    Tree,
-    anywhere,
-    array,
-    arrays,
-    check_finite,
-    check_shape,
-    finite,
-    placed,
-    replaceable,
-    streams,
-    traced,
-)
+from evenflow.reference.core import Array, Tree, array, arrays, check_finite, check_shape, placed, replaceable, streams, traced
+from evenflow.reference.core.looking import anywhere, finite
 
 LogDensity: TypeAlias = Callable[[Array], Array]  # x (chains, d) -> log p(x) + constant, (chains,)
 S = TypeVar("S", bound=tuple[Any, ...])

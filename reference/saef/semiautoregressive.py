@@ -33,19 +33,8 @@ from functools import cached_property
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import (
-    Array,
-    MaskedMLP,
-    Tree,
-    arrays,
-    check_count,
-    check_finite,
-    check_shape,
-    put,
-    repeated,
-    replaceable,
-    take,
-)
+from evenflow.reference.core import Array, MaskedMLP, Tree, arrays, check_count, check_finite, check_shape, replaceable
+from evenflow.reference.core.matrices import put, repeated, take
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow, Score
