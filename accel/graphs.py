@@ -37,7 +37,7 @@ class Graph:
 
     def __init__(self, xp: Any, advance: Advance, state: State) -> None:
         self.tape = tape = Tape(xp, state.rng, state.step, STRETCH)
-        began = state._replace(rng=tape.rng, best=None)
+        began = state._replace(rng=tape.rng, best=None)  # type: ignore[arg-type]
 
         def rehearse() -> list[Array]:
             after, report = advance(began)
@@ -180,4 +180,4 @@ def overwrite(to: Tree, source: Tree) -> None:
             a.base[...] = b.base
 
 
-REPLACEMENTS = {"work.stretches.stretched": stretched}
+REPLACEMENTS: dict[str, Any] = {"work.stretches.stretched": stretched}

@@ -90,7 +90,8 @@ class Replayed:
     """f(rng, *trees) -> tree, recorded when it is called for the second time with arrays of the same shapes."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self.f, self.seen, self.xp = f, None, np
+        self.f, self.xp = f, np
+        self.seen: list[Any] | None = None
         self.tape: Tape | None = None
 
     def __call__(self, rng: np.random.Generator, *trees: Tree) -> Any:
@@ -157,4 +158,4 @@ def with_leaves(tree: Any, leaves: Any) -> Any:
     return None if tree is None else next(leaves)
 
 
-REPLACEMENTS = {"core.looking.replayed": Replayed}
+REPLACEMENTS: dict[str, Callable[..., Any]] = {"core.looking.replayed": Replayed}

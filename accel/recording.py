@@ -125,7 +125,7 @@ def per_step(f: Callable[[int], Any], step: int) -> Any:
     return now if nought else recorder.slot(lambda rng, step: f(step))
 
 
-REPLACEMENTS = {
+REPLACEMENTS: dict[str, Callable[..., Any]] = {
     "core.looking.anywhere": anywhere, "core.looking.finite": finite, "core.looking.told": told,
     "core.looking.per_step": per_step,
 }

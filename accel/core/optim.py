@@ -28,24 +28,25 @@ def adam(optimiser: Adam, params: Tree, grads: Tree, state: Tree, learning_rate:
     buffers: list[Any] = [joined(parts) for parts in leaves]
     if any(buffer is None or buffer.dtype != buffers[0].dtype or buffer.dtype not in NATIVE for buffer in buffers):
         return definitions["core.optim.Adam.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
-    t: Any
-    if on_device(buffers[0]):
-        xp, how = module_of(buffers[0]), (optimiser.beta1, optimiser.beta2, optimiser.eps)
-        at, rate = xp.asarray(state["t"], np.int64), xp.asarray(learning_rate, np.float64)
-        *moved, t = kernel.adam(*buffers, at, rate, *how)
-    else:
-        t = np.array(int(state["t"]) + 1)
-        first, second = 1 / (1 - optimiser.beta1 ** int(t)), 1 / (1 - optimiser.beta2 ** int(t))
-        moved = [*adam_host(optimiser, *buffers, float(learning_rate) * first, second)]
+    moved, t = (adam_device if on_device(buffers[0]) else adam_host)(optimiser, buffers, state["t"], learning_rate)
     theta, m, v = (unpacked(buffer, params, leaves[0]) for buffer in moved)
     return theta, {"t": t, "m": m, "v": v}
 
 
-def adam_host(
-    optimiser: Adam, theta: Array, g: Array, m: Array, v: Array, rate: float, second: float
-) -> tuple[Array, Array, Array]:
-    """rate: the learning rate over 1 - beta1^t; second: 1 / (1 - beta2^t). Returns the next theta, m, v."""
-    kind = theta.dtype.type
+def adam_device(optimiser: Adam, buffers: list[Array], t: Array, learning_rate: Any) -> tuple[tuple[Array, ...], Array]:
+    """buffers: theta, g, m, v -> the next theta, m, v; and t."""
+    xp = module_of(buffers[0])
+    theta, g, m, v = buffers
+    at, rate = xp.asarray(t, np.int64), xp.asarray(learning_rate, np.float64)
+    *moved, after = kernel.adam(theta, g, m, v, at, rate, optimiser.beta1, optimiser.beta2, optimiser.eps)
+    return tuple(moved), after
+
+
+def adam_host(optimiser: Adam, buffers: list[Array], t: Array, learning_rate: Any) -> tuple[tuple[Array, ...], Array]:
+    """Likewise."""
+    theta, g, m, v = buffers
+    t, kind = int(t) + 1, theta.dtype.type
+    rate, second = float(learning_rate) * (1 / (1 - optimiser.beta1**t)), 1 / (1 - optimiser.beta2**t)
     beta1, beta2, eps = kind(optimiser.beta1), kind(optimiser.beta2), kind(optimiser.eps)
     rest1, rest2 = kind(1 - optimiser.beta1), kind(1 - optimiser.beta2)
     after = [np.empty_like(theta) for _ in range(3)]
@@ -67,14 +68,14 @@ def adam_host(
         np.divide(m1, w, out=w)
         w *= kind(rate)
         np.subtract(theta[piece], w, out=t1)
-    return after[0], after[1], after[2]
+    return tuple(after), np.array(t)
 
 
-def sgd(optimiser: SGD, params: Tree, grads: Tree, state: Tree, learning_rate: float) -> tuple[Tree, Tree]:
+def sgd(optimiser: SGD, params: Tree, grads: Tree, state: Tree, learning_rate: Any) -> tuple[Tree, Tree]:
     """core.optim.SGD.update: on the device, buffer by buffer."""
-    theta, g, u = map(joined, leaves := paired(params, grads, state["u"]))
-    alike = theta is not None and g is not None and u is not None and theta.dtype == g.dtype == u.dtype
-    if not alike or not on_device(theta) or [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
+    leaves = paired(params, grads, state["u"])
+    theta, g, u = buffers = [joined(parts) for parts in leaves]
+    if theta is None or g is None or u is None or len({buffer.dtype for buffer in buffers}) > 1 or not on_device(theta) or [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
         return definitions["core.optim.SGD.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
     u = optimiser.momentum * u + g
     rate = learning_rate.astype(theta.dtype) if on_device(learning_rate) else float(learning_rate)

@@ -15,7 +15,7 @@ gives the next params and state, where params and grads are trees of one shape. 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def global_norm(grads: Tree) -> float:
 def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, float]:
     """Gradients scaled down to the norm `limit` where they exceed it, else as they came; and the norm before."""
     check_positive("limit", limit)
-    norm = global_norm(grads)
+    norm: Any = global_norm(grads)
     if not finite(norm):
         raise ValueError(f"grads must have a finite norm to be clipped, got {float(norm)}")
     if np.isscalar(norm) and norm <= limit:

@@ -274,9 +274,10 @@ KERNELS: list[Callable[[Tree], Any]] = [
 def test_chains_are_played_back(of: int, known: bool) -> None:
     """Whether the device knows the density or not."""
     ebm, target = EBM(MLPEnergy(2, (8,)), Normal(2)), Normal(2, 1.5)
+    parts: tuple[Any, ...] = (ebm, FLOW)
 
     def call() -> Any:
-        params, flow = (placed(part.init(generator(k)), "float32") for k, part in enumerate((ebm, FLOW)))
+        params, flow = (placed(part.init(generator(k)), "float32") for k, part in enumerate(parts))
         log_density = partial(ebm.log_density, params) if known else target.log_prob
         x = placed(generator(3).standard_normal((5, 2)), "float32")
         chains = run(KERNELS[of](flow), x, log_density, 12, generator(4), every=2)

@@ -1,4 +1,4 @@
-"""What a step asks of the host, the optimisers on buffers, and what dense layers need of their matrix: as defined, everywhere."""
+"""What a step asks of the host, the optimisers on buffers, what dense layers need of their matrix: as defined, everywhere."""
 import re
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_constants(where: str, constant: Any) -> None:
 @given(seeds, dtypes, st.sampled_from([0.0, 0.9]), st.sampled_from([1e-3, 1.0, 1e6]))
 def test_heavy_balls_and_clipping(where: str, seed: int, dtype: Any, momentum: float, size: float) -> None:
     rng, optimiser = generator(seed), SGD(momentum)
-    numbers = [{"W": rng.standard_normal((3, 4)).astype(dtype), "b": [rng.standard_normal(4).astype(dtype)]} for _ in range(4)]
+    numbers: list[Any] = [{"W": rng.standard_normal((3, 4)).astype(dtype), "b": [rng.standard_normal(4).astype(dtype)]} for _ in range(4)]
     params, *grads = numbers
 
     def walk(place: Any) -> Any:
