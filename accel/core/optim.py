@@ -74,9 +74,11 @@ def adam_host(optimiser: Adam, buffers: list[Array], t: Array, learning_rate: An
 def sgd(optimiser: SGD, params: Tree, grads: Tree, state: Tree, learning_rate: Any) -> tuple[Tree, Tree]:
     """core.optim.SGD.update: on the device, buffer by buffer."""
     leaves = paired(params, grads, state["u"])
-    theta, g, u = buffers = [joined(parts) for parts in leaves]
-    if theta is None or g is None or u is None or len({buffer.dtype for buffer in buffers}) > 1 or not on_device(theta) or [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
+    buffers: list[Any] = [joined(parts) for parts in leaves]
+    alike = all(buffer is not None and buffer.dtype == buffers[0].dtype and on_device(buffer) for buffer in buffers)
+    if not alike or [leaf.shape for leaf in leaves[0]] != [leaf.shape for leaf in leaves[1]]:
         return definitions["core.optim.SGD.update"](optimiser, params, grads, state, learning_rate)  # type: ignore[return-value]
+    theta, g, u = buffers
     u = optimiser.momentum * u + g
     rate = learning_rate.astype(theta.dtype) if on_device(learning_rate) else float(learning_rate)
     moved, u = (unpacked(buffer, params, leaves[0]) for buffer in (theta - rate * u, u))

@@ -136,7 +136,7 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, float]:
     norm: Any = global_norm(grads)
     if not finite(norm):
         raise ValueError(f"grads must have a finite norm to be clipped, got {float(norm)}")
-    if np.isscalar(norm) and norm <= limit:
+    if isinstance(norm, float) and norm <= limit:
         return grads, norm
     shrunk = limit / np.maximum(norm, limit)  # 1 where a norm that nobody looks at is smaller
     return tree_map(lambda g: g * shrunk.astype(g.dtype), grads), norm
