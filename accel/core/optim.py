@@ -12,7 +12,7 @@ from evenflow.accel.backends import module_of, on_device
 from evenflow.accel.buffers import flat, joined, paired, plain_leaves, start_of, unpacked
 from evenflow.accel.kernels import optim as kernel
 from evenflow.accel.recording import finite, told
-from evenflow.reference.core import SGD, Adam, Array, Tree, check_positive, tree_map
+from evenflow.reference.core import SGD, Adam, Array, Tree, check_fraction, check_positive, tree_map
 from evenflow.reference.core.arrays import NATIVE
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.optim import like_leaf
@@ -118,6 +118,7 @@ def moving_average(average: Tree, params: Tree, decay: float, t: int) -> Tree:
     if a is None or theta is None:
         return definitions["core.optim.moving_average"](average, params, decay, t)
     if on_device(a) and a.dtype == theta.dtype:
+        check_fraction("decay", decay)
         after = kernel.moving_average(a, theta, decay, module_of(a).asarray(t, np.int64))
     else:
         after = definitions["core.optim.moving_average"](a, theta, decay, t)

@@ -84,7 +84,7 @@ def test_constants(where: str, constant: Any) -> None:
 @given(seeds, dtypes, st.sampled_from([0.0, 0.9]), st.sampled_from([1e-3, 1.0, 1e6]))
 def test_heavy_balls_and_clipping(where: str, seed: int, dtype: Any, momentum: float, size: float) -> None:
     rng, optimiser = generator(seed), SGD(momentum)
-    draw = lambda *shape: rng.standard_normal(shape).astype(dtype)
+    draw: Any = lambda *shape: np.asarray(rng.standard_normal(shape), dtype)
     numbers: list[Any] = [{"W": draw(3, 4), "b": [draw(4)]} for _ in range(4)]
     params, *grads = numbers
 
