@@ -22,7 +22,8 @@ __device__ inline Point read_point(const REAL* x) {
 }
 
 // What a pair adds to the value; to the gradient by a, it adds itself.
-__device__ inline REAL meet(const Point& a, const REAL* other, const Numbers& numbers, REAL weight, bool counts, Point& gradient) {
+__device__ inline REAL meet(
+    const Point& a, const REAL* other, const Numbers& numbers, REAL weight, bool counts, Point& gradient) {
   Point u = read_point(other);
   REAL s = 0;
 #pragma unroll

@@ -9,6 +9,9 @@
 // LATER = 1: a and b are the same points, and only pairs with j > i count. Tiles without any are passed over.
 // Differences are taken directly, never as |a|^2 - 2 ab + |b|^2, which has no digits left where points are close.
 // The sum of a tile is in REAL, the sum of tiles in double.
+//
+// Counted, not measured: beta = 1, d = 2, float32, both gradients: 20 instructions a pair, 1 of them a root; n = m = 16,384 with
+// the pairs within: 4.0e8 pairs, 0.27 ms if an H100 does nothing else (3.0e13 instructions a second), 0.4 ms expected.
 #include "pair.cuh"
 
 constexpr int THREADS = 128, WARPS = THREADS / 32, WORDS = sizeof(REAL) / 4;
@@ -25,7 +28,8 @@ struct Rows {
 };
 
 // The pairs of all rows with the columns of a tile. MASKED: some may be beyond the end, or not count.
-template <bool MASKED> __device__ inline void meet(Tile& tile, Rows& rows, const Numbers& numbers, int row, int col, int n, int m) {
+template <bool MASKED> __device__ inline void meet(
+    Tile& tile, Rows& rows, const Numbers& numbers, int row, int col, int n, int m) {
   for (int j = 0; j < COLUMNS; j += GROUP) {
     REAL back[DIM][GROUP] = {};
 #pragma unroll
@@ -94,7 +98,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) pair_sums(
     for (int col = blockIdx.y * COLUMNS; col < m; col += gridDim.y * COLUMNS) {
       if (LATER && col + COLUMNS - 1 <= first) continue;
       fetch(tile, b, weights, col, m);
-      if (first + ROWS > n || col + COLUMNS > m || (LATER && col < first + ROWS)) meet<true>(tile, rows, numbers, row, col, n, m);
+      const bool masked = first + ROWS > n || col + COLUMNS > m || (LATER && col < first + ROWS);
+      if (masked) meet<true>(tile, rows, numbers, row, col, n, m);
       else meet<false>(tile, rows, numbers, row, col, n, m);
       if (BY_COLUMN) add_parts(tile, by_column + (long long)blockIdx.x * m * DIM, col, m);
       for (int r = 0; r < MINE; r++) total[r] += rows.sum[r], rows.sum[r] = 0;

@@ -10,6 +10,10 @@
 // Expanded, s is off by some roundings of |a|^2 + |b|^2. A tile in which some s is below CLOSE times that, or not finite, is
 // marked and left out, for a second launch by differences, of the points as they are. In all others s has lost no more than
 // 1 / CLOSE roundings. Of an n x m matrix no more than the tile ever exists.
+//
+// Counted, not measured, of one pair, both gradients: 6 d + 25 instructions by differences, 3 d + 25 expanded. n = m = 16,384,
+// d = 64 with the pairs within, float32: 4.0e8 pairs, 2.9 ms if an H100 does nothing else, 4.5 ms expected; n = 4,096, d = 784:
+// 2.0 and 3.1 ms. Shared memory is read half as long as the arithmetic takes; from L2 come 96 KB a tile of 12,000 cycles.
 #include "pair.cuh"
 
 constexpr int SIDE = 16, THREADS = SIDE * SIDE;      // threads are SIDE x SIDE

@@ -37,11 +37,18 @@ __device__ inline float inverse_root(float t) {
 __device__ inline double inverse_root(double t) { return rsqrt(t); }
 
 __device__ inline Pair power(REAL s, REAL beta) {
-  const REAL t = s + REAL(1e-12), r = HALVES ? inverse_root(t) : 0, root = t * r;
+  const REAL t = s + REAL(1e-12);
+  if (HALVES == 2) {  // t^(-1/2) is 0 where t overflows, so the slope needs no care
+    const REAL r = inverse_root(t);
+    Pair pair = {t * r, r};
+    if (isinf(t)) pair.f = t;
+    if (s == 0) pair = {0, 0};
+    return pair;
+  }
+  const REAL r = HALVES ? inverse_root(t) : 0, root = t * r;
   const REAL quarter = HALVES % 2 ? inverse_root(root) : 0;  // t^(-1/4)
   Pair pair;
   if (HALVES == 1) pair = {root * quarter, r * quarter / 2};
-  if (HALVES == 2) pair = {root, r};
   if (HALVES == 3) pair = {root * root * quarter, quarter * REAL(1.5)};
   if (HALVES == 0) pair.f = pow(t, beta / 2), pair.slope = beta * pair.f / t;
   if (isinf(t)) pair = {t, 0};

@@ -5,7 +5,7 @@
 //
 //   cross_j = (2 r - m) y_j + S_m - 2 S_r      within = sum_i (2 r - m + 1) x_i                              all less the x' mean
 //   by_y_j = (2 r - m) g_j                     by_x_i = 2 G - (sum of all g) + (2 r - m + 1) g_within
-constexpr int MOST = 256;
+constexpr int MOST = 1024;
 
 struct Before {
   double sums[MOST];

@@ -7,7 +7,7 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.loading import NULL, PLAIN_SHARED, attribute, blocks, function
 from evenflow.reference.core import Array
 
-MOST, WALKERS = 1024, 256  # threads of a block that sorts, that walks over what is sorted
+MOST = 1024  # threads of a block
 
 
 def joint_order(x: Array, y: Array | None) -> Array:
@@ -20,14 +20,14 @@ def joint_order(x: Array, y: Array | None) -> Array:
     kernels = {name: function(xp, "sort", name, x.dtype) for name in ("sort_chunks", "exchange", "merge_chunks")}
     for kernel in (kernels["sort_chunks"], kernels["merge_chunks"]) if shared > PLAIN_SHARED else ():
         kernel.max_dynamic_shared_size_bytes = shared
-    chunks, ends = (padded // size, rows), (keys, places, np.int32(padded))
+    chunks, ends = (rows, padded // size), (keys, places, np.int32(padded))
     given = (x, NULL if y is None else y, *map(np.int32, (m, n, padded, size)), keys, places)
     kernels["sort_chunks"](chunks, (threads,), given, shared_mem=shared)
     run = 2 * size
     while run <= padded:
         apart = run // 2
         while apart >= size:
-            kernels["exchange"]((blocks(padded // 2, MOST), rows), (MOST,), (*ends, np.int32(apart), np.int32(run)))
+            kernels["exchange"]((rows, blocks(padded // 2, MOST)), (MOST,), (*ends, np.int32(apart), np.int32(run)))
             apart //= 2
         kernels["merge_chunks"](chunks, (threads,), (*ends, np.int32(size), np.int32(run)), shared_mem=shared)
         run *= 2
@@ -66,4 +66,4 @@ def slopes_of_order(
 
 def walkers(count: int) -> int:
     """Threads for a row: some eight places each."""
-    return int(min(WALKERS, max(32, 2 ** (count // 8).bit_length())))
+    return int(min(MOST, max(32, 2 ** (count // 8).bit_length())))

@@ -48,6 +48,7 @@ extern "C" __global__ void __launch_bounds__(MANY) look(const REAL* g, int n, in
   const int t = threadIdx.x;
   double mine = 0;
   bool other = false;
+#pragma unroll 4
   for (int i = t; i < n; i += MANY) {
     mine += g[i];
     other |= !(g[i] == g[0]);

@@ -1,4 +1,5 @@
 r"""Sums over pairs where every observation has draws of its own: x (m, n, d), y (n, d), nothing larger than x.
+On the host; a device has kernels/each.py.
 
 $$\text{cross}_j = \sum_i f(x_{ij}, y_j), \qquad \text{within}_j = \sum_{k=1}^{m-1} \sum_{i \ge k} f(x_{ij}, x_{i-k,j})$$
 

@@ -19,14 +19,12 @@ from evenflow.accel.fused import fused
 from evenflow.accel.kernels import joint_order, slopes_of_order, sums_of_order
 from evenflow.reference.core import Array
 
-BLOCK = 2**16  # numbers that are sorted at a time on the host
+BLOCK = 2**16  # numbers that are sorted at a time
 
 
 def stable_order(rows: Array) -> Array:
     """argsort of every row; equal entries keep their order."""
-    if isinstance(rows, np.ndarray) and rows.dtype == np.float32:
-        return sorted_keys(rows)
-    return module_of(rows).argsort(rows, axis=1, kind="stable")
+    return sorted_keys(rows) if rows.dtype == np.float32 else np.argsort(rows, axis=1, kind="stable")
 
 
 def sorted_keys(rows: Array) -> Array:
@@ -50,9 +48,9 @@ def as_rows(x: Array) -> Array:
 
 
 def parts(rows: Array, *others: Array) -> Iterator[tuple[Array, ...]]:
-    """Some rows of each at a time, so that on the host what is made of them stays in the cache; all at once on the device."""
+    """Some rows of each at a time, so that what is made of them stays in the cache."""
     arrays, k = (rows, *others), sum(array.shape[1] for array in (rows, *others))
-    step = max(1, BLOCK // k) if module_of(rows) is np else rows.shape[0]
+    step = max(1, BLOCK // k)
     return (tuple(array[i:i + step] for array in arrays) for i in range(0, rows.shape[0], step))
 
 

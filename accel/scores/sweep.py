@@ -1,5 +1,7 @@
 r"""Sums over all pairs of two samples, and their gradients, in one sweep over blocks of pairs.
 
+On the host; a device has kernels/pairs.py.
+
 Every f here depends on $s = \|a_i - b_j\|^2$ alone. With $w_{ij} = 2 f'(s_{ij})$ and weights $g_i$
 
 $$F_i = \sum_j f(s_{ij}), \qquad \nabla_{a_i} F_i = \sum_j w_{ij} (a_i - b_j), \qquad
@@ -27,7 +29,7 @@ from evenflow.reference.scores.kernels import RBF
 Radial: TypeAlias = Distance | RBF
 
 FEW = 3                    # coordinates up to which differences cost no more than products
-ROWS, COLUMNS = 256, 512  # of a block: 512 KiB in float32, and no larger on a device, where a kernel does the distances
+ROWS, COLUMNS = 256, 512  # of a block: 512 KiB in float32
 GATHERED = 2**18           # coordinates of close pairs that are taken up at a time
 
 

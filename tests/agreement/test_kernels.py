@@ -98,6 +98,15 @@ def test_pairs_within_a_sample_count_once(seed: int, m: int, d: int, f: Any, dty
     assert pairs.within(f, xp.asarray(x), False)[1] is None
 
 
+@pytest.mark.parametrize("d", [3, 9, 33])
+def test_a_point_is_no_pair_with_itself(d: int) -> None:
+    """Which a kernel would show that is not 0 there."""
+    f = RBF((-0.5, -0.02))
+    x = generator(d).standard_normal((70, d))
+    exact = (np.triu(np.ones((70, 70)), 1) * brute(f, x, x)[0]).sum(axis=1)
+    np.testing.assert_allclose(pairs.within(f, xp.asarray(x), True)[0].get(), exact, rtol=1e-12)
+
+
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(seeds, st.integers(1, 140), st.integers(1, 140), st.sampled_from(DIMENSIONS), forms, dtypes, st.booleans())
 def test_the_gradient_by_draws_whatever_the_cotangents(
