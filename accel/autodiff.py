@@ -223,7 +223,7 @@ def matmul(a: Array, b: Array, **kwargs: Any) -> Array:
     """On the device by our own call of cuBLAS (products.py), which may be recorded."""
     if module_of(a, b) is np or kwargs or b.ndim > 2:
         return np.matmul(a, b, **kwargs)
-    out = product(a.reshape(-1, a.shape[-1]), b.reshape(b.shape[0], -1))
+    out = product(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b.reshape(b.shape[0], math.prod(b.shape[1:])))
     return out.reshape(*a.shape[:-1], *b.shape[1:])
 
 
