@@ -154,9 +154,11 @@ def cold_starts(case: Case, peers: Mapping[str, Peer], folder: Path) -> dict[str
 
 
 def brief(row: Json) -> str:
-    """For the terminal: milliseconds of the median round."""
+    """For the terminal: milliseconds of the median round, of the peers that have the case."""
     told = {}
     for name, result in row["results"].items():
+        if result.get("unavailable", "").startswith("not written"):
+            continue
         said = result.get("unavailable") or ("WRONG" if "wrong" in result else None)
         told[name] = said or f"{1e3 * median(result['samples']) / row['steps']:.3g} ms"
     return ", ".join(f"{name} {said}" for name, said in told.items())

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from evenflow.accel import devices
+from evenflow.reference.work.training import STRETCH
 from tests.agreement.backends import backend
 from tests.bench import device, profiled, small_runs, wheels
 from tests.bench.__main__ import main
+from tests.bench.cases import energy, flow
 from tests.bench.plan import Part
 from tests.bench.processes import Peer, Process
 from tests.bench.tree import ROOT, fingerprint
-from tests.standin import counting
+from tests.standin import counting, xp
 
 KERNEL = re.compile(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(")
 
@@ -147,3 +150,24 @@ def test_a_trace_by_hand() -> None:
     assert found["busy"] == pytest.approx(15e-6)
     assert (found["waits"], found["copies_to_host"], found["launches"]) == (2, 1, 1)
     assert found["longest"][0] == {"name": "a", "times": 2, "seconds": pytest.approx(14e-6)}
+
+
+def test_the_profile_of_each_case_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the stand-in, with a trace by hand: a training step by itself and replayed; a second start traces nothing again."""
+    traced: list[Any] = []
+
+    def trace(call: Any) -> list[dict[str, Any]]:
+        traced.append(call())
+        return [{"ph": "X", "cat": "kernel", "name": "k", "ts": 0.0, "dur": 1.0}]
+
+    monkeypatch.setattr(devices, "import_cupy", lambda: xp)
+    monkeypatch.setattr(profiled, "traced", trace)
+    monkeypatch.setattr(profiled, "CALLS", 1)
+    monkeypatch.setattr(profiled, "GPU", (flow(16, hidden=8), energy(16, 2)))
+    for _ in range(2):
+        profiled.main(tmp_path / "p.json")
+    rows = json.loads((tmp_path / "p.json").read_text())["profile"]
+    assert len(traced) == len(rows) == 3
+    assert [row["case"].endswith(", replayed") for row in rows] == [True, False, False]
+    assert [row["steps"] for row in rows] == [STRETCH, 1, 1]
+    assert all(row["wall"] > 0 and row["kernels"] == 1 for row in rows)

@@ -41,7 +41,7 @@ def test_the_page_of_a_device_run_has_milliseconds_and_floors() -> None:
 
 
 @pytest.mark.parametrize(("name", "files"), [
-    ("device", ["bench-gpu-first.json"]), ("performance", ["bench-cpu.json"]),
+    ("device", ["bench-gpu-first.json"]), ("performance", ["bench-cpu.json", "bench-libraries.json", "bench-scale.json"]),
 ])
 def test_the_pages_are_made_of_the_results(name: str, files: list[str], capsys: pytest.CaptureFixture[str],
                                            monkeypatch: pytest.MonkeyPatch) -> None:
