@@ -9,9 +9,10 @@
 
     reference   every operation as it is written down, traced by autograd
     numpy       operations with hand-derived adjoints on NumPy arrays
+    compiled    the same, with chains of narrow affine couplings and MALA on perceptron energies in C++
     cupy        the same operations on CuPy arrays, and CUDA kernels where they pay
 
-Models, samplers and training loops are those of evenflow.reference in all three. A switch made in one thread or task is not
+Models, samplers and training loops are those of evenflow.reference in all of them. A switch made in one thread or task is not
 seen in another; EVENFLOW_BACKEND is for all of a process. Nothing falls back: where a backend is not there, `use` says what is
 missing.
 """

@@ -32,7 +32,7 @@ def with_backend(command: Callable[..., None]) -> Callable[..., None]:
 
     shown = typer.Option(
         metavar="|".join(BACKENDS), envvar=VARIABLE, show_default="reference",
-        help="What computes: the definitions, their fused twins on NumPy, or those on a CUDA device. See evenflow backends.",
+        help="What computes: the definitions, fused twins on NumPy, partly in C++, or on a CUDA device. See evenflow backends.",
     )
     kind = Annotated[str | None, shown]
     option = inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

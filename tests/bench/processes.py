@@ -1,4 +1,4 @@
-"""The peers: each a process of its own, kept alive from case to case, one BLAS thread each."""
+"""The peers: each a process of its own, kept alive from case to case; on the host with one thread and on one core."""
 import json
 import os
 import select
@@ -26,6 +26,17 @@ class Peer:
     python: str = sys.executable
     eps: float = 2.0**-23  # of the numbers that it multiplies
     own: bool = False      # its weights or its noise are its own: judged by itself in float64, or by what its chains are worth
+
+
+    @property
+    def on_host(self) -> bool:
+        return not {"cuda", "cupy"} & set(self.args)
+
+
+def keep_on_one_core(process: int) -> None:
+    """Where the system can. XLA takes ONE_THREAD for a proposal: sampling and MALA went over all cores, and counted as one."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, {max(os.sched_getaffinity(0))})
 
 
 def module(name: str, *args: str) -> tuple[str, ...]:
@@ -78,6 +89,8 @@ class Process:
         except OSError as error:
             self.errors.close()
             raise Unavailable(f"its interpreter does not start: {error.strerror}") from error
+        if peer.on_host:
+            keep_on_one_core(self.child.pid)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply. Raises Unavailable, with the reason, where the peer gives none."""

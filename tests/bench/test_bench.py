@@ -3,6 +3,7 @@
 The last is the guard: a ratio of interleaved rounds, far below what is claimed, so that a busy machine does not break it.
 """
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -217,3 +218,12 @@ def test_floors_by_hand() -> None:
     assert cases.tanh(1_000, 100).floor() == pytest.approx(4 * (128 + 4096 + 64) * 1_000 / 67e12)
     assert cases.energy(4096, 64).floor() == pytest.approx(2 * 4096**2 * 266 / 67e12)
     assert cases.spline().floor() is cases.saef(4).floor() is cases.zones().floor() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say on which cores a process may run")
+def test_peers_on_the_host_have_one_core() -> None:
+    for name, peer in PEERS.items():
+        assert peer.on_host == (name != "cupy" and "cuda" not in name), name
+    for args, cores in (((), 1), (("--platform", "cuda"), len(os.sched_getaffinity(0)))):
+        with processes.Process(processes.Peer(("-c", "import sys; sys.stdin.read()", *args))) as process:
+            assert len(os.sched_getaffinity(process.child.pid)) == cores
