@@ -50,14 +50,22 @@ def cached() -> Path:
 def library() -> ctypes.CDLL:
     """The compiled kernels. Raises Unavailable, saying what is missing."""
     place = cached()
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # so that no other process sees half of it
-            made = Path(folder) / "made.so"
-            source = str(files(PACKAGE).joinpath("kernels.cpp"))
-            told(compiler(), *OPTIONS, "-o", str(made), source, what="its source does not compile")
-            os.replace(made, place)
-    return ctypes.CDLL(str(place))
+    try:
+        if not place.exists():
+            build(place)
+        return ctypes.CDLL(str(place))
+    except OSError as error:
+        where = f"{place.parent} (XDG_CACHE_HOME names another place)"
+        raise Unavailable(f"the backend compiled cannot keep its kernels in {where}: {first_line(error)}") from error
+
+
+def build(place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:  # so that no other process sees half of it
+        made = Path(folder) / "made.so"
+        source = str(files(PACKAGE).joinpath("kernels.cpp"))
+        told(compiler(), *OPTIONS, "-o", str(made), source, what="its source does not compile")
+        os.replace(made, place)
 
 
 def version() -> str:

@@ -212,6 +212,17 @@ def test_a_compiler_that_fails_is_said_in_one_line(tmp_path: Path, monkeypatch: 
         compiler.library.cache_clear()
 
 
+def test_no_place_to_keep_them_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    compiler.library.cache_clear()
+    try:
+        with pytest.raises(accel.Unavailable, match=r"^the backend compiled cannot keep its kernels in .*XDG_CACHE[^\n]*$"):
+            compiler.library()
+    finally:
+        compiler.library.cache_clear()
+
+
 @pytest.mark.slow
 def test_compiled_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a name made of the source: another source is compiled anew. What is half written is never seen."""
