@@ -89,12 +89,13 @@ def trained(model: Any, objective: Any, steps: int = 20, **kept: Any) -> Any:
     def draw(rng: np.random.Generator) -> tuple[Any, ...]:
         chosen = rng.choice(len(args["x"]), size=N, replace=False)
         noise = placed(objective.noise(streams(rng, "float64"), model, N), "float64")
-        return here(args["x"][chosen]), noise, here(args["context"][chosen]) if "context" in args else None
+        return x[chosen], noise, None if c is None else c[chosen]
 
     def loss(params: Tree, x: Array, noise: Tree, context: Array | None) -> Array:
         return objective(params, model, x, noise, context)
 
     args = numbers(model, n=20)
+    x, c = here(args["x"]), here(args["context"]) if "context" in args else None
     settings = Settings(steps, schedule=lambda step: 0.01 / (1 + step), clip=1.0, average_decay=0.9)
     return train(loss, draw, here(args["params"]), settings, generator(3), **kept)
 

@@ -17,6 +17,7 @@ VECTORS = ROOT / "tests/conformance/vectors"
 PACKAGES = ("flows", "scores", "saef", "mcmc", "ebm")
 PLUMBING = {  # what holds no formula of its own
     "flows.activation.hypotenuse", "flows.activation.summed", "flows.contract.draws_each", "flows.dense.init_shift",
+    "flows.dense.applied", "flows.dense.log_abs_det", "flows.dense.solved", "mcmc.langevin.spread", "ebm.flowmc.like_vector",
     "flows.spline.pick", "flows.spline.segment",
     "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.pull_back", "scores.pairs.cross_block",
     "scores.pairs.within_block", "scores.sliced.mean_over_directions", "mcmc.contract.choose", "mcmc.contract.log_density_at",
