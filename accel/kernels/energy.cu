@@ -48,9 +48,9 @@ template <bool MASKED> __device__ inline void meet(
         rows.sum[r] += pair.f;
         if (WEIGHTED) pair.slope *= tile.w[j / 4].v[q];
 #pragma unroll
-        for (int k = 0; k < DIM; k++) {
-          if (BY_ROW) rows.gradient[r][k] += pair.slope * u[k];
-          if (BY_COLUMN) back[k][q] -= pair.slope * u[k];
+        for (int k = 0; k < DIM; k++) {  // two operations; written with * the compiler takes three, for a product of both
+          if (BY_ROW) rows.gradient[r][k] = fma(pair.slope, u[k], rows.gradient[r][k]);
+          if (BY_COLUMN) back[k][q] = fma(-pair.slope, u[k], back[k][q]);
         }
       }
 #pragma unroll
