@@ -27,7 +27,6 @@ class Peer:
     eps: float = 2.0**-23  # of the numbers that it multiplies
     own: bool = False      # its weights or its noise are its own: judged by itself in float64, or by what its chains are worth
 
-
     @property
     def on_host(self) -> bool:
         return not {"cuda", "cupy"} & set(self.args)
@@ -76,7 +75,7 @@ class Process:
     """A peer that runs. Use in `with`: at the end it is asked to go, by closing its stdin."""
 
     def __init__(self, peer: Peer, alone: bool = True) -> None:
-        """alone: with one thread, as all that is timed. Raises Unavailable where the interpreter cannot be started."""
+        """alone: with one thread on one core, as all that is timed. Raises Unavailable where the interpreter cannot be started."""
         self.python = peer.python
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -89,7 +88,7 @@ class Process:
         except OSError as error:
             self.errors.close()
             raise Unavailable(f"its interpreter does not start: {error.strerror}") from error
-        if peer.on_host:
+        if alone and peer.on_host:
             keep_on_one_core(self.child.pid)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
