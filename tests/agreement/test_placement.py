@@ -279,7 +279,8 @@ def test_the_functions_are_replaced_by_name() -> None:
     assert accel.replacements("reference") == {}
     with backend("standin"):
         tables = [accel.replacements("numpy"), accel.replacements("cupy"), accel.replacements("cupy", "host")]
-    of_a_device = {"work.stretches.stretched", *(f"core.placement.{name}" for name in ("placed", "fetched", "streams", "beside"))}
+    names = ("placed", "fetched", "streams", "beside")
+    of_a_device = {"work.stretches.stretched"} | {f"core.placement.{name}" for name in names}
     of_a_device |= {f"core.looking.{name}" for name in ("anywhere", "finite", "told", "per_step", "replayed")}
     assert set(tables[1]) == set(tables[0]) | of_a_device == set(definitions)
     assert set(tables[1]) - set(tables[2]) == {"core.placement.streams"}
