@@ -75,7 +75,7 @@ class Process:
     """A peer that runs. Use in `with`: at the end it is asked to go, by closing its stdin."""
 
     def __init__(self, peer: Peer, alone: bool = True) -> None:
-        """alone: with one thread on one core, as all that is timed. Raises Unavailable where the interpreter cannot be started."""
+        """alone: with one thread on one core, as all that is timed. Raises Unavailable where no interpreter starts."""
         self.python = peer.python
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
