@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.accel.backends import module_of, on_device
+from evenflow.accel.kernels.pieces import in_one
 from evenflow.reference.core import Array, Tree, tree_map
 
 
@@ -117,30 +118,10 @@ def joined(leaves: list[Array]) -> Array | None:
 
 
 def end_to_end(parts: list[Array]) -> Array:
-    """Arrays of one dtype in one new vector. On the device piece by piece: CuPy would send a table of their addresses over."""
-    xp = module_of(*parts)
-    if xp is np:
-        return np.concatenate([part.reshape(-1) for part in parts])
-    whole, at = xp.empty(sum(part.size for part in parts), parts[0].dtype), 0
-    for run in neighbours(parts):
-        size = sum(part.size for part in run)
-        start = start_of(run[0])
-        whole[at : at + size] = run[0].reshape(-1) if len(run) == 1 else run[0].base[start : start + size]
-        at += size
-    return whole
-
-
-def neighbours(parts: list[Array]) -> list[list[Array]]:
-    """The parts, those together that lie behind each other in one buffer: a layer's weights and its bias, say."""
-    runs: list[list[Array]] = []
-    for part in parts:
-        before = runs[-1][-1] if runs else None
-        start = None if before is None or part.base is None or part.base is not before.base else start_of(before)
-        if before is not None and start is not None and start_of(part) == start + before.size:
-            runs[-1].append(part)
-        else:
-            runs.append([part])
-    return runs
+    """Arrays of one dtype in one vector. On the device by a kernel of ours: CuPy would send a table of their addresses over."""
+    if module_of(*parts) is np or parts[0].dtype.kind != "f":
+        return module_of(*parts).concatenate([part.reshape(-1) for part in parts])
+    return in_one(parts)
 
 
 def packed(tree: Tree, leaves: list[Array] | None = None) -> Tree:

@@ -5,13 +5,16 @@ the body tells. `replayed` is the same for a function that is called again and a
 """
 import copy
 import itertools
+import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from evenflow.accel.backends import module_of
+from evenflow.accel.products import handle
 from evenflow.accel.recording import NEVER, Generator, Recorder, launch, noting
 from evenflow.reference.core import Array, Tree
 
@@ -22,7 +25,7 @@ class Tape:
     """xp: the device's module; rng, step: where the recording stands; rows: how many times it is played at most."""
 
     def __init__(self, xp: Any, rng: np.random.Generator, step: int, rows: int) -> None:
-        self.xp, self.stream, self.pool, self.rows = xp, xp.cuda.Stream(non_blocking=True), xp.cuda.MemoryPool(), rows
+        self.xp, self.stream, self.pool, self.rows = xp, stream_of(xp), xp.cuda.MemoryPool(), rows
         xp.cuda.Stream.null.synchronize()
         self.recorder = Recorder(xp, copy.deepcopy(rng), step)
         self.rng = Generator(self.recorder)
@@ -31,22 +34,36 @@ class Tape:
         """rehearse is called first, while nothing is recorded, so that all is compiled; both give the numbers to be told."""
         with self.stream, self.xp.cuda.using_allocator(self.pool.malloc):
             with noting(self.recorder):
-                self.make_room(len(rehearse()))
+                told = rehearse()
+            self.make_room(len(told))
+            self.begin()
+            self.end(told)
             self.stream.synchronize()
             self.stream.begin_capture()
             try:
-                if self.width:
-                    row = (self.table, self.recorder.at, np.int64(self.width), self.slots)
-                    launch(self.xp, "next_row", np.float64, self.width, row)
+                self.begin()
                 with noting(self.recorder):
                     told = body()
-                for i, number in enumerate(told):
-                    args = (number, np.int64(i), np.int64(self.columns), self.recorder.at, self.report)
-                    launch(self.xp, "tell", number.dtype, 1, args)
-                launch(self.xp, "next_step", np.float64, 1, (self.recorder.at,))
-            finally:
-                self.graph = self.stream.end_capture()
+                self.end(told)
+            except BaseException:
+                with suppress(Exception):  # a recording that has failed cannot be ended either
+                    self.stream.end_capture()
+                forget_stream()
+                raise
+            self.graph = self.stream.end_capture()
             self.graph.upload(self.stream)
+
+    def begin(self) -> None:
+        """The row of this time."""
+        if self.width:
+            row = (self.table, self.recorder.at, np.int64(self.width), self.slots)
+            launch(self.xp, "next_row", np.float64, self.width, row)
+
+    def end(self, told: list[Array]) -> None:
+        for i, number in enumerate(told):
+            args = (number, np.int64(i), np.int64(self.columns), self.recorder.at, self.report)
+            launch(self.xp, "tell", number.dtype, 1, args)
+        launch(self.xp, "next_step", np.float64, 1, (self.recorder.at,))
 
     def make_room(self, columns: int) -> None:
         """Memory for the slots, for the rows of a stretch, and for what is told."""
@@ -69,7 +86,7 @@ class Tape:
             for cut, example, draw in zip(self.cuts, self.recorder.examples, self.recorder.slots, strict=True):
                 self.host[k, cut].view(example.dtype)[: example.size] = np.ravel(draw(rng, step + k))
         if self.width:
-            self.table[:times].set(self.host[:times])
+            self.table[:times].set(self.host[:times], stream=self.stream)
 
     def play(self, times: int) -> None:
         self.recorder.at.fill(0)
@@ -84,6 +101,21 @@ class Tape:
             return None
         numbers: list[list[float]] = outcome[1:].view(np.float64).reshape(self.rows, -1)[:times].tolist()
         return numbers
+
+
+_own = threading.local()  # of each thread that records: its stream
+
+
+def stream_of(xp: Any) -> Any:
+    """The stream on which this thread records and plays, with a handle of cuBLAS that is older than any pool of a tape."""
+    if getattr(_own, "of", None) is not xp:
+        _own.stream, _own.of = xp.cuda.Stream(non_blocking=True), xp
+        handle(xp, _own.stream.ptr)
+    return _own.stream
+
+
+def forget_stream() -> None:
+    _own.of = None
 
 
 class Replayed:

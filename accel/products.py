@@ -71,7 +71,7 @@ _kept: list[Any] = []  # the workspaces, for as long as the handles
 
 @cache
 def handle(xp: Any, stream: int) -> Any:
-    """One for each stream, with a workspace of its own."""
+    """One for each stream (by its address), with a workspace of its own."""
     blas, new, workspace = library(xp), ctypes.c_void_p(), xp.empty(WORKSPACE, np.uint8)
     check("cublasCreate_v2", blas.cublasCreate_v2(ctypes.byref(new)))
     check("cublasSetStream_v2", blas.cublasSetStream_v2(new, ctypes.c_void_p(stream)))

@@ -38,7 +38,7 @@ def launches(call: Callable[[], Any]) -> int:
     return count.launches
 
 
-SAEF_STEP, SCORE, WIDE_STEP = 54, 20, 51  # of SAEF two scores: block 1 shares its draws among the data
+SAEF_STEP, SCORE, WIDE_STEP = 51, 18, 43  # of SAEF two scores: block 1 shares its draws among the data
 
 
 def steps(model: Any, objective: Any, rows: int) -> tuple[list[int], list[int]]:

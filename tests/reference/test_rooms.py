@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {  # from the ground up: a room imports only rooms before it
     "reference": ("core", "targets", "scores", "flows", "saef", "mcmc", "ebm", "work", "app", "__init__", "face"),
     "accel": (
-        "backends", "products", "autodiff", "compiler", "devices", "fused", "buffers", "kernels", "recording", "core", "flows",
+        "backends", "products", "autodiff", "compiler", "devices", "fused", "kernels", "buffers", "recording", "core", "flows",
         "scores", "saef", "energies", "mcmc", "compiled", "playback", "graphs", "switch", "__init__", "cli",
     ),
 }
