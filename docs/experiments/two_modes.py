@@ -33,7 +33,7 @@ from evenflow import accel
 from evenflow.experiments import two_modes_pictures as draw
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.two_modes_pictures import NAMES
-from evenflow.reference.core import SGD, Adam, Array, check_count, fetched, lookup, placed
+from evenflow.reference.core import SGD, Adam, Array, check_count, fetched, lookup, per_step, placed
 from evenflow.reference.core.optim import constant, linear_decay
 from evenflow.reference.ebm import PCD, FlowMCEBM, Rates
 from evenflow.reference.ebm.contract import Optimiser
@@ -137,16 +137,20 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Outcome:
     """One training and what is measured after it."""
     data = TARGET.sample(TARGET.noise(np.random.default_rng(seed), POINTS)).astype(np.float32)
+    there = placed(data, np.float32)
     how, folder = PRESETS[preset], out / f"{algorithm}-seed{seed}"
     model = replace(MODELS[algorithm], energy_optimiser=how.energy_optimiser)
     rng = np.random.default_rng([seed, 1])
     rate, log, name = how.rate(), Log(folder / "log.jsonl"), f"{NAMES[algorithm]}, seed {seed}"
 
-    def draw(step: int, rng: np.random.Generator) -> Array:
+    def rows(step: int) -> Array:
         """Each epoch goes through all points once, in an order of its own."""
         epoch, batch = divmod(step, POINTS // BATCH)
         order = np.random.default_rng([seed, 2, epoch]).permutation(POINTS)
-        return data[order[batch * BATCH : (batch + 1) * BATCH]]
+        return order[batch * BATCH : (batch + 1) * BATCH]
+
+    def draw(step: int, rng: np.random.Generator) -> Array:
+        return there[per_step(rows, step)]
 
     def report(progress: Progress) -> None:
         log(progress)
