@@ -31,11 +31,11 @@ def groups(saef: SemiAutoregressive, params: Tree) -> list[Group]:
 
 def contexts(saef: SemiAutoregressive, params: Tree, x: Array, context: Array | None, parts: list[Group]) -> list[Array]:
     """Those of each group's blocks, one block after the other for each datum: (n B_k, w)."""
-    w, h = saef.context_width, saef.contexts(params, x, context)
+    n, w, h = x.shape[0], saef.context_width, saef.contexts(params, x, context)
     if len(parts) == 1:
         return [anp.reshape(h, (-1, w))]
     tables = [tuple(b * w + i for b in part.which for i in range(w)) for part in parts]
-    return [anp.reshape(h_k, (-1, w)) for h_k in cut(anp.reshape(h, (x.shape[0], -1)), tables)]
+    return [anp.reshape(h_k, (-1, w)) for h_k in cut(anp.reshape(h, (n, len(saef.blocks) * w)), tables)]
 
 
 def forecasts(
@@ -51,17 +51,17 @@ def forecasts(
     tables = [part.members for part in parts]
     each = zip(parts, contexts(saef, params, x, context, parts), cut(z, tables), cut(x, tables), strict=True)
     for part, h, z_k, y in each:
-        k = part.T.d
-        draws = draws_of(part.T, part.params, anp.reshape(z_k, (m, -1, k)), h)
+        k, wide = part.T.d, len(part.members)
+        draws = draws_of(part.T, part.params, anp.reshape(z_k, (m, n * len(part.which), k)), h)
         if context is None and part.which[0] == 0:
-            first, rest = tuple(range(k)), tuple(range(k, len(part.members)))
+            first, rest = tuple(range(k)), tuple(range(k, wide))
             (draws, *later), (y, *y_later) = (
-                cut(anp.reshape(a, (rows, -1)), [first, rest] if rest else [first]) for a, rows in ((draws, m * n), (y, n))
+                cut(anp.reshape(a, (rows, wide)), [first, rest] if rest else [first]) for a, rows in ((draws, m * n), (y, n))
             )
             pairs.append((draws, y))
             if not rest:
                 continue
-            draws, y = anp.reshape(later[0], (m, -1, k)), y_later[0]
+            draws, y = anp.reshape(later[0], (m, n * (len(part.which) - 1), k)), y_later[0]
         pairs.append((draws, anp.reshape(y, (-1, k))))
     return pairs
 

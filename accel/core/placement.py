@@ -5,7 +5,7 @@ each array of noise the generator gives a seed, and the array is a function of t
 device, and the same again after a checkpoint.
 """
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
     def streams(rng: np.random.Generator, dtype: Any) -> Streams:
         return Streams(xp, rng, dtype)
 
-    @cache
+    @lru_cache(256)
     def kept(numbers: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
         return xp.asarray(np.frombuffer(numbers, dtype).reshape(shape))
 

@@ -38,7 +38,7 @@ extern "C" __global__ void moving_average(const REAL* a, const REAL* theta, long
 constexpr int WIDE = 1024;
 
 // sqrt(sum g^2) in double, by one block: the order of the sum is always the same
-extern "C" __global__ void __launch_bounds__(WIDE) norm(const REAL* g, long long n, double* out) {
+extern "C" __global__ void __launch_bounds__(WIDE) euclidean_norm(const REAL* g, long long n, double* out) {
   __shared__ double parts[WIDE];
   double sum = 0;
   for (long long i = threadIdx.x; i < n; i += WIDE) sum += (double)g[i] * (double)g[i];

@@ -35,7 +35,7 @@ def moving_average(a: Array, theta: Array, decay: float, t: Array) -> Array:
 def norm(g: Array) -> Array:
     """The Euclidean norm of a vector, an array without axes of float64."""
     out = module_of(g).empty((), np.float64)
-    function(module_of(g), "optim", "norm", g.dtype)((1,), (WIDE,), (g, np.int64(g.size), out))
+    function(module_of(g), "optim", "euclidean_norm", g.dtype)((1,), (WIDE,), (g, np.int64(g.size), out))
     return out
 
 

@@ -22,7 +22,8 @@ class Rows(NamedTuple):
         """The rows of these numbers in the model's units, whole numbers with fresh uniforms; and their context."""
         x, context = self.x[chosen], None if self.context is None else self.context[chosen]
         if self.units.levels is not None:
-            x = placed(self.units.dequantised(x, streams(rng, x.dtype)), self.dtype)
+            uniforms = placed(streams(rng, x.dtype).random(x.shape), x.dtype)
+            x = placed(self.units.to_model(x, uniforms), self.dtype)
         return x, context
 
 

@@ -8,8 +8,8 @@ BLOCK = "kernel.init(x, log_density), draws"
 STALE = "kernel.init(state.x, log_density)._replace(x=x)"  # what was known before this sweep
 
 MISTAKES = (
-    Mistake("ula", f"{LANGEVIN}:ula", "math.sqrt(2 * step_size)", "step_size"),
-    Mistake("ula", f"{LANGEVIN}:ula", "math.sqrt(2 * step_size)", "math.sqrt(step_size)"),
+    Mistake("ula", f"{LANGEVIN}:ula", "spread(step_size)", "step_size"),
+    Mistake("ula", f"{LANGEVIN}:spread", "math.sqrt(2 * step_size)", "math.sqrt(step_size)"),
     Mistake("ula", f"{LANGEVIN}:drift", "state.x + ", "state.x - "),
     Mistake("ula", f"{LANGEVIN}:drift", "step_size * state.score", "step_size**2 / 2 * state.score"),
     Mistake("mala", f"{LANGEVIN}:mala", "+ back - there", ""),
@@ -52,7 +52,7 @@ MISTAKES = (
     Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "step_size * factor", "step_size / factor"),
     Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "target - margin", "target + margin"),
     Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "target + margin", "target"),
-    Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "step_size / factor", "step_size * (2 - factor)"),
+    Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "/ factor **", "* (2 - factor) **"),
     Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else -log_det"),
     Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else 0 * log_det"),
     Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else 0.5 * log_det"),

@@ -5,7 +5,7 @@ SAEF, HEAD = "evenflow.reference.saef.semiautoregressive", "evenflow.reference.s
 GENERATE, FORECASTS, NET, CONTEXTS = (
     f"{SAEF}:SemiAutoregressive.{name}" for name in ("generate", "forecasts", "net", "contexts")
 )
-FORWARD, INVERSE, PUT = f"{SAEF}:SAEF.forward", f"{SAEF}:SAEF.inverse", f"{SAEF}:put"
+FORWARD, INVERSE, PUT = f"{SAEF}:SAEF.forward", f"{SAEF}:SAEF.inverse", "evenflow.reference.core.matrices:put"
 LOG_PROB, LOSS = (f"evenflow.reference.flows.flow:Flow.{name}" for name in ("log_prob", "loss"))
 AQF = "evenflow.reference.saef.aqf:AQF"
 QUANTILES, QUANTILE_LOSS = f"{AQF}.quantiles", f"{AQF}.quantile_loss"
@@ -15,7 +15,7 @@ MISTAKES = (
     Mistake("saef", GENERATE, "[:, b]", "[:, b - 1]"),
     Mistake("saef", GENERATE, "self.contexts(params, x, context)", "self.contexts(params, z, context)"),
     Mistake("saef", FORWARD, "sum(log_dets)", "log_dets[-1]"),
-    Mistake("saef", PUT, "columns.index(j)", "sorted(columns).index(j)"),
+    Mistake("saef", PUT, "enumerate(columns)", "enumerate(sorted(columns))"),
     Mistake("saef", NET, "range(1, len(self.blocks) + 1)", "range(2, len(self.blocks) + 2)"),
     Mistake("saef", CONTEXTS, ", x, context)", ", x, context if context is None else 0 * context)"),
     Mistake("saef", FORWARD, "sum(log_dets)", "sum(log_dets).astype('float32')"),
@@ -32,10 +32,10 @@ MISTAKES = (
     Mistake("saef_loss", LOSS, "/ x.shape[0]", "/ z.shape[0]"),
     Mistake("saef_loss", LOSS, "y in forecasts)", "y in forecasts[-1:])"),
     Mistake("saef_loss", LOSS, "isinstance(self.bijection, Forecaster)", "False"),
-    Mistake("saef_loss", FORECASTS, "z[:, :, block]", "z[:, ::-1][:, :, block]"),
+    Mistake("saef_loss", FORECASTS, "take(z, block)", "take(z[:, ::-1], block)"),
     Mistake("saef_loss", FORECASTS, "self.contexts(params, x, context)", "self.contexts(params, z[0], context)"),
     Mistake("saef_loss", f"{SAEF}:FreeForm.loss", "/ x.shape[0]", "/ noise.shape[0]"),
-    Mistake("saef_loss", f"{SAEF}:draws_of", "np.concatenate([h] * m)", "np.repeat(h, m, axis=0)"),
+    Mistake("saef_loss", f"{SAEF}:draws_of", "repeated(h, m)", "np.repeat(h, m, axis=0)"),
     Mistake("free_form_sample", HEAD, "z + self.net", "self.net"),
     Mistake("free_form_sample", HEAD, "self.net(params, z, context)", "self.net(params, z, 0 * context)"),
     Mistake("free_form_sample", GENERATE, "put(x, block, x_b)", "put(x, block, z[:, block])"),
@@ -44,5 +44,5 @@ MISTAKES = (
     Mistake("aqf_quantiles", QUANTILES, "x, context)   #", "x[::-1], context)   #"),
     Mistake("aqf_loss", QUANTILE_LOSS, "/ (alpha.shape[0] * alpha.shape[1])", "/ alpha.size"),
     Mistake("aqf_loss", QUANTILE_LOSS, ", alpha)) /", ", 1 - alpha)) /"),
-    Mistake("aqf_loss", QUANTILES, "for z_i in z", "for z_i in z[:1].repeat(len(z), 0)"),
+    Mistake("aqf_loss", "evenflow.reference.saef.aqf:images", "for z_i in z", "for z_i in z[:1].repeat(len(z), 0)"),
 )
