@@ -120,9 +120,10 @@ def per_step(f: Callable[[int], Any], step: int) -> Any:
     recorder, now = _recorder.get(), f(step)
     if recorder is None:
         return now
-    nought = np.ndim(now) == 0 and now == 0
-    recorder.zeros.append((f, nought))
-    return now if nought else recorder.slot(lambda rng, step: f(step))
+    if np.ndim(now):
+        return recorder.slot(lambda rng, step: f(step))
+    recorder.zeros.append((f, now == 0))
+    return now if now == 0 else recorder.slot(lambda rng, step: f(step))
 
 
 REPLACEMENTS: dict[str, Callable[..., Any]] = {
