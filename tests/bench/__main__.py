@@ -20,7 +20,7 @@ from tests.bench.processes import Peer, chosen
 from tests.bench.tree import made_from
 
 DEFAULTS = {
-    "cpu": "reference,numpy,torch,jax", "tiny": "reference,numpy",
+    "cpu": "reference,numpy,compiled,torch,jax", "tiny": "reference,numpy",
     "libraries": "numpy,zuko,nflows,normflows,flowjax,blackjax,flowMC,scoringrules,geomloss", "tiny-libraries": "numpy",
     "gpu": "cupy,cupy-eager,torch-cuda,torch-cuda-compile,torch-cuda-tf32,jax-cuda",
 }

@@ -1,7 +1,7 @@
-"""evenflow itself: the definitions, their fused twins on NumPy, the same on a CUDA device; the last also in float32.
+"""evenflow itself: the definitions, their fused twins on NumPy, in C++, on a CUDA device; NumPy also in float32.
 
     evenflow conform evenflow.conformance.adapters.evenflow:reference
-    evenflow conform evenflow.conformance.adapters.evenflow:numpy, :numpy_float32, :cupy
+    evenflow conform evenflow.conformance.adapters.evenflow:numpy, :numpy_float32, :compiled, :cupy
 """
 from dataclasses import dataclass
 
@@ -58,5 +58,6 @@ class Evenflow:
 
 reference = Evenflow("reference")
 numpy = Evenflow("numpy")
+compiled = Evenflow("compiled")
 numpy_float32 = Evenflow("numpy", "float32")
 cupy = Evenflow("cupy")

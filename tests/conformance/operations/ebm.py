@@ -63,7 +63,7 @@ def systematic_resampling(i: Arrays) -> Arrays:
 
 
 def effective_size(i: Arrays) -> Arrays:
-    return {"ess": number(jarzynski.effective_size(i["log_weights"]), i["log_weights"])}
+    return {"ess": number(float(jarzynski.effective_size(i["log_weights"])), i["log_weights"])}
 
 
 def adam(i: Arrays) -> Arrays:
