@@ -40,7 +40,12 @@ def ratio_cell(other: Json, own: Json) -> str:
         return "-"
     ratios = [b / a for a, b in zip(own["samples"], other["samples"], strict=False)]
     low, high = np.percentile(ratios, [10, 90])
-    return f"{median(ratios):.2f} ({low:.2f}-{high:.2f})" if len(ratios) > 1 else f"{ratios[0]:.2f} (one round)"
+    spread = f"({rounded(low)}-{rounded(high)})" if len(ratios) > 1 else "(one round)"
+    return f"{rounded(median(ratios))} {spread}"
+
+
+def rounded(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.05 else f"{ratio:.2g}"
 
 
 def milliseconds(own: Json, steps: int) -> str:
