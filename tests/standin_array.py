@@ -146,7 +146,11 @@ class ndarray:
         return wrap(self._host[at if Ellipsis in at else (*at, Ellipsis)], self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        at, launches, _ = costs.index(index, ndarray)
+        at, launches, masked = costs.index(index, ndarray)
+        if masked:
+            count.synchronised()  # how many there are, only the device knows
+        if launches and type(value) is not ndarray:
+            count.uploaded()      # the number, as an array
         if type(value) not in SCALARS and type(value) is not ndarray:
             raise TypeError(f"setitem: Unsupported type {type(value)}")
         source = host(value, "setitem")
