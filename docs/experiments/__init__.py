@@ -10,7 +10,11 @@ from typing import Any
 
 from evenflow.reference.work.files import write_aside
 
-EXPERIMENTS = {"two-modes": "evenflow.experiments.two_modes", "tables": "evenflow.experiments.tables"}  # name -> its script
+EXPERIMENTS = {  # name -> its script
+    "two-modes": "evenflow.experiments.two_modes", "eight-gaussians": "evenflow.experiments.eight_gaussians",
+    "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
+    "tables": "evenflow.experiments.tables",
+}
 
 
 def add_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -106,7 +106,7 @@ def test_the_example_of_the_planted_mistakes_is_right() -> None:
     ("scores.sliced.smooth_power", "must define the function or class smooth_power itself"),  # only imported there
     ("scores.energy.EPS", "must define the function or class EPS itself"),
     ("saef.semiautoregressive.SAEF.forwards", "must define SAEF.forwards"),
-    ("experiments.eight_gaussians.run", "at must name something inside a file below docs/experiments"),
+    ("experiments.nine_gaussians.run", "at must name something inside a file below docs/experiments"),
 ])
 def test_a_function_that_is_not_there_is_noticed(at: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

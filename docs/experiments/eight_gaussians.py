@@ -1,0 +1,35 @@
+"""Eight Gaussians on a circle: Grenioux et al. 2023, Fig. 2 and Table 1.
+
+Radius 1, standard deviation 0.15, equal weights. flowMC makes 1 move of i-SIR and 127 of MALA with a quarter of the chains, of
+each 4 evenly spaced states. planar.py has the rest.
+"""
+import math
+import sys
+
+from evenflow.experiments.planar import PICTURES, PRESETS, Study, summary
+from evenflow.reference.targets.mixtures import eight_gaussians
+
+__all__ = ["HEAD", "PICTURES", "PRESETS", "STUDY", "run", "summary"]
+
+TABLE_1 = {"flowmc": 0.94, "pcd": 1.86, "nt": 0.97, "coopflow": 58.75}
+STUDY = Study(
+    "eight-gaussians", eight_gaussians(), half_width=2.5, base_sd=math.sqrt(1 / 2 + 0.15**2), local=127, divided=4, used=32,
+    presets=PRESETS,
+    judged={"median_squared_error": TABLE_1, "median_squared_error_box": TABLE_1},  # the paper does not say at which points
+)
+run = STUDY.run
+
+HEAD = """
+# Eight Gaussians: the log density
+
+Fig. 2 and Table 1 of Grenioux et al. 2023 (arXiv 2306.00684): eight equal Gaussians of standard deviation 0.15 on a circle of
+radius 1. docs/experiments/eight_gaussians.py has the study's settings, planar.py what it shares with the others.
+
+The paper does not say at which points it compares log densities, so its number stands against both of ours. At draws of p*
+flowMC-EBM is far below it, over the box far above: most of the box no model has ever seen, there log p* falls to -140
+in the corners, and no sampler would help.
+"""
+
+if __name__ == "__main__":
+    from evenflow.experiments.planar_pages import page
+    print(page(STUDY, HEAD, sys.argv[1:]), end="")
