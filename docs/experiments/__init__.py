@@ -10,7 +10,10 @@ from typing import Any
 
 from evenflow.reference.work.files import write_aside
 
-EXPERIMENTS = {"two-modes": "evenflow.experiments.two_modes", "tables": "evenflow.experiments.tables"}  # name -> its script
+EXPERIMENTS = {  # name -> its script
+    "two-modes": "evenflow.experiments.two_modes", "tables": "evenflow.experiments.tables",
+    "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
+}
 
 
 def add_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
