@@ -131,5 +131,5 @@ def made_by(results: Mapping[str, Any]) -> str:
     return (
         f"    EVENFLOW_BACKEND={results['backend']} evenflow reproduce {name} --preset {results['preset']} --seeds {n}\n\n"
         f"Python {results['python']}, " + ", ".join(f"{package} {number}" for package, number in versions.items())
-        + f", models in float32; {minutes:.0f} minutes of training, summed over the rows, others at work on the same cores."
+        + f".\nModels in float32; {minutes:.0f} minutes of training, summed over the rows; other work ran on the same cores."
     )

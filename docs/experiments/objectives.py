@@ -131,7 +131,21 @@ def findings(rows: list[Row]) -> list[str]:
             if known:
                 order = sorted(known, key=lambda name: known[name], reverse=field == "d_loss")
                 said.append(f"**{data}, {title}**: of the SAEFs {order[0]} is first, {order[-1]} last")
-    return [*said, claim(rows)]
+    return [*said, flat(rows, saefs), claim(rows)]
+
+
+def flat(rows: list[Row], names: list[str]) -> str:
+    """How little the energy score tells the SAEFs of the toys apart, and how much the likelihood."""
+    told = []
+    for data in DATA:
+        if data != "digits":
+            scores, nats = (
+                [mean(column(rows, field, data=data, objective=name)) for name in names] for field in ("energy_score", "nll"))
+            told.append(f"{data} {max(scores) / min(scores) - 1:.2%} and {max(nats) - min(nats):.2f} nats")
+    return (
+        "**how flat the scores are**: between the best and the worst of the SAEFs lie, in energy score and in log "
+        f"likelihood, on {'; '.join(told)}. A reason why likelihood may be hard to beat"
+    )
 
 
 def claim(rows: list[Row]) -> str:
@@ -178,7 +192,7 @@ def page(all_results: list[Row]) -> str:
             parts += [f"### {data}\n", table(results["rows"], data) + "\n"]
         parts += ["\n".join(f"- {line}." for line in findings(results["rows"])) + "\n"]
         if results is all_results[0]:
-            parts.append("![objectives, as bars](../images/objectives.png)\n")
+            parts.append("![objectives, as bars](../images/objectives.png)\n\nThe bars do not begin at 0.\n")
     return "\n".join(parts)
 
 
