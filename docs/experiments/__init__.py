@@ -13,6 +13,7 @@ from evenflow.reference.work.files import write_aside
 EXPERIMENTS = {  # name -> its script
     "two-modes": "evenflow.experiments.two_modes", "eight-gaussians": "evenflow.experiments.eight_gaussians",
     "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
+    "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
     "tables": "evenflow.experiments.tables",
 }
 

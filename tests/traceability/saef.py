@@ -132,14 +132,31 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     ),
     Entry(
         "The interpolation: quality, sampling time, inversion time and likelihood as B grows. Digits: 1,500 for training, "
-        "297 held out; B = 1, 4, 16; docs/digits.md.",
+        "297 held out; B = 1, 4, 16 in docs/digits.md, 1 to 64 with one block map in docs/experiments/block-sweep.md.",
         source="Si et al. 2023, digits of scikit-learn",
-        at="experiments.digits.run experiments.digits.table work.evaluation.evaluate work.data.digits work.data.patch_order",
+        at="""
+            experiments.digits.run experiments.digits.table experiments.block_sweep.run experiments.block_sweep.times
+            experiments.judged.measure work.evaluation.evaluate work.data.digits work.data.patch_order
+        """,
         tests="""
+            experiments/test_block_sweep.py::test_the_sweep_writes_what_it_promises_and_resumes
+            experiments/test_block_sweep.py::test_a_permutation_of_the_pixels_is_all_that_z_order_changes
+            experiments/test_block_sweep.py::test_in_z_order_blocks_are_rectangles_and_those_of_2B_their_halves
             reference/work/test_evaluation.py::test_the_demo_writes_what_it_promises
             reference/work/test_data.py::test_the_digits
             reference/work/test_data.py::test_patches_are_squares_and_every_pixel_comes_once
             reference/work/test_runs.py::test_digits_are_cut_into_patches
+        """,
+        why="a whole experiment, not an operation",
+    ),
+    Entry(
+        "One model under every objective: energy at beta 0.5, 1 and 1.5, sliced, MMD, pinball, likelihood; two toys and "
+        "digits; docs/experiments/objectives.md.",
+        source="Si et al. 2023, section 3; Si et al. 2022",
+        at="experiments.objectives.run experiments.objectives.learn experiments.judged.learn",
+        tests="""
+            experiments/test_block_sweep.py::test_the_objectives_write_what_they_promise_and_resume
+            experiments/test_block_sweep.py::test_the_page_is_made_of_the_committed_results
         """,
         why="a whole experiment, not an operation",
     ),
