@@ -30,6 +30,7 @@ from evenflow.experiments import digits, judged
 from evenflow.experiments import saef_pictures as draw
 from evenflow.experiments.judged import Row, cell, column, deviation, mean
 from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.results import write_json
 from evenflow.reference.core import Array, check_count, fetched, lookup, placed
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.options import Config
@@ -67,7 +68,7 @@ def run(
             taken = times(out, seed, resume)
             mine = [row for row in reversed(trained) if row["seed"] == seed]
             rows += [real(seed), *(row | taken.get(f"{row['blocks']} {row['objective']}", {}) for row in mine)]
-        judged.write_results(out / "results.json", "block-sweep", preset, PRESETS[preset], rows)
+        judged.write_rows(out / "results.json", "block-sweep", preset, PRESETS[preset], rows)
         draw.quality(out / "quality.png", rows)
         draw.times(out / "times.png", rows)
         draw.strip(out / "samples.png", samples(out, seeds[0]))
@@ -120,7 +121,7 @@ def times(out: Path, seed: int, resume: bool) -> dict[str, Row]:
         return {}
     ratios = {name: [np.divide(taken[name], taken[one]) for taken in rounds[1:]] for name in calls}  # the first: to warm up
     told = {name: dict(zip(TIMES, np.median(ratio, axis=0).tolist(), strict=True)) for name, ratio in ratios.items()}
-    judged.write(path, told)
+    write_json(path, told)
     return told
 
 

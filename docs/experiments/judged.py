@@ -5,21 +5,18 @@ run that was stopped goes on where it was, and what is over is read and not made
 """
 import json
 import math
-import platform
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenflow import accel
 from evenflow.experiments.pool import OnStep
+from evenflow.experiments.results import write_json, write_results
 from evenflow.reference.core import named_leaves
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import COMPARED, compare, held_out_energy_score, likelihood_and_round_trip
-from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.stretches import TrainingStopped
@@ -66,7 +63,7 @@ def learn(name: str, known: Row, config: Config, data: str, folder: Path, resume
         row |= measure(trained, dataset, config.seed)
     except TrainingStopped as stopped:
         row |= {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
-    write(path, {"run": there, "row": row})
+    write_json(path, {"run": there, "row": row})
     return row
 
 
@@ -85,18 +82,10 @@ def measure(trained: Trained, dataset: Dataset, seed: int) -> Row:
     return row | {"parameters": int(counted), "best_step": trained.best.step if trained.best else None}
 
 
-def write(path: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_aside(path, lambda file: file.write(text.encode()))
-
-
-def write_results(path: Path, name: str, preset: str, settings: Any, rows: list[Row]) -> None:
+def write_rows(path: Path, name: str, preset: str, settings: Any, rows: list[Row]) -> None:
     seeds = sorted({row["seed"] for row in rows})
-    write(path, {
-        "experiment": name, "preset": preset, "settings": settings, "seeds": seeds, "rows": rows, "backend": accel.active(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd", "scikit-learn")},
-    })
+    results = {"experiment": name, "preset": preset, "settings": settings, "seeds": seeds, "rows": rows}
+    write_results(path, results, "scikit-learn")
 
 
 def column(rows: Iterable[Row], field: str, **where: Any) -> list[float]:

@@ -84,7 +84,7 @@ def run(
     rows = side_by_side(learn, jobs, on_step)
     at = {name: i for i, name in enumerate((*DATA, *OBJECTIVES))}
     rows.sort(key=lambda row: (at[row["data"]], at[row["objective"]], row["seed"]))
-    judged.write_results(out / "results.json", "objectives", preset, PRESETS[preset]._asdict(), rows)
+    judged.write_rows(out / "results.json", "objectives", preset, PRESETS[preset]._asdict(), rows)
     draw.bars(out / "bars.png", rows, list(OBJECTIVES), {data: fields(data) for data in DATA})
     return rows
 

@@ -26,21 +26,19 @@ writes results.json and three pictures, and for each training a folder with its 
 """
 import json
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenflow import accel
 from evenflow.experiments import planar_pictures as draw
 from evenflow.experiments.planar_measures import ERRORS, ZONES, measure
 from evenflow.experiments.planar_pictures import NAMES
 from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.results import write_json, write_results
 from evenflow.reference.core import SGD, Adam, Array, check_count, lookup, per_step, placed
 from evenflow.reference.core.optim import constant, linear_decay
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy, Rates
@@ -162,7 +160,7 @@ class Study:
         out = Path(out)
         jobs = [(self, algorithm, preset, seed, out, resume) for seed in seeds for algorithm in how.algorithms]
         rows = side_by_side(learn, jobs, on_step)
-        write_results(out / "results.json", self, preset, rows)
+        write_rows(out / "results.json", self, preset, rows)
         first = [row for row in rows if row["seed"] == seeds[0]]
         draw.pictures(out, self.target, self.box, drawn(out, first), first)
         return rows
@@ -191,8 +189,7 @@ def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resum
         write_aside(folder / "drawn.npz", lambda file: np.savez_compressed(file, **drawn))
     except TrainingStopped as stopped:
         row["stopped_at"] = stopped.step
-    text = json.dumps({"identity": identity, "row": row}, allow_nan=False) + "\n"
-    write_aside(folder / "row.json", lambda file: file.write(text.encode()))
+    write_json(folder / "row.json", {"identity": identity, "row": row})
     return row
 
 
@@ -238,14 +235,9 @@ def spent(lines: list[dict[str, Any]]) -> float:
     return float(sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < now))
 
 
-def write_results(path: Path, study: Study, preset: str, rows: list[dict[str, Any]]) -> None:
-    results = {
-        "study": study.name, "preset": preset, "settings": asdict(study.presets[preset]), "rows": rows,
-        "backend": accel.active(), "python": platform.python_version(), "machine": f"{os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd")},
-    }
-    text = json.dumps(results, indent=1, allow_nan=False) + "\n"
-    write_aside(path, lambda file: file.write(text.encode()))
+def write_rows(path: Path, study: Study, preset: str, rows: list[dict[str, Any]]) -> None:
+    settings, machine = asdict(study.presets[preset]), f"{os.cpu_count()} cores"
+    write_results(path, {"study": study.name, "preset": preset, "settings": settings, "rows": rows, "machine": machine})
 
 
 def drawn(out: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Array]]:
