@@ -2,7 +2,9 @@
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from evenflow import accel
@@ -12,16 +14,30 @@ from evenflow.reference.work.training import Progress
 T = TypeVar("T")
 OnStep = Callable[[str, Progress], None]  # the training's name, how far it is
 TOLD_EVERY = 16                           # steps
+_at_most: ContextVar[int | None] = ContextVar("at_most", default=None)
+
+
+@contextmanager
+def at_most(jobs: int | None) -> Iterator[None]:
+    """While it lasts, side_by_side makes no more than so many trainings at a time; None: as many as this process has cores."""
+    before = _at_most.set(jobs)
+    yield
+    _at_most.reset(before)
+
+
+def cores() -> int:
+    """Those that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def side_by_side(work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], on_step: OnStep | None) -> list[T]:
-    """[work(*job, tell) for each job], as many at a time as there are cores, one BLAS thread each, under the caller's backend.
+    """[work(*job, tell) for each job], as many at a time as `at_most` says, one BLAS thread each, under the caller's backend.
 
     work: a function at the top of a module, whose last argument is an OnStep. What it raises is raised here, and ends the
     others; so does Ctrl-C. Each of them then leaves the checkpoint that it last wrote.
     """
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, context.Pool(min(len(jobs), os.cpu_count() or 1) or 1) as pool:
+    with context.Manager() as manager, context.Pool(min(len(jobs), _at_most.get() or cores()) or 1) as pool:
         told = manager.Queue()
         pending = [pool.apply_async(call, (accel.active(), work, job, told)) for job in jobs]
         while not all(result.ready() for result in pending):
