@@ -36,7 +36,7 @@ def demo(
         with console.bars() as bars:
             with single_blas_thread():
                 rows = digits.run(out, bars, seed=seed)
-            modes = two_modes.run(out / "two-modes", "quick", [seed], bars)
+            modes = two_modes.run(out / "two-modes", "demo", [seed], bars)
         add_rows(out / "results.json", modes)
         if as_json:
             console.print_json(rows + modes)
@@ -65,8 +65,8 @@ def reproduce(
     Where neither --backend nor EVENFLOW_BACKEND names one, on the fastest backend of the host: compiled, else numpy.
     """
     if list_all:
-        for name, script in EXPERIMENTS.items():
-            print(f"{name:<22} {first_line(script)}")
+        for name, module in EXPERIMENTS.items():
+            print(f"{name:<22} {first_line(module)}")
         return
     out = out or Path(f"{experiment}-{preset}")
     backend = context.params.get("backend") or fastest()
@@ -74,7 +74,7 @@ def reproduce(
     with reporting(as_json, f"interrupted; go on with: {again}"), accel.use(backend):
         if experiment is None:
             raise ValueError("which experiment? evenflow reproduce --list says which there are")
-        script = import_module(lookup("experiment", experiment, EXPERIMENTS))
+        script: Any = import_module(lookup("experiment", experiment, EXPERIMENTS))
         lookup("preset", preset, script.PRESETS)
         if out.exists() and any(out.iterdir()) and not resume:
             raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
@@ -93,5 +93,5 @@ def fastest() -> str:
     return [row.backend for row in accel.available() if row.available and row.backend != "cupy"][-1]
 
 
-def first_line(script: str) -> str:
-    return (import_module(script).__doc__ or "").partition("\n")[0]
+def first_line(module: str) -> str:
+    return (import_module(module).__doc__ or "").partition("\n")[0]

@@ -13,16 +13,19 @@ trained on the data by likelihood. Measured of each, when its training is over:
 
 Negatives are those of a pass over `buffer` chains with the trained energy: the persistent chains of PCD and flowMC start where
 they stand, NT's and CoopFlow's are drawn from the flow; FCE has draws of its flow for both, Jarzynski its weighted walkers. A
-study's own module has its target, its samplers' settings, and the paper's numbers. Three presets:
+study's own module has its target, its samplers' settings, and the paper's numbers. Four presets:
 
-    quick   4 epochs, chains 8 times shorter, rates decaying to zero, Adam on most energies: a minute or two on two cores
-    best    the same in 10 epochs; flowMC, PCD and NT
+    quick   4 epochs, chains 8 times shorter, rates decaying to zero; on E Adam, or plain steps for PCD and NT: two or three
+            minutes on two cores
+    swapped quick, with plain steps for those that have Adam there, and Adam for PCD and NT
+    best    quick in 10 epochs; flowMC, PCD and NT
     paper   as printed: on one core flowMC takes 41 minutes a seed for four-modes and 4 for the others, PCD 71, NT 44, CoopFlow
-            14, FCE 2, Jarzynski 7 (20 steps timed, of 23,400)
+            14, FCE 2, Jarzynski 7 (20 steps timed, of 23,400); the short ones come first
 
     evenflow reproduce four-modes --preset quick --seeds 3
 
-writes results.json and three pictures, and for each training a folder with its checkpoint, log and row.
+writes results.json and three pictures, and for each training a folder with its checkpoint, log and row. Interrupted, it leaves
+the results of the trainings that are over.
 """
 import json
 import os
@@ -89,10 +92,13 @@ class Preset:
 
 PRINTED = {"pcd": 1e-2, "nt": 1e-2, "coopflow": 1e-3, "flowmc": 1e-3, "fce": 1e-3, "jarzynski": 1e-3}  # the last two are ours
 OURS = {"pcd": 1e-2, "nt": 1e-2, "coopflow": 1e-4, "flowmc": 5e-3, "fce": 1e-3, "jarzynski": 1e-3}
+SWAPPED = {"pcd": 5e-3, "nt": 5e-3, "coopflow": 1e-3, "flowmc": 1e-2, "fce": 1e-2, "jarzynski": 1e-2}
+WITH_ADAM = ("flowmc", "coopflow", "fce", "jarzynski")  # the energies of quick and best
 PRESETS = {
     "quick": Preset(4, True, OURS, ("pcd", "nt"), shorter=8, pretraining=1_000),
+    "swapped": Preset(4, True, SWAPPED, WITH_ADAM, shorter=8, pretraining=1_000),
     "best": Preset(10, True, OURS, ("pcd", "nt"), shorter=8, pretraining=1_000, algorithms=("flowmc", "pcd", "nt")),
-    "paper": Preset(100, False, PRINTED, ALGORITHMS),
+    "paper": Preset(100, False, PRINTED, ALGORITHMS, algorithms=("fce", "jarzynski", "coopflow", "flowmc", "nt", "pcd")),
 }
 
 
@@ -159,8 +165,11 @@ class Study:
             check_count("seeds", seed, least=0)
         out = Path(out)
         jobs = [(self, algorithm, preset, seed, out, resume) for seed in seeds for algorithm in how.algorithms]
-        rows = side_by_side(learn, jobs, on_step)
-        write_rows(out / "results.json", self, preset, rows)
+        try:
+            rows = side_by_side(learn, jobs, on_step)
+        finally:
+            if done := over(out, preset, seeds, how.algorithms):
+                write_rows(out / "results.json", self, preset, done)
         first = [row for row in rows if row["seed"] == seeds[0]]
         draw.pictures(out, self.target, self.box, drawn(out, first), first)
         return rows
@@ -233,6 +242,13 @@ def spent(lines: list[dict[str, Any]]) -> float:
     """Seconds of training, of all the calls that made these lines: each counts from its own beginning."""
     seconds = [line["seconds"] for line in lines]
     return float(sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < now))
+
+
+def over(out: Path, preset: str, seeds: Sequence[int], algorithms: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of the trainings that are over."""
+    paths = [out / f"{algorithm}-seed{seed}" / "row.json" for seed in seeds for algorithm in algorithms]
+    kept = [json.loads(path.read_text()) for path in paths if path.exists()]
+    return [one["row"] for one in kept if one["identity"]["preset"] == preset]
 
 
 def write_rows(path: Path, study: Study, preset: str, rows: list[dict[str, Any]]) -> None:

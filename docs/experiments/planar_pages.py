@@ -23,7 +23,8 @@ weights of the zones, one a mode or ring: of E by summing its mass on the grid, 
 counting. The negatives are those that 8,192 chains leave under the trained energy. Counting 8,192 independent points alone
 costs the mean of w (1 - w) / 8,192, about 1e-5 to 2e-5: a value there is no distance. Starts are the persistent chains of PCD
 and flowMC as they stand, draws of the flow for NT and CoopFlow; FCE's negatives are the flow's draws themselves, Jarzynski's
-its weighted walkers. *s*: seconds of training a seed, one core each of two that were shared with other work."""
+its weighted walkers. *time*: of the training, one core each, as a multiple of flowMC-EBM's with the same
+preset; other work ran beside it."""
 DIFFERS = """## What differs from the paper, and why
 
 The paper names no optimiser; its algorithms print plain steps. `paper` takes plain steps on every energy, at the printed
@@ -77,13 +78,15 @@ def whole(result: Mapping[str, Any], algorithm: str) -> list[dict[str, Any]]:
 
 
 def table(study: Study, results: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [["preset", "algorithm", "trained", *SAID.values(), "s"], ["---"] * (len(SAID) + 4)]
+    lines = [["preset", "algorithm", "steps on E", "trained", *SAID.values(), "time"], ["---"] * (len(SAID) + 5)]
     for result in results:
+        one = [row["seconds"] for row in whole(result, "flowmc")]
         for name in (name for name in ALGORITHMS if any(row["algorithm"] == name for row in result["rows"])):
             begun, rows = [row for row in result["rows"] if row["algorithm"] == name], whole(result, name)
             cells = [cell(rows, error, study.judged.get(error, {}).get(name)) for error in ERRORS]
-            seconds = f"{np.mean([row['seconds'] for row in rows]):.0f}" if rows else "-"
-            lines.append([result["preset"], NAMES[name], f"{len(rows)} of {len(begun)}", *cells, seconds])
+            plain = "plain" if name in result["settings"]["plain"] else "Adam"
+            time = f"{np.mean([row['seconds'] for row in rows]) / np.mean(one):.2f}" if rows and one else "-"
+            lines.append([result["preset"], NAMES[name], plain, f"{len(rows)} of {len(begun)}", *cells, time])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 

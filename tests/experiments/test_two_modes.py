@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from evenflow.experiments import commands, digits, pool, two_modes
+from evenflow import accel
+from evenflow.accel.cli import extend as with_backends
+from evenflow.experiments import EXPERIMENTS, commands, digits, pool, two_modes, two_modes_measures, two_modes_page
 from evenflow.experiments.two_modes import Preset, weight
 from evenflow.reference.core import SGD, Adam
 from evenflow.reference.work.files import load
@@ -38,11 +41,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 steps on few points; the rest as it is."""
     monkeypatch.setattr(two_modes, "POINTS", 512)
     monkeypatch.setattr(two_modes, "EVERY", 4)
-    monkeypatch.setattr(two_modes, "SWEEPS", 6)
-    monkeypatch.setattr(two_modes, "DRAWS", 500)
-    monkeypatch.setattr(two_modes, "PARTICLES", 200)
-    monkeypatch.setattr(two_modes, "TEMPERATURES", 20)
-    monkeypatch.setattr(two_modes, "PRESETS", {"quick": Preset(2, True, Adam()), "paper": Preset(2, False, SGD())})
+    monkeypatch.setattr(two_modes, "PRETRAINING", 10)
+    monkeypatch.setattr(two_modes_measures, "SWEEPS", 6)
+    monkeypatch.setattr(two_modes_measures, "DRAWS", 500)
+    monkeypatch.setattr(two_modes_measures, "PARTICLES", 200)
+    monkeypatch.setattr(two_modes_measures, "TEMPERATURES", 20)
+    monkeypatch.setattr(two_modes, "PRESETS", {
+        "quick": Preset(2, True, Adam()), "paper": Preset(2, False, SGD()),
+        "demo": Preset(2, True, Adam(), algorithms=two_modes.ALGORITHMS[:3])})
     monkeypatch.setattr(two_modes, "side_by_side", one_by_one)
 
 
@@ -53,7 +59,7 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     rows = two_modes.run(tmp_path, "quick", (0, 1), lambda name, progress: seen.append((name, progress.step)))
     assert [(row["algorithm"], row["seed"]) for row in rows] == [(a, s) for s in (0, 1) for a in two_modes.ALGORITHMS]
     assert all(tuple(row) == two_modes.ROW and set(row) >= FIELDS for row in rows)
-    assert seen[-1] == ("PCD-ULA, seed 1", 16)
+    assert seen[-1] == ("Jarzynski, seed 1", 16)
     for row in rows:
         assert row["true_weight"] == pytest.approx(2 / 3, abs=1e-9)
         assert abs(row["empirical_weight"] - 2 / 3) < 5 * math.sqrt(2 / 9 / 512)
@@ -78,7 +84,7 @@ def test_a_training_that_breaks_off_is_a_row_of_its_own(tmp_path: Path, monkeypa
     pcd = two_modes.MODELS["pcd"]
     monkeypatch.setitem(two_modes.MODELS, "pcd", replace(pcd, step_size=1e38))
     rows = two_modes.run(tmp_path)
-    assert [row["stopped_at"] is None for row in rows] == [True, True, False]
+    assert [row["algorithm"] for row in rows if row["stopped_at"] is not None] == ["pcd"]
     assert rows[2]["final_weight"] is None
     assert rows[2]["empirical_weight"] == rows[0]["empirical_weight"]
     assert all((tmp_path / picture).exists() for picture in two_modes.PICTURES)
@@ -93,18 +99,19 @@ def test_bad_input() -> None:
 
 
 def test_the_weight_is_that_of_the_upper_right_mode() -> None:
-    assert weight(two_modes.TARGET.log_prob) == pytest.approx(2 / 3, abs=1e-6)
-    assert weight(lambda x: two_modes.TARGET.log_prob(-x)) == pytest.approx(1 / 3, abs=1e-6)
+    assert weight(two_modes_measures.TARGET.log_prob) == pytest.approx(2 / 3, abs=1e-6)
+    assert weight(lambda x: two_modes_measures.TARGET.log_prob(-x)) == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_the_presets_are_those_of_the_page() -> None:
     paper, best = two_modes.PRESETS["paper"], two_modes.PRESETS["best"]
     assert (paper.steps, best.steps, two_modes.PRESETS["quick"].steps) == (75 * 256, 20 * 256, 8 * 256)
-    assert paper.rate()(0) == paper.rate()(paper.steps - 1) == best.rate()(0) == 0.01
-    assert best.rate()(best.steps // 2) == pytest.approx(0.005)
+    assert paper.rate("fce")(0) == paper.rate("pcd")(paper.steps - 1) == best.rate("flowmc")(0) == 0.01
+    assert best.rate("pcd")(best.steps // 2) == pytest.approx(0.005)
+    assert (best.rate("coopflow")(0), best.rate("fce")(0), best.rate("jarzynski")(0)) == (1e-4, 1e-3, 1e-3)
     optimisers = {name: preset.energy_optimiser for name, preset in two_modes.PRESETS.items()}
-    assert optimisers == {"paper": SGD(), "best": Adam(), "quick": Adam()}
-    assert all(model.flow_optimiser == Adam() for name, model in two_modes.MODELS.items() if name != "pcd")
+    assert optimisers == {"paper": SGD(), "best": Adam(), "quick": Adam(), "demo": Adam()}
+    assert all(model.flow_optimiser == Adam() for model in two_modes.MODELS.values() if hasattr(model, "flow_optimiser"))
 
 
 @pytest.mark.usefixtures("small")
@@ -128,13 +135,40 @@ def test_the_table_by_hand() -> None:
     rows = [row("flowmc", 0.6, 0.9, 1.01), row("flowmc", 0.64, 0.8, 1.02)]
     rows += [row("pcd", 0.9, None, "inf"), row("pcd", 0.9, None, 3.0)]
     rows += [{**row("flowmc-local", 0.9, None, "inf"), "stopped_at": 7}]
-    lines = two_modes.table([{"preset": "best", "rows": rows}]).splitlines()
-    flowmc, local, pcd = lines[2:]
+    flowmc, pcd, local = two_modes_page.table([{"preset": "best", "rows": rows}]).splitlines()[2:]
     assert flowmc == (
         "| best | flowMC-EBM | 2 of 2 | 0.620 (0.028) | 0.0200 | 0.0200 | 0.0200 | 0.500-0.700 | 0.030 | 0.850 | 1.020 |"
     )
     assert pcd == "| best | PCD-ULA | 2 of 2 | 0.900 (0.000) | 0.2800 | 0.3000 | 0.2900 | 0.500-0.700 | 0.030 | - | inf |"
     assert local == "| best | without global moves | 0 of 1 | - | - | - | - | - | - | - | - |"
+    said = two_modes_page.findings([{"preset": "best", "rows": rows}])
+    assert said[0] == "`best`, flowMC-EBM: the weight ends at 0.600, 0.640; with 0.61 of its samples in that mode"
+    assert said[2] == "`best`, without global moves: 1 of 1 ran away (at step 7)"
+    assert said[3] == "`best`: mean of |weight - 2/3| of flowMC-EBM 0.0200, 0.01 asked: **not reached**"
+
+
+def test_the_page_is_that_of_the_committed_results() -> None:
+    docs = Path(two_modes.__file__).resolve().parents[1]
+    found = [docs / f"results/two-modes-{preset}.json" for preset in ("paper", "best", "quick")]
+    text = (docs / "experiments/two-modes.md").read_text()
+    assert two_modes_page.page([str(path) for path in found]) == text
+    for line in text.splitlines():
+        if line.startswith("!["):
+            assert (docs / "experiments" / line.partition("](")[2].rstrip(")")).exists(), line
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("algorithm", ["nt", "coopflow", "fce", "jarzynski"])
+def test_a_model_at_its_start_is_sampled_as_its_base(algorithm: str) -> None:
+    """E = 0 and T = identity: all samplers leave N(0, I), half of it in each zone, and log Z is known."""
+    model, rng = two_modes.MODELS[algorithm], np.random.default_rng(0)
+    flow = [two_modes.FLOW.init(rng)] if algorithm in ("nt", "coopflow") else []
+    state = model.init(rng, *flow)
+    row, chains = two_modes_measures.measure(model, state, rng)
+    assert (chains is None) == (algorithm != "nt")
+    assert row["chain_weight"] == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(64 if algorithm == "nt" else 1024))
+    if algorithm != "coopflow":  # whose density is not tilted: flat, it has none
+        assert row["log_z"] == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -161,8 +195,40 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert demo.exit_code == 0, demo.output
     rows = json.loads(Path("demo/results.json").read_text())["rows"]
     assert json.loads(demo.stdout) == rows
-    assert [row.get("algorithm") for row in rows] == [None, *two_modes.ALGORITHMS]
+    assert [row.get("algorithm") for row in rows] == [None, *two_modes.ALGORITHMS[:3]]
     assert all(set(row) >= FIELDS for row in rows[1:])
+
+
+@pytest.mark.parametrize("named", [None, "reference"])
+def test_reproduce_takes_the_fastest_backend_unless_one_is_named(
+    named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[str, int | None]] = []
+
+    def run(*_: Any) -> list[Any]:
+        used.append((accel.active(), pool._at_most.get()))
+        return []
+
+    monkeypatch.setattr(two_modes, "run", run)
+    monkeypatch.delenv("EVENFLOW_BACKEND", raising=False)
+    chosen = ["--backend", named] if named else []
+    whole = Typer()
+    commands.extend(whole)
+    with_backends(whole)
+    done = CliRunner().invoke(whole, ["reproduce", "two-modes", "--jobs", "3", "--out", str(tmp_path / "x"), *chosen])
+    assert done.exit_code == 0, done.output
+    assert used == [(named or commands.fastest(), 3)]
+    assert commands.fastest() in ("numpy", "compiled")
+    assert pool._at_most.get() is None
+
+
+def test_reproduce_lists_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = CliRunner().invoke(app, ["reproduce", "--list"]).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(EXPERIMENTS)
+    assert lines[0].endswith("Two modes, one twice as heavy as the other: Grenioux et al. 2023, Fig. 1.")
+    nothing = CliRunner().invoke(app, ["reproduce"])
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert "which experiment? evenflow reproduce --list says which there are" in nothing.stderr
 
 
 def test_an_unknown_experiment_or_preset_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +269,3 @@ def test_progress_passes_from_one_process_to_the_other() -> None:
     seen: list[int] = []
     pool.relay(told, lambda name, progress: seen.append(progress.step))
     assert seen == [16, 32, 35]
-
-
-def test_finite_or_text() -> None:
-    assert two_modes.finite_or_text(1.5) == 1.5
-    assert two_modes.finite_or_text(math.inf) == "inf"
