@@ -14,7 +14,8 @@ EXPERIMENTS = {  # name -> its script
     "two-modes": "evenflow.experiments.two_modes", "eight-gaussians": "evenflow.experiments.eight_gaussians",
     "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
     "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
-    "tables": "evenflow.experiments.tables", "backends": "evenflow.experiments.backends",
+    "sixteen-blocks": "evenflow.experiments.sixteen_blocks", "tables": "evenflow.experiments.tables",
+    "backends": "evenflow.experiments.backends",
 }
 
 
