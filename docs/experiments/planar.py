@@ -164,6 +164,7 @@ class Study:
         for seed in seeds:
             check_count("seeds", seed, least=0)
         out = Path(out)
+        check_preset(out / "results.json", preset)
         jobs = [(self, algorithm, preset, seed, out, resume) for seed in seeds for algorithm in how.algorithms]
         try:
             rows = side_by_side(learn, jobs, on_step)
@@ -242,6 +243,13 @@ def spent(lines: list[dict[str, Any]]) -> float:
     """Seconds of training, of all the calls that made these lines: each counts from its own beginning."""
     seconds = [line["seconds"] for line in lines]
     return float(sum(now for now, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < now))
+
+
+def check_preset(path: Path, preset: str) -> None:
+    """Raises ValueError where there are results of another preset."""
+    there = json.loads(path.read_text())["preset"] if path.exists() else preset
+    if there != preset:
+        raise ValueError(f"preset is {there} there, {preset} here: {path} holds other results; choose another folder")
 
 
 def over(out: Path, preset: str, seeds: Sequence[int], algorithms: Sequence[str]) -> list[dict[str, Any]]:

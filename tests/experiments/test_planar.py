@@ -97,6 +97,23 @@ def test_a_training_that_was_interrupted_ends_the_same(algorithm: str, tmp_path:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_run_that_was_interrupted_leaves_the_results_of_what_is_over(tmp_path: Path) -> None:
+    study = replace(four_modes.STUDY, presets={"quick": replace(TINY, algorithms=("fce", "pcd")), "other": TINY})
+
+    def stop(name: str, progress: Any) -> None:
+        if name.startswith("PCD"):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        study.run(tmp_path, on_step=stop)
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert [row["algorithm"] for row in kept["rows"]] == ["fce"]
+    with pytest.raises(ValueError, match="preset is quick there, other here"):
+        study.run(tmp_path, "other", resume=True)
+    assert json.loads((tmp_path / "results.json").read_text()) == kept, "what is there is not lost to a mistake"
+
+
+@pytest.mark.usefixtures("here")
 def test_a_training_that_runs_away_is_a_row_of_its_own(tmp_path: Path) -> None:
     study = replace(four_modes.STUDY, presets={"quick": replace(TINY, rates={"pcd": 1e30}, algorithms=("pcd",))})
     row, = study.run(tmp_path)

@@ -1,0 +1,53 @@
+"""docs/experiments/backends.py: that each case is a row of its experiment, and that the gaps are what they are called."""
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evenflow import accel
+from evenflow.experiments import EXPERIMENTS, backends
+from tests.experiments.test_block_sweep import is_png, one_by_one
+
+DOCS = Path(backends.__file__).resolve().parents[1]
+
+
+def test_each_is_trained_under_the_backend_that_its_row_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[str, tuple[Any, ...]]] = []
+
+    def learn(*args: Any) -> dict[str, float]:
+        used.append((accel.active(), args[:-3]))
+        args[-1]("job", None)
+        return {"d_loss": 0.5 + len(used), "energy_score": 3.0, "other": 1.0}
+
+    monkeypatch.setattr(backends, "side_by_side", one_by_one)
+    monkeypatch.setattr(backends, "CASES", {"block-sweep": backends.CASES["block-sweep"]})
+    monkeypatch.setattr(import_module(EXPERIMENTS["block-sweep"]), "learn", learn)
+    rows = backends.run(tmp_path)
+    names = [row.backend for row in accel.available() if row.available and row.backend != "cupy"]
+    assert used == [(name, (16, "energy", "quick", 0)) for name in names]
+    assert [(row["backend"], row["values"]) for row in rows] == [
+        (name, {"d_loss": 1.5 + k, "energy_score": 3.0}) for k, name in enumerate(names)]
+    assert backends.gaps(rows)["block-sweep", "d_loss", "numpy"] == (1.5, 2.5)
+    assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
+    assert is_png(tmp_path / "gaps.png")
+    assert backends.run(tmp_path, resume=True) == rows
+    assert len(used) == len(names), "read, not made again"
+    with pytest.raises(ValueError, match="seeds must be 1"):
+        backends.run(tmp_path, "quick", (0, 1))
+
+
+@pytest.mark.parametrize("name", backends.CASES)
+def test_each_case_is_a_row_of_its_experiments_committed_results(name: str) -> None:
+    where, measures = backends.CASES[name]
+    rows = json.loads((DOCS / f"results/{name}-quick.json").read_text())["rows"]
+    mine = [row for row in rows if all(row.get(key) == value for key, value in where.items())]
+    assert mine
+    assert all(field in row for row in mine for field in measures)
+
+
+def test_the_page_is_made_of_the_committed_results() -> None:
+    results = json.loads((DOCS / "results/backends.json").read_text())
+    assert backends.page(results) == (DOCS / "experiments/backends.md").read_text()
+    assert [row["backend"] for row in results["rows"]].count("reference") == len(backends.CASES)
