@@ -130,9 +130,14 @@ def fitted(
 ) -> Trained:
     """Trained as every run is, whatever its model."""
     log, checkpoint = Log(folder / LOG), folder / CHECKPOINT
+
+    def report(progress: Progress) -> None:
+        log(progress)
+        tell(progress)
+
     params, _ = trained.flow_model().fit(
-        dataset.units, dataset, len(trained.class_shares), callback=lambda progress: [log(progress), tell(progress)],
-        checkpoint=checkpoint, resume=resume and checkpoint.exists(), identity=identity)
+        dataset.units, dataset, len(trained.class_shares), callback=report, checkpoint=checkpoint,
+        resume=resume and checkpoint.exists(), identity=identity)
     return replace(trained, params=params)
 
 
