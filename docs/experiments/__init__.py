@@ -15,6 +15,7 @@ EXPERIMENTS = {  # name -> its script
     "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
     "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
     "tables": "evenflow.experiments.tables", "draws": "evenflow.experiments.draws",
+    "generators": "evenflow.experiments.generators",
 }
 
 

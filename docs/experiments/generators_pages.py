@@ -1,0 +1,92 @@
+"""The page of generators.py, from results.json of one or more presets."""
+import math
+
+from evenflow.experiments import judged
+from evenflow.experiments.judged import Row, cell, column, mean
+
+QUALITY = {"d_loss": "D-loss", "frechet": "Frechet", "energy_score": "energy score", "bits_per_dim": "bits per dim"}
+DIVERSITY = {"spread": "spread", "spread_over_error": "spread / error", "dimension": "dimensions"}
+KIND = ("head", "blocks", "noise", "draws", "beta")
+SWEPT = {"noise": "noise numbers", "draws": "draws", "beta": "beta", "blocks": "blocks"}
+
+
+def with_bits(rows: list[Row]) -> list[Row]:
+    return [row | {"bits_per_dim": row["nll"] / (64 * math.log(2)) if row.get("nll") is not None else None} for row in rows]
+
+
+def table(rows: list[Row]) -> str:
+    heads = ["head", "B", "noise", "draws", "beta", "parameters", *QUALITY.values(), *DIVERSITY.values(), "sampling"]
+    lines = []
+    for kind in dict.fromkeys(tuple(row[name] for name in KIND) for row in rows):
+        mine = [row for row in with_bits(rows) if tuple(row[name] for name in KIND) == kind]
+        counted, stopped = column(mine, "parameters"), [row for row in mine if row["stopped_at"] is not None]
+        beside = f" ({len(mine) - len(stopped)} of {len(mine)} trained)" if stopped else ""
+        first = [str(kind[0]) + beside, *("-" if part is None else f"{part:g}" for part in kind[1:])]
+        cells = [cell(column(mine, field)) for field in (*QUALITY, *DIVERSITY, "sampling_time")]
+        lines.append([*first, f"{counted[0]:,.0f}" if counted else "-", *cells])
+    return judged.markdown(heads, lines)
+
+
+def base(results: Row) -> Row:
+    """The kind of the base point: the first row of a free-form head."""
+    first = next(row for row in results["rows"] if row["head"] == "free form")
+    return {name: first[name] for name in KIND}
+
+
+def findings(results: Row) -> list[str]:
+    """What the numbers say, said from the numbers."""
+    return [*(of_sweep(results, swept) for swept in SWEPT), *narrow(results), *heads(results)]
+
+
+def of_sweep(results: Row, swept: str) -> str:
+    """All measures along one sweep; and which value is best in D-loss, which widest."""
+    rows, one = results["rows"], base(results)
+    mine = [row for row in rows if all(row[name] == value for name, value in one.items() if name != swept)]
+    values = sorted({row[swept] for row in mine})
+    fields = ("d_loss", "energy_score", *DIVERSITY)
+    told = {field: {v: mean(column(mine, field, **{swept: v})) for v in values} for field in fields}
+    best, least = max(values, key=lambda v: told["d_loss"][v]), min(values, key=lambda v: told["energy_score"][v])
+    listed = "; ".join(f"{v:g}: {told['d_loss'][v]:.3f}, {told['spread'][v]:.2f}, {told['dimension'][v]:.2f}" for v in values)
+    return (
+        f"**{SWEPT[swept]}** (D-loss, spread, dimensions): {listed}. D-loss is best at {best:g}, the energy score at {least:g} "
+        f"({told['energy_score'][least]:.3f}; the others to {max(told['energy_score'].values()):.3f})"
+    )
+
+
+def narrow(results: Row) -> list[str]:
+    """What too little noise does: the least against the most."""
+    rows, one = results["rows"], base(results)
+    mine = [row for row in rows if all(row[name] == value for name, value in one.items() if name != "noise")]
+    few, many = (choose(row["noise"] for row in mine) for choose in (min, max))
+    told = {field: tuple(mean(column(mine, field, noise=r)) for r in (few, many)) for field in ("d_loss", *DIVERSITY)}
+    names = {"d_loss": "D-loss", **DIVERSITY}
+    listed = ", ".join(f"{names[field]} {a:.3g} against {b:.3g}" for field, (a, b) in told.items())
+    worse = all(told[field][0] < told[field][1] for field in ("dimension", "d_loss"))
+    verdict = "collapse" if worse else "do not collapse"
+    return [f"**too little noise**: with {few} noise number a block the draws {verdict}: {listed} with {many}"]
+
+
+def heads(results: Row) -> list[str]:
+    """The base point's head against the invertible ones, with as many blocks."""
+    rows, one = results["rows"], base(results)
+    said = []
+    for B in sorted({row["blocks"] for row in rows if row["blocks"]}, reverse=True):
+        mine = [row for row in rows if row["blocks"] == B and all(row[name] == one[name] for name in ("draws", "beta"))]
+        mine = [row for row in mine if row["noise"] in (None, one["noise"])]
+        told = {head: mean(column(mine, "d_loss", head=head)) for head in dict.fromkeys(row["head"] for row in mine)}
+        order = sorted(told, key=lambda head: -told[head])
+        said.append(f"**heads at B = {B}**, D-loss: " + ", ".join(f"{head} {told[head]:.3f}" for head in order))
+    return said
+
+
+HEAD = """# Generators
+"""
+
+
+def page(all_results: list[Row]) -> str:
+    """docs/experiments/generators.md."""
+    parts = [HEAD]
+    for results in all_results:
+        parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n", table(results["rows"]) + "\n"]
+        parts += ["\n".join(f"- {line}." for line in findings(results)) + "\n"]
+    return "\n".join(parts)
