@@ -178,16 +178,66 @@ def of_trainings(rows: list[Row]) -> list[str]:
     return [*said, f"**V is too narrow**: E|X - X'| / E|X - Y| and spread, for what a normal law would have: {'; '.join(told)}"]
 
 
-HEAD = """# Draws: what they cost, and what they buy
+HEAD = """# Draws: how noisy the energy objective is, and what more draws buy
+
+The energy objective of Si et al. 2023 (arXiv 2206.06672, section 3) is estimated from m draws a datum: 2 in the authors' MNIST
+code, 10 in their CIFAR code. What m, the estimator and slicing along random directions cost and buy, the paper does not say;
+there is no number of theirs to stand here, and no preset `paper`. `docs/experiments/draws.py` measures the gradient's noise
+with parameters held, at three steps of two trainings (4 draws, the fair estimator, batches of 128): the class-conditional SAEF
+with B = 16 of [digits.md](../digits.md), and the SAEF of [objectives.md](objectives.md) on eight Gaussians, B = 1. There
+nothing is given, so all draws of a batch are one forecast for all its data: m draws a datum are 128 m in all. Then it trains
+the digits' SAEF with other m and estimators; all else is equal, and the last weights are kept.
+
+U, the fair estimator, divides the sum over pairs of draws by m (m - 1), V by m^2; (1 - eps) U + eps V is the score with c = 1
+- eps / m in front of E|X - X'| / 2. "Almost fair" scores of weather models (anemoi) have eps = 0.05. Where c < 1 the score is
+not proper. On the line its least is attained by the data's law without its outer quantiles, (1 - c) / 2 on either side, the
+rest unchanged: with V and 2 draws, by the middle half. Among normal forecasts of normal data it is attained at the standard
+deviation c / sqrt(2 - c^2) of the data's, and there E|X - X'| / E|X - Y| = c.
+
+    cd docs/results && python -m evenflow.experiments.draws draws-best.json draws-quick.json > ../experiments/draws.md
+
+made this page from the `results.json` of the commands below.
+"""
+NOISE = """The gradient of a batch has two kinds of noise, that of its data D and that of the draws z: Var g = E_D Var_z(g | D)
++ Var_D E_z(g | D), traces of covariances. Both come from pairs of gradients with the same batch and independent draws. *data's
+noise*: the second, which by theory does not depend on m; *draws / data*: the first over the mean of the second; *gradient /
+data*: the squared length of the gradient over all the data (of very many draws) over the same; *cosine*: of one batch's
+gradient to that one, on average; *time* of one gradient, as a ratio to 2 draws; *draws' x time*: noise at equal cost if the
+data were always the same, as a ratio to 2 draws; *all x time*: the same with both kinds of noise. Smaller is better; the least
+of the last column is the m to take if more time could as well be spent on more data.
+"""
+BLENDS = """*bias*: the length of what the blend adds to the gradient on average, over the standard deviation of the data's
+noise; *noise / U's*: the draws' noise of the blend over that of U.
+"""
+SLICES = """The sliced score with 4 draws, divided by its constant, along 1 to 64 random directions: the draws' and directions'
+noise, and the time, both over those of the full score with 4 draws.
+"""
+TRAINED = """Trained with other m and eps. *equal* steps, or equal draws: then 2 draws have twice the steps of 4, and 16 a
+quarter. Blends at 4 draws have equal both. *D-loss*: of a classifier between 297 samples and the held-out digits, larger is
+better; *energy score* by U at beta = 1, *Frechet*, *bits per dim*: smaller is better. *spread*: the standard deviation of
+samples within their class over that of the training digits; *spread / error*: E|X - X'| / E|X - Y| of a block's draws given
+the true blocks before it, on held-out digits: 1 where draws and data could change places.
+"""
+PICTURED = """![noise and bias of the gradient](../images/draws-PRESET-gradients.png)
+
+![trainings](../images/draws-PRESET-trainings.png)
+
+![samples by U and V](../images/draws-PRESET-samples.png)
+
+Noise of U's draws (full lines) and of the data (broken), and V's squared bias; trainings; samples of the trainings of equal
+steps.
 """
 
 
 def page(all_results: list[Row]) -> str:
     """docs/experiments/draws.md."""
     parts = [HEAD]
+    tables = ((NOISE, noise_table), (BLENDS, blend_table), (SLICES, sliced_table), (TRAINED, training_table))
     for results in all_results:
-        rows = results["rows"]
+        rows, first = results["rows"], results is all_results[0]
         parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n"]
-        parts += [made(rows) + "\n" for made in (noise_table, blend_table, sliced_table, training_table)]
         parts += ["\n".join(f"- {line}." for line in findings(rows)) + "\n"]
+        for said, made in tables:
+            parts += [*([said] if first else []), made(rows) + "\n"]
+        parts += [PICTURED.replace("PRESET", results["preset"])] if first else []
     return "\n".join(parts)

@@ -79,7 +79,41 @@ def heads(results: Row) -> list[str]:
     return said
 
 
-HEAD = """# Generators
+HEAD = """# Generators: free-form heads, and how much noise they need
+
+The published image models of Si et al. 2023 (arXiv 2206.06672) are semi-autoregressive, but their heads cannot be inverted:
+conditional generators, trained on the energy score. So are the continuous autoregressive models of today in large: EAR
+(2505.07812) has such a head with 64 noise numbers and 2 draws a token, CALM (2510.27688) one with 64 noise numbers, 8 draws
+and beta = 1, for blocks of four tokens. `docs/experiments/generators.py` has one in small: scikit-learn's 8x8 digits,
+class-conditional, in 16 or 4 square patches, each made by x_b = z_b + net(z_b, h_b), a perceptron with two hidden layers of
+64, from r noise numbers z_b and the context h_b; where r is not the k numbers of a patch, the first min(r, k) are added. From
+a base point one thing is changed at a time. The heads `affine` and `spline` can be inverted and have a likelihood; they are
+trained on the same objective, start, batches and rates. The last weights are kept.
+
+What differs from the sources: digits in the place of MNIST, tokens and latents; a masked perceptron makes the contexts; normal
+noise (EAR's is uniform); small heads. None of their tables could be had or repeated in this size, so no number of theirs
+stands here. The preset `paper` (the authors' MNIST configuration: 2 draws, beta = 0.5, Adam at a constant 1e-4, batches of
+200) is not run.
+
+    cd docs/results && python -m evenflow.experiments.generators generators-best.json generators-quick.json \\
+        > ../experiments/generators.md
+
+made this page from the `results.json` of the commands below.
+"""
+COLUMNS = """*noise*: numbers a block. *D-loss*: held-out cross-entropy of a classifier between 297 samples and the 297
+held-out digits; larger is better, log 2 = 0.693 if it cannot tell. *Frechet* distance of classifier features, *energy score*
+of 50 draws a digit at beta = 1, *bits per dim* (of a head without a way back there are none): smaller is better. *spread*: the
+standard deviation of samples within their class over that of the training digits. *spread / error*: E|X - X'| / E|X - Y| of a
+block's draws given the true blocks before it, on held-out digits, 1 where draws and data could change places; *dimensions*: of
+these draws, (tr C)^2 / tr C^2 of their covariance C, weighted by tr C: at most the numbers in a block, 4 at B = 16 and 16 at B
+= 4. *sampling*: time as a ratio to the base point's, taken in turn. The first row judges training digits in the place of
+samples, and its spread is that of the held-out digits.
+"""
+PICTURED = """![sweeps](../images/generators-PRESET-sweeps.png)
+
+![samples](../images/generators-PRESET-samples.png)
+
+The sweeps around the base point, and samples at 16 blocks.
 """
 
 
@@ -87,6 +121,8 @@ def page(all_results: list[Row]) -> str:
     """docs/experiments/generators.md."""
     parts = [HEAD]
     for results in all_results:
-        parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n", table(results["rows"]) + "\n"]
-        parts += ["\n".join(f"- {line}." for line in findings(results)) + "\n"]
+        first = results is all_results[0]
+        parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n", *([COLUMNS] if first else [])]
+        parts += [table(results["rows"]) + "\n", "\n".join(f"- {line}." for line in findings(results)) + "\n"]
+        parts += [PICTURED.replace("PRESET", results["preset"])] if first else []
     return "\n".join(parts)

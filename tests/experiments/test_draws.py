@@ -17,6 +17,7 @@ from evenflow.experiments import draws, draws_measures, draws_pages, draws_train
 from evenflow.experiments.draws_measures import Pairs, Reference, blend, class_spread, least_spread, normal_check, variances
 from evenflow.experiments.draws_trainings import Preset, Training
 from evenflow.experiments.judged import Row
+from evenflow.reference.core import normal_quantile
 from evenflow.reference.scores import energy_score
 from evenflow.reference.work import evaluation, flow_model
 from evenflow.reference.work.rows import Rows
@@ -131,6 +132,17 @@ def test_the_blend_is_the_score_with_less_weight_on_the_spread() -> None:
         assert math.sqrt(2) * least / math.sqrt(1 + least**2) == pytest.approx(c)
 
 
+@pytest.mark.parametrize("c", [0.5, 0.9])
+def test_on_the_line_the_least_is_the_law_without_its_tails(c: float) -> None:
+    """As the page says: F_P = 1/2 + (F - 1/2) / c. No point can then be worth moving: E|x - Y| - c E|x - X'| is level on it."""
+    data = normal_quantile((np.arange(2000) + 0.5) / 2000)
+    model = data[(np.abs(np.arange(2000) - 999.5) < c * 1000)]
+    level = [np.mean(np.abs(x - data)) - c * np.mean(np.abs(x - model)) for x in model[::100]]
+    assert np.ptp(level) < 1e-3
+    beyond = np.mean(np.abs(data[-1] - data)) - c * np.mean(np.abs(data[-1] - model))
+    assert beyond > level[0] + 0.1 * (1 - c)
+
+
 def test_the_noise_is_taken_apart_as_it_was_put_together() -> None:
     """g = mu + D + z in 50 dimensions, D of variance 4 each, z of variance 9."""
     rng, d, mu = np.random.default_rng(0), 50, np.full(50, 3.0)
@@ -145,6 +157,7 @@ def test_the_noise_is_taken_apart_as_it_was_put_together() -> None:
     assert pairs.length_squared == pytest.approx(9 * d, rel=0.02)
     assert abs(told["off_reference"]) < 0.01 * 9 * d
     assert pairs.off(Reference(mu + 1.0, 0.0)) == pytest.approx(d, rel=0.1)
+    assert pairs.off(Reference(mu, 5.0)) == pytest.approx(pairs.off(known) - 5)
     assert told["cosine"] == pytest.approx(math.sqrt(9 / (9 + 13)), abs=0.02)
 
 
@@ -215,6 +228,9 @@ def test_what_is_said_of_the_noise_by_hand() -> None:
     )
     assert draws_pages.of_bias(rows).endswith("digits, step 0: 0.5 at 2 draws, like m^-1.00")
     assert draws_pages.of_slices(rows).endswith("digits, step 0: 0.75 at 16 directions")
+    for row in rows:
+        row["data_noise"] = 2.0
+    assert "below the data's from 8 draws on (2 times that at 2)" in draws_pages.of_noise(rows, ("digits", 0))
     for row in rows:
         row["data_noise"] = 0.1
     assert "never below the data's" in draws_pages.of_noise(rows, ("digits", 0))
