@@ -1,4 +1,4 @@
-"""Draws a datum, directions, U and V: how noisy the energy objective's gradient is (Si et al. 2023, section 3).
+"""Draws a datum, directions, U and V: the noise of the energy objective (Si et al. 2023, section 3).
 
 Two trainings with 4 draws and the fair estimator: the class-conditional SAEF of docs/digits.md (B = 16 patches, batches of
 128), and that of objectives.py on eight Gaussians (B = 1; no condition, so that all draws of a batch are one forecast for all
@@ -121,6 +121,7 @@ def gradient_rows(at: Fixed, data: str, pairs: int, rng: np.random.Generator, na
     known, scale = reference(at, data, rng), slicing_constant(BLOCK[data])
     kinds = [*(Kind(m, None, eps) for m in DRAWS for eps in EPS), *(Kind(BASE, L) for L in DIRECTIONS)]
     sums, biases, times = {kind: Pairs() for kind in kinds}, {m: Pairs() for m in DRAWS}, []
+    began = time.perf_counter()
     for j in range(pairs):
         batch, taken = at.batch(rng, BATCH), {}
         for m in DRAWS:
@@ -134,7 +135,7 @@ def gradient_rows(at: Fixed, data: str, pairs: int, rng: np.random.Generator, na
             taken[Kind(BASE, L)] = (time.perf_counter() - start) / 2
             sums[Kind(BASE, L)].add([g / scale for g in pair], known)
         times.append({kind: seconds / taken[Kind(DRAWS[0])] for kind, seconds in taken.items()})
-        on_step(name, Progress(j + 1, pairs, 0.0, 0.0, 0.0, None, 0.0, {}))
+        on_step(name, Progress(j + 1, pairs, 0.0, 0.0, 0.0, None, time.perf_counter() - began, {}))
     bias = {m: math.sqrt(max(one.length_squared, 0.0)) for m, one in biases.items()}
     return [
         {**kind._asdict(), **one.told(known), "time": float(np.median([row[kind._replace(eps=0.0)] for row in times])),

@@ -1,4 +1,4 @@
-"""Free-form heads on digits: what noise, draws and beta do, beside invertible ones (Si et al. 2023; kin: EAR, CALM 2025).
+"""Free-form heads on digits: noise, draws and beta, beside invertible heads (Si et al. 2023; EAR, CALM).
 
 The published image models of Si et al. 2023 end in heads that cannot be inverted, and so do later models of the same kind: EAR
 (arXiv 2505.07812: 64 noise numbers, 2 draws) and CALM (2510.27688: 64 noise numbers, 8 draws, beta = 1), a block of latent

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.experiments import draws, draws_measures, draws_pages, draws_trainings, judged, pool
+from evenflow.experiments import draws, draws_findings, draws_measures, draws_trainings, judged, pool
 from evenflow.experiments.draws_measures import Pairs, Reference, blend, class_spread, least_spread, normal_check, variances
 from evenflow.experiments.draws_trainings import Preset, Training
 from evenflow.experiments.judged import Row
@@ -222,18 +222,18 @@ def made_up() -> list[Row]:
 
 def test_what_is_said_of_the_noise_by_hand() -> None:
     rows = made_up()
-    assert draws_pages.of_noise(rows, ("digits", 0)) == (
+    assert draws_findings.of_noise(rows, ("digits", 0)) == (
         "**digits, step 0**: the draws' noise falls like m^-1.00; it is below the data's from 16 draws on (4 times that at 2); "
         "noise times time is least at 4 draws"
     )
-    assert draws_pages.of_bias(rows).endswith("digits, step 0: 0.5 at 2 draws, like m^-1.00")
-    assert draws_pages.of_slices(rows).endswith("digits, step 0: 0.75 at 16 directions")
+    assert draws_findings.of_bias(rows).endswith("digits, step 0: 0.5 at 2 draws, like m^-1.00")
+    assert draws_findings.of_slices(rows).endswith("digits, step 0: 0.75 at 16 directions")
     for row in rows:
         row["data_noise"] = 2.0
-    assert "below the data's from 8 draws on (2 times that at 2)" in draws_pages.of_noise(rows, ("digits", 0))
+    assert "below the data's from 8 draws on (2 times that at 2)" in draws_findings.of_noise(rows, ("digits", 0))
     for row in rows:
         row["data_noise"] = 0.1
-    assert "never below the data's" in draws_pages.of_noise(rows, ("digits", 0))
+    assert "never below the data's" in draws_findings.of_noise(rows, ("digits", 0))
 
 
 def committed() -> tuple[str, list[Row]]:
