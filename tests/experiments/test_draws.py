@@ -25,7 +25,7 @@ from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
 
-DOCS = Path(draws.__file__).parent
+DOCS = Path(__file__).parents[2] / "docs"
 TINY = Preset(101, 101, 2, ("steps",))  # one step beyond EARLY
 
 
@@ -237,8 +237,8 @@ def test_what_is_said_of_the_noise_by_hand() -> None:
 
 
 def committed() -> tuple[str, list[Row]]:
-    found = [DOCS.parent / "results" / f"draws-{preset}.json" for preset in ("best", "quick")]
-    return (DOCS / "draws.md").read_text(), [json.loads(path.read_text()) for path in found if path.exists()]
+    found = [DOCS / "results" / f"draws-{preset}.json" for preset in ("best", "quick")]
+    return (DOCS / "experiments/draws.md").read_text(), [json.loads(path.read_text()) for path in found if path.exists()]
 
 
 def test_the_page_is_made_of_the_committed_results() -> None:

@@ -26,7 +26,7 @@ from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
 
-DOCS = Path(generators.__file__).parent
+DOCS = Path(__file__).parents[2] / "docs"
 TINY = {"steps": 2, "learning_rate": 1e-3, "beta": 1.0, "draws": 4, "batch": 8}
 
 
@@ -211,8 +211,9 @@ def test_what_is_said_by_hand() -> None:
 
 
 def test_the_page_is_made_of_the_committed_results() -> None:
-    found = [DOCS.parent / "results" / f"generators-{preset}.json" for preset in ("best", "quick")]
-    page, results = (DOCS / "generators.md").read_text(), [json.loads(path.read_text()) for path in found if path.exists()]
+    found = [DOCS / "results" / f"generators-{preset}.json" for preset in ("best", "quick")]
+    results = [json.loads(path.read_text()) for path in found if path.exists()]
+    page = (DOCS / "experiments/generators.md").read_text()
     assert generators.page(results) == page
     for field in ("d_loss", "spread", "dimension", "sampling_time"):
         changed = copy.deepcopy(results)
