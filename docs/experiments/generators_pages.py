@@ -54,16 +54,16 @@ def of_sweep(results: Row, swept: str) -> str:
 
 
 def narrow(results: Row) -> list[str]:
-    """What too little noise does: the least against the most."""
+    """What too little noise does: the least against what is best in D-loss."""
     rows, one = results["rows"], base(results)
     mine = [row for row in rows if all(row[name] == value for name, value in one.items() if name != "noise")]
-    few, many = (choose(row["noise"] for row in mine) for choose in (min, max))
-    told = {field: tuple(mean(column(mine, field, noise=r)) for r in (few, many)) for field in ("d_loss", *DIVERSITY)}
+    few, best = min(row["noise"] for row in mine), max(mine, key=lambda row: mean(column(mine, "d_loss", noise=row["noise"])))
+    told = {field: tuple(mean(column(mine, field, noise=r)) for r in (few, best["noise"])) for field in ("d_loss", *DIVERSITY)}
     names = {"d_loss": "D-loss", **DIVERSITY}
     listed = ", ".join(f"{names[field]} {a:.3g} against {b:.3g}" for field, (a, b) in told.items())
-    worse = all(told[field][0] < told[field][1] for field in ("dimension", "d_loss"))
-    verdict = "collapse" if worse else "do not collapse"
-    return [f"**too little noise**: with {few} noise number a block the draws {verdict}: {listed} with {many}"]
+    worse = all(a < b for a, b in told.values())
+    verdict = f"collapse onto {told['dimension'][0]:.2g} of {64 // one['blocks']} dimensions" if worse else "do not collapse"
+    return [f"**too little noise**: with {few} noise number a block the draws {verdict}: {listed} with {best['noise']}"]
 
 
 def heads(results: Row) -> list[str]:

@@ -189,7 +189,7 @@ def test_the_dimension_of_a_cloud(root: Any, dimension: float, monkeypatch: pyte
 def made_up() -> Row:
     known: Row = {"seed": 0, "stopped_at": None, "nll": None, "frechet": 1.0, "spread_over_error": 1.0, "parameters": 10}
     known |= {"energy_score": 3.0, "head": "free form", "beta": 1.0}
-    rows = [{**known, "blocks": B, "noise": r, "draws": m, "d_loss": d, "spread": d, "dimension": d * 4}
+    rows = [{**known, "blocks": B, "noise": r, "draws": m, "d_loss": d, "spread": d, "spread_over_error": d, "dimension": d * 4}
             for B, r, m, d in ((16, 16, 4, 0.5), (16, 1, 4, 0.25), (16, 16, 2, 0.4), (4, 16, 4, 0.3))]
     rows += [{**rows[0], "head": "affine", "noise": None, "d_loss": 0.6, "nll": 64 * math.log(2)}]
     return {"rows": rows}
@@ -202,11 +202,12 @@ def test_what_is_said_by_hand() -> None:
         "**noise numbers** (D-loss, spread, dimensions): 1: 0.250, 0.25, 1.00; 16: 0.500, 0.50, 2.00. D-loss is best at 16, "
         "the energy score at 1 (3.000; the others to 3.000)"
     )
-    assert said[4].startswith("**too little noise**: with 1 noise number a block the draws collapse: D-loss 0.25 against 0.5,")
+    assert said[4].startswith("**too little noise**: with 1 noise number a block the draws collapse onto 1 of 4 dimensions:")
+    assert "D-loss 0.25 against 0.5, spread 0.25 against 0.5," in said[4]
     assert said[5] == "**heads at B = 16**, D-loss: affine 0.600, free form 0.500"
-    results["rows"][1]["d_loss"] = 0.7
+    results["rows"][1]["spread"] = 0.7
     assert "do not collapse" in generators_pages.narrow(results)[0]
-    assert "| free form | 16 | 16 | 4 | 1 | 10 | 0.5 | 1 | 3 | - | 0.5 | 1 | 2 | - |" in generators_pages.table(results["rows"])
+    assert "| free form | 16 | 16 | 4 | 1 | 10 | 0.5 | 1 | 3 | - | 0.5 | 0.5 | 2 | - |" in generators_pages.table(results["rows"])
     assert "| affine | 16 | - | 4 | 1 | 10 | 0.6 | 1 | 3 | 1 |" in generators_pages.table(results["rows"])
 
 
