@@ -207,8 +207,9 @@ def test_what_is_said_by_hand() -> None:
     assert said[5] == "**heads at B = 16**, D-loss: affine 0.600, free form 0.500"
     results["rows"][1]["spread"] = 0.7
     assert "do not collapse" in generators_pages.narrow(results)[0]
-    assert "| free form | 16 | 16 | 4 | 1 | 10 | 0.5 | 1 | 3 | - | 0.5 | 0.5 | 2 | - |" in generators_pages.table(results["rows"])
-    assert "| affine | 16 | - | 4 | 1 | 10 | 0.6 | 1 | 3 | 1 |" in generators_pages.table(results["rows"])
+    table = generators_pages.table(results["rows"])
+    assert "| free form | 16 | 16 | 4 | 1 | 10 | 0.5 | 1 | 3 | - | 0.5 | 0.5 | 2 | - |" in table
+    assert "| affine | 16 | - | 4 | 1 | 10 | 0.6 | 1 | 3 | 1 |" in table
 
 
 def test_the_page_is_made_of_the_committed_results() -> None:
