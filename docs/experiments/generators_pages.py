@@ -33,9 +33,13 @@ def base(results: Row) -> Row:
     return {name: first[name] for name in KIND}
 
 
+def sizes(results: Row) -> list[int]:
+    return sorted({row["blocks"] for row in results["rows"] if row["blocks"]}, reverse=True)
+
+
 def findings(results: Row) -> list[str]:
     """What the numbers say, said from the numbers."""
-    return [*(of_sweep(results, swept) for swept in SWEPT), *narrow(results), *heads(results)]
+    return [*(of_sweep(results, swept) for swept in SWEPT), *(narrow(results, B) for B in sizes(results)), *heads(results)]
 
 
 def of_sweep(results: Row, swept: str) -> str:
@@ -53,24 +57,26 @@ def of_sweep(results: Row, swept: str) -> str:
     )
 
 
-def narrow(results: Row) -> list[str]:
-    """What too little noise does: the least against what is best in D-loss."""
-    rows, one = results["rows"], base(results)
-    mine = [row for row in rows if all(row[name] == value for name, value in one.items() if name != "noise")]
-    few, best = min(row["noise"] for row in mine), max(mine, key=lambda row: mean(column(mine, "d_loss", noise=row["noise"])))
-    told = {field: tuple(mean(column(mine, field, noise=r)) for r in (few, best["noise"])) for field in ("d_loss", *DIVERSITY)}
-    names = {"d_loss": "D-loss", **DIVERSITY}
-    listed = ", ".join(f"{names[field]} {a:.3g} against {b:.3g}" for field, (a, b) in told.items())
-    worse = all(a < b for a, b in told.values())
-    verdict = f"collapse onto {told['dimension'][0]:.2g} of {64 // one['blocks']} dimensions" if worse else "do not collapse"
-    return [f"**too little noise**: with {few} noise number a block the draws {verdict}: {listed} with {best['noise']}"]
+def narrow(results: Row, B: int) -> str:
+    """With B blocks the least noise against the most: what a block's draws fill, and whether the samples are worse for it."""
+    one = base(results) | {"blocks": B}
+    mine = [row for row in results["rows"] if all(row[name] == value for name, value in one.items() if name != "noise")]
+    few, many = (choose(row["noise"] for row in mine) for choose in (min, max))
+    told = {field: [mean(column(mine, field, noise=r)) for r in (few, many)] for field in ("d_loss", *DIVERSITY)}
+    fallen = "collapse" if told["dimension"][0] < told["dimension"][1] / 2 else "do not collapse"
+    worse = "worse" if told["d_loss"][0] < told["d_loss"][1] else "no worse"
+    listed = ", ".join(f"{name} {told[field][0]:.3g} and {told[field][1]:.3g}" for field, name in DIVERSITY.items())
+    return (
+        f"**little noise at B = {B}**: from {few} in the place of {many} a block's draws {fallen}: {listed} (of at most "
+        f"{64 // B}); the D-loss is {worse} for it, {told['d_loss'][0]:.3f} and {told['d_loss'][1]:.3f}"
+    )
 
 
 def heads(results: Row) -> list[str]:
     """The base point's head against the invertible ones, with as many blocks."""
     rows, one = results["rows"], base(results)
     said = []
-    for B in sorted({row["blocks"] for row in rows if row["blocks"]}, reverse=True):
+    for B in sizes(results):
         mine = [row for row in rows if row["blocks"] == B and all(row[name] == one[name] for name in ("draws", "beta"))]
         mine = [row for row in mine if row["noise"] in (None, one["noise"])]
         told = {head: mean(column(mine, "d_loss", head=head)) for head in dict.fromkeys(row["head"] for row in mine)}

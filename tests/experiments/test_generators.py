@@ -38,7 +38,7 @@ def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_ste
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two steps, few of everything, no classifier of digits; the rest as it is."""
     monkeypatch.setattr(generators, "PRESETS", {"tiny": TINY, "other": TINY | {"steps": 3}})
-    few = {"NOISE": (1, 16), "DRAWS": (4,), "BETA": (1.0,), "HEADS": ("affine",), "ROUNDS": 1, "ROWS": 20, "HIDDEN": (8,)}
+    few = {"NOISE": (1, 16), "NOISE_OF_FEW": (16,), "DRAWS": (4,), "BETA": (1.0,), "HEADS": ("affine",), "ROUNDS": 1, "ROWS": 20, "HIDDEN": (8,)}
     for name, value in {**few, "side_by_side": one_by_one}.items():
         monkeypatch.setattr(generators, name, value)
     monkeypatch.setattr(generators_measures, "SAMPLED", 3)
@@ -99,10 +99,10 @@ def test_bad_input() -> None:
 def test_one_thing_is_changed_at_a_time(preset: str) -> None:
     one, several = generators.base(preset), generators.models(preset)
     assert several[0] == one
-    assert len(set(several)) == len(several) == 14
+    assert len(set(several)) == len(several) == 16
     for model in several:
         if model.head == one.head:
-            assert sum(a != b for a, b in zip(model, one, strict=True)) <= 1
+            assert sum(a != b for a, b in zip(model, one, strict=True)) <= (1 if model.blocks == one.blocks else 2)
         else:
             assert (model.draws, model.beta, model.noise) == (one.draws, one.beta, None)
     assert len({model.folder(Path("out"), 0) for model in several}) == len(several)
@@ -202,11 +202,14 @@ def test_what_is_said_by_hand() -> None:
         "**noise numbers** (D-loss, spread, dimensions): 1: 0.250, 0.25, 1.00; 16: 0.500, 0.50, 2.00. D-loss is best at 16, "
         "the energy score at 1 (3.000; the others to 3.000)"
     )
-    assert said[4].startswith("**too little noise**: with 1 noise number a block the draws collapse onto 1 of 4 dimensions:")
-    assert "D-loss 0.25 against 0.5, spread 0.25 against 0.5," in said[4]
-    assert said[5] == "**heads at B = 16**, D-loss: affine 0.600, free form 0.500"
-    results["rows"][1]["spread"] = 0.7
-    assert "do not collapse" in generators_pages.narrow(results)[0]
+    assert said[4] == (
+        "**little noise at B = 16**: from 1 in the place of 16 a block's draws do not collapse: spread 0.25 and 0.5, "
+        "spread / error 0.25 and 0.5, dimensions 1 and 2 (of at most 4); the D-loss is worse for it, 0.250 and 0.500"
+    )
+    assert said[6] == "**heads at B = 16**, D-loss: affine 0.600, free form 0.500"
+    results["rows"][1] |= {"dimension": 0.9, "d_loss": 0.6}
+    assert "a block's draws collapse: spread" in generators_pages.narrow(results, 16)
+    assert "the D-loss is no worse for it, 0.600 and 0.500" in generators_pages.narrow(results, 16)
     table = generators_pages.table(results["rows"])
     assert "| free form | 16 | 16 | 4 | 1 | 10 | 0.5 | 1 | 3 | - | 0.5 | 0.5 | 2 | - |" in table
     assert "| affine | 16 | - | 4 | 1 | 10 | 0.6 | 1 | 3 | 1 |" in table
