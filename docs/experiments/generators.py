@@ -198,7 +198,7 @@ def samples(out: Path, preset: str, seed: int, rows: list[Row]) -> dict[str, Arr
     over = {of_row(row) for row in rows if row["seed"] == seed and row["stopped_at"] is None}
     for model in [*(one._replace(noise=r) for r in NOISE), *(one._replace(head=h, noise=None) for h in HEADS)]:
         if model in over:
-            name = f"{model.noise} noise numbers" if model.noise else model.head
+            name = f"free form, r = {model.noise}" if model.noise else model.head
             drawn[name] = stored(model, preset, seed, out).sample(len(labels), np.random.default_rng(seed), labels)
     return drawn
 

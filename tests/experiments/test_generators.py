@@ -38,8 +38,8 @@ def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_ste
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two steps, few of everything, no classifier of digits; the rest as it is."""
     monkeypatch.setattr(generators, "PRESETS", {"tiny": TINY, "other": TINY | {"steps": 3}})
-    few = {"NOISE": (1, 16), "NOISE_OF_FEW": (16,), "DRAWS": (4,), "BETA": (1.0,), "HEADS": ("affine",), "ROUNDS": 1, "ROWS": 20, "HIDDEN": (8,)}
-    for name, value in {**few, "side_by_side": one_by_one}.items():
+    few = {"NOISE": (1, 16), "NOISE_OF_FEW": (16,), "DRAWS": (4,), "BETA": (1.0,), "HEADS": ("affine",)}
+    for name, value in {**few, "ROUNDS": 1, "ROWS": 20, "HIDDEN": (8,), "side_by_side": one_by_one}.items():
         monkeypatch.setattr(generators, name, value)
     monkeypatch.setattr(generators_measures, "SAMPLED", 3)
     monkeypatch.setattr(generators_measures, "CLOUD", 4)
