@@ -5,7 +5,7 @@ The published image models of Si et al. 2023 end in heads that cannot be inverte
 numbers after the other. Here such a head makes the blocks of scikit-learn's 8x8 digits, square patches. From a base point, 16
 blocks, 16 noise numbers a block, 4 draws a datum, beta = 1, one thing is changed at a time: the noise to 1, 2, 4 and 64, the
 draws to 2 and 8, beta to 0.5 and 1.5, the blocks to 4, and there the noise to 1 and 4. Beside it, at 16 and 4 blocks, the
-invertible heads `affine` and `spline` with the base point's objective. Start, batches and rates are equal; parameters are not,
+invertible heads `affine` and `spline` with the base point's objective. Steps, batches and rates are equal; parameters are not,
 and stand in the table.
 
     quick   200 steps, to see that all runs

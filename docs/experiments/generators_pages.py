@@ -94,12 +94,12 @@ and beta = 1, for blocks of four tokens. `docs/experiments/generators.py` has on
 class-conditional, in 16 or 4 square patches, each made by x_b = z_b + net(z_b, h_b), a perceptron with two hidden layers of
 64, from r noise numbers z_b and the context h_b; where r is not the k numbers of a patch, the first min(r, k) are added. From
 a base point one thing is changed at a time. The heads `affine` and `spline` can be inverted and have a likelihood; they are
-trained on the same objective, start, batches and rates. The last weights are kept.
+trained on the same objective, with the same steps, batches and rates. The last weights are kept.
 
 What differs from the sources: digits in the place of MNIST, tokens and latents; a masked perceptron makes the contexts; normal
-noise (EAR's is uniform); small heads. None of their tables could be had or repeated in this size, so no number of theirs
-stands here. The preset `paper` (the authors' MNIST configuration: 2 draws, beta = 0.5, Adam at a constant 1e-4, batches of
-200) is not run.
+noise (EAR's is uniform); small heads. The tables of Si et al. could not be had, those of EAR and CALM are of other data, so no
+number of theirs stands here. The preset `paper` (the authors' MNIST configuration: 2 draws, beta = 0.5, Adam at a constant
+1e-4, batches of 200) is not run.
 
     cd docs/results && python -m evenflow.experiments.generators generators-best.json generators-quick.json \\
         > ../experiments/generators.md
@@ -121,11 +121,11 @@ error*). In blocks of 16 pixels the samples are worse for it in D-loss, energy s
 distance. In blocks of 4 they are not: 1 and 2 numbers lead in D-loss, Frechet distance and spread, and 64 come last in D-loss.
 More noise numbers than a block has pixels buy nothing here at equal steps.
 
-4 and 8 draws are close, 2 somewhat behind in D-loss; beta = 0.5 leads in D-loss and Frechet distance, 1.5 is last, as with the
-flows of [objectives.md](objectives.md). No way back is no gain here: the spline head, with about as many parameters, is far
-ahead of the free-form one at 16 blocks and at 4, and takes longer to sample, most of all at 4; the affine head is equal to it
-at 16 and ahead at 4. Why has not been followed up. Affine and spline heads end in a scale and a shift that the context alone
-makes, which the free-form head has to find in its network.
+4 and 8 draws are close, 2 somewhat behind in D-loss; beta = 0.5 leads in D-loss and Frechet distance, 1.5 is last in both, as
+with the flows of [objectives.md](objectives.md). No way back is no gain here: the spline head, with about as many parameters
+at 16 blocks and a quarter more at 4, is far ahead of the free-form one at both, and takes longer to sample, most of all at 4;
+the affine head is equal to it at 16 and ahead at 4. Why has not been followed up. Affine and spline heads end in a scale and a
+shift that the context alone makes, which the free-form head has to find in its network.
 """
 PICTURED = """![sweeps](../images/generators-PRESET-sweeps.png)
 

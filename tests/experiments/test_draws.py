@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.experiments import draws, draws_findings, draws_measures, draws_trainings, judged, pool
+from evenflow.experiments import draws, draws_findings, draws_measures, draws_pages, draws_trainings, judged, pool
 from evenflow.experiments.draws_measures import Pairs, Reference, blend, class_spread, least_spread, normal_check, variances
 from evenflow.experiments.draws_trainings import Preset, Training
 from evenflow.experiments.judged import Row
@@ -212,7 +212,8 @@ def test_the_spread_of_classes_by_hand() -> None:
 
 def made_up() -> list[Row]:
     """Noise 8 / m against data's 1, times 1 + m / 4."""
-    known = {"kind": "gradient", "data": "digits", "step": 0, "data_noise": 1.0, "gradient": 2.0, "off_reference": 0.0}
+    known: Row = {"kind": "gradient", "data": "digits", "step": 0, "data_noise": 1.0, "gradient": 2.0, "off_reference": 0.0}
+    known["cosine"] = 0.5
     rows = [
         {**known, "draws": m, "directions": None, "eps": eps, "draws_noise": 8 / m, "time": 1 + m / 4, "bias": eps / m}
         for m in (2, 4, 8, 16) for eps in (0.0, 1.0)
@@ -234,6 +235,16 @@ def test_what_is_said_of_the_noise_by_hand() -> None:
     for row in rows:
         row["data_noise"] = 0.1
     assert "never below the data's" in draws_findings.of_noise(rows, ("digits", 0))
+
+
+def test_the_tables_by_hand() -> None:
+    rows = [row for row in made_up() if row["draws"] < 8]
+    assert draws_pages.noise_table(rows).splitlines()[2:] == [
+        "| digits | 0 | 2 | 1 | 4 | 2 | 0.5 | 1.5 | 1 | 1 |", "| digits | 0 | 4 | 1 | 2 | 2 | 0.5 | 2 | 0.667 | 0.8 |"]
+    assert draws_pages.blend_table(rows).splitlines()[2:] == ["| digits | 0 | 2 | 0.5 | 1 |", "| digits | 0 | 4 | 0.25 | 1 |"]
+    assert draws_pages.sliced_table(rows).splitlines()[2:] == ["| digits | 0 | 1.5 | 0.5 |"]
+    rows += [{"kind": "training", "data": "digits", "plan": "steps", "draws": 2, "eps": 0.0, "steps": 800, "nll": None}]
+    assert draws_findings.cost(rows, 4, 400) == pytest.approx(400 * 2 / (800 * 1.5))
 
 
 def committed() -> tuple[str, list[Row]]:
