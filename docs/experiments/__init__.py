@@ -11,11 +11,11 @@ from typing import Any
 from evenflow.reference.work.files import write_aside
 
 EXPERIMENTS = {  # name -> its script
-    "two-modes": "evenflow.experiments.two_modes", "eight-gaussians": "evenflow.experiments.eight_gaussians",
-    "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
-    "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
-    "sixteen-blocks": "evenflow.experiments.sixteen_blocks", "tables": "evenflow.experiments.tables",
-    "backends": "evenflow.experiments.backends",
+    name: "evenflow.experiments." + name.replace("-", "_") for name in (
+        "two-modes", "eight-gaussians", "rings", "four-modes",
+        "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
+        "tables", "backends",
+    )
 }
 
 

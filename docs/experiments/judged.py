@@ -75,7 +75,9 @@ def measure(trained: Trained, dataset: Dataset, seed: int) -> Row:
     samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if labels is None else labels[:COMPARED])
     told = compare(dataset, samples, rng, seed) | held_out_energy_score(trained, dataset, labels, rng)
     uniforms = rng.random(dataset.held_out.shape) if dataset.units.levels else None
-    told |= likelihood_and_round_trip(trained, dataset, labels, uniforms)
+    told |= {"held_out_log_likelihood": None, "round_trip_error": math.nan}  # of a head without a way back
+    if trained.can("inverse"):
+        told |= likelihood_and_round_trip(trained, dataset, labels, uniforms)
     told |= {"energy_score": told["held_out_energy_score"], "nll": -float(told["held_out_log_likelihood"] or math.nan)}
     row = {field: told[field] if math.isfinite(told[field]) else None for field in MEASURED}
     counted = sum(leaf.size for _, leaf in named_leaves(trained.params))

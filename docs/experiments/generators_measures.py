@@ -1,0 +1,58 @@
+"""What generators.py measures beside judged.py: how much a model's samples differ from each other, and real digits' figures."""
+from typing import Any
+
+import numpy as np
+
+from evenflow.experiments import digits
+from evenflow.experiments.draws_measures import class_spread, spread_over_error
+from evenflow.experiments.judged import Row
+from evenflow.reference.core import fetched, placed
+from evenflow.reference.saef import FreeForm
+from evenflow.reference.work.data import Dataset, load
+from evenflow.reference.work.evaluation import footing
+from evenflow.reference.work.flow_model import FlowModel
+from evenflow.reference.work.rows import Rows, rows_of
+from evenflow.reference.work.runs import Trained
+
+DIVERSITY = ("spread", "spread_over_error", "dimension")
+SAMPLED, CLOUD = 100, 50  # samples of each class; draws of a block
+
+
+def real(seed: int) -> Row:
+    """Training digits in the place of samples; the spread is that of the held-out digits."""
+    data, rng = load("digits"), np.random.default_rng([seed, 1])
+    row = digits.real_row(data, seed)
+    known = {"head": "real digits", "seed": seed}
+    known |= dict.fromkeys(("blocks", "noise", "draws", "beta", "stopped_at", "train_seconds"))
+    spreads = [class_spread(footing(data, x, rng), k) for x, k in (
+        (data.held_out, data.held_out_labels), (data.train, data.train_labels)) if k is not None]
+    return known | {"energy_score": row["held_out_energy_score"], "d_loss": row["d_loss"], "frechet": row["frechet"],
+                    "spread": spreads[0] / spreads[1]}
+
+
+def diversity(trained: Trained, dataset: Dataset, seed: int) -> Row:
+    """spread: of samples within their class, over that of the training digits; of the draws of a block, by teacher forcing,
+    E|X - X'| / E|X - Y| and how many dimensions they fill."""
+    rng, labels = np.random.default_rng([seed, 1]), np.repeat(np.arange(10), SAMPLED)
+    assert dataset.train_labels is not None
+    drawn = class_spread(footing(dataset, trained.sample(len(labels), rng, labels), rng), labels)
+    spread = drawn / class_spread(footing(dataset, dataset.train, rng), dataset.train_labels)
+    model, params = trained.flow_model(), trained.params
+    rows = rows_of(dataset.held_out, dataset.units, trained.config.dtype, dataset.held_out_labels, 10)
+    ratio = spread_over_error(model, params, rows, rng)
+    return {"spread": spread, "spread_over_error": ratio, "dimension": cloud_dimension(model, params, rows, rng)}
+
+
+def cloud_dimension(model: FlowModel, params: Any, rows: Rows, rng: np.random.Generator) -> float:
+    """(tr C)^2 / tr C^2 of the covariance C of a block's draws, weighted by tr C: how many directions they vary in."""
+    u, context = rows.at(np.arange(len(rows)), rng)
+    z = placed(model.flow.noise(rng, CLOUD * len(u)), rows.dtype)
+    forecaster: Any = model.flow if isinstance(model.flow, FreeForm) else model.flow.bijection
+    total = weighed = 0.0
+    for draws, _ in forecaster.forecasts(params, u, z, context):
+        x = fetched(draws).astype(np.float64)
+        x = x - x.mean(axis=0)
+        C = np.einsum("mri,mrj->rij", x, x) / (len(x) - 1)
+        trace = np.trace(C, axis1=1, axis2=2)
+        total, weighed = total + trace.sum(), weighed + np.sum(trace**3 / np.sum(C**2, axis=(1, 2)))
+    return float(weighed / total)
