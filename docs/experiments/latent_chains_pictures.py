@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from evenflow.experiments.latent_chains_samplers import Sampler
-from evenflow.experiments.planar_pictures import grid_of
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm.normalizer import grid, lattice
@@ -48,8 +47,9 @@ def pictures(out: Path, target: Any, rows: Sequence[Mapping[str, Any]], drawn: M
 
 def chains(path: Path, x: Mapping[str, Array]) -> None:
     """A panel a sampler: x_1 against the step, the zones shaded.  x: sampler -> (steps, chains, 2)."""
-    figure = new_figure(11.0, 1.15 * -(-len(x) // 2) + 0.5)
-    panels = figure.subplots(-(-len(x) // 2), 2, squeeze=False, sharex=True, sharey=True).T.ravel()
+    lines = -(-max(len(x), 1) // 2)
+    figure = new_figure(11.0, 1.15 * lines + 0.5)
+    panels = figure.subplots(lines, 2, squeeze=False, sharex=True, sharey=True).T.ravel()
     for axes in panels[len(x) :]:
         axes.set_visible(False)
     for axes, (name, states) in zip(panels, x.items(), strict=False):
@@ -63,17 +63,21 @@ def chains(path: Path, x: Mapping[str, Array]) -> None:
 
 
 def weights(path: Path, true: Array, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A panel a sampler: each zone's weight by the density that is walked on and by its chains, over a line for p*."""
-    figure, panels = grid_of(len(rows))
-    zones = np.arange(len(true))
-    for axes, row in zip(panels, rows, strict=False):
-        for k, (field, label) in enumerate({"zones_density": "density", "zones_chains": "chains"}.items()):
-            axes.bar(zones + 0.35 * (k - 0.5), row[field], 0.35, color=COLOURS[k], label=label)
-        axes.hlines(true, zones - 0.42, zones + 0.42, color="black", linewidth=1.5, label="p*")
-        axes.set(xticks=zones, ylim=(0, 1))
-        axes.set_title(NAMES[row["sampler"]], fontsize=8)
-    if rows:
-        panels[0].legend(fontsize=8, loc="upper left")
+    """Two bars a sampler, each cut into the zones' weights: by the density that is walked on, and by the chains; on top p*."""
+    figure = new_figure(7.5, 0.42 * len(rows) + 1.2)
+    axes = figure.subplots()
+    bars = [(0.0, true, "p*"), *(
+        (1.0 + k + 0.4 * later, row[field], NAMES[row["sampler"]] if later == 0 else "its chains")
+        for k, row in enumerate(rows) for later, field in enumerate(("zones_density", "zones_chains"))
+    )]
+    at, shares = np.array([bar[0] for bar in bars]), np.array([bar[1] for bar in bars])  # (bars,), (bars, zones)
+    for zone, colour in enumerate(COLOURS[: len(true)]):
+        axes.barh(at, shares[:, zone], 0.36, shares[:, :zone].sum(axis=1), color=colour, label=f"zone {zone}")
+    for edge in np.cumsum(true)[:-1]:
+        axes.axvline(edge, color="black", linewidth=0.8)
+    axes.set_yticks(at, [bar[2] for bar in bars], fontsize=7)
+    axes.set(xlim=(0, 1), ylim=(at[-1] + 0.4, -0.4), xlabel="weights of the zones; lines: those of p*")
+    figure.legend(loc="outside upper center", ncols=len(true), fontsize=8)
     write(figure, path)
 
 
