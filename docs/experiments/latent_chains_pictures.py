@@ -12,7 +12,8 @@ from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm.normalizer import grid, lattice
 
 SHOWN = 4             # chains
-STATES = 2_000        # of each
+STATES = 2_000        # of each, along the steps
+WALK = 300            # in latent space
 CELLS, SDS = 150, 3.5  # of the latent space: cells along each edge, standard deviations of the base from the middle
 NAMES = {
     "flowmc": "flowMC-EBM: 1 i-SIR, 24 MALA", "flowmc-local": "E of flowMC, MALA alone",
@@ -33,7 +34,7 @@ def in_latent_space(sampler: Sampler, z: Array, base_sd: float) -> dict[str, Arr
     edge = SDS * base_sd
     on_square = grid(log_p_z, lattice((-edge, -edge), (edge, edge), CELLS))
     log_p = (on_square.log_p - on_square.log_z).reshape(CELLS, CELLS)
-    return {f"{sampler.name} z": z[:STATES, :SHOWN].astype(np.float32), f"{sampler.name} log_p_z": log_p.astype(np.float32)}
+    return {f"{sampler.name} z": z[:WALK, :SHOWN].astype(np.float32), f"{sampler.name} log_p_z": log_p.astype(np.float32)}
 
 
 def pictures(out: Path, target: Any, rows: Sequence[Mapping[str, Any]], drawn: Mapping[str, Array], base_sd: float) -> None:

@@ -169,6 +169,7 @@ def test_evaluations_are_those_that_the_chains_make(kernel: Any) -> None:
 def test_every_move_of_flowmc_is_a_step() -> None:
     kernel = FlowMC(((ISIR(FLOW, PARAMS, 20), 1), (MALA(1e-12), 4)))
     x, took = walked(Sampler("flowmc", kernel, np.zeros((50, 2)), TARGET.log_prob), 12, np.random.default_rng(0))
+    assert x.shape == (12, 50, 2)
     jumps = np.abs(np.diff(x[:, :, 0], axis=0)).max(axis=1) > 1e-3
     assert np.flatnonzero(jumps).tolist() == [4, 9]  # from the last local move to the next global one
     assert 0 < took["acceptance_global"] < 1
