@@ -1,4 +1,4 @@
-"""Chains of the trained samplers, in data and in latent space: Grenioux et al. 2023, Fig. 5 and the chains of Fig. 4.
+"""Chains of trained samplers in data and latent space: Grenioux et al. 2023, Fig. 5 and the chains of Fig. 4.
 
 All six algorithms learn the four modes on a line, with the settings of four_modes.py; then each runs its own sampler from where
 its training would, 64 chains that are kept in full. Nobody has seen the figures themselves: they are rebuilt from their
