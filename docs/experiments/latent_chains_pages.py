@@ -15,9 +15,9 @@ OWN = {
     "fce": "FCE", "jarzynski": "Jarzynski",
 }
 PICTURED = {
-    "chains": "x_1 of four chains against the step, the zones shaded",
+    "chains": "x_1 of three chains against the step, the zones shaded",
     "weights": "what the zones weigh, by the density's mass and by the chains",
-    "latent": "densities in latent space, four chains on each",
+    "latent": "densities in latent space, three chains on each",
 }
 MIXED = 1.05  # R-hat of the mode, of every seed: below it chains are said to agree on the weights
 HEAD = """# Chains in latent space: where the samplers of four modes get stuck
@@ -28,11 +28,12 @@ a few chains and what they weigh; Fig. 5 why NT-EBM has difficulties: pulled bac
 density is still multimodal, with thin bridges, and local chains do not pass from mode to mode. The paper prints no numbers for
 them, so there is no column of theirs.
 
-docs/experiments/latent_chains.py trains all six algorithms with the settings of [four-modes](four-modes.md), and runs each
-model's own sampler with {chains} chains for {steps}. FCE has no chains: its sampler is its flow, which is
-drawn from anew at every step. Jarzynski's walkers are resampled by their weights and go on with ULA under the trained energy.
-The other lines are controls: flowMC's energy without i-SIR, in both spaces; and p* in the place of the energy, which is what a
-perfectly trained energy would be, so that nothing is left to blame but flow and sampler.
+docs/experiments/latent_chains.py trains the algorithms with the settings of [four-modes](four-modes.md) (`best`: flowMC, PCD
+and NT alone), and runs each model's own sampler, {chains} chains for {steps}.
+FCE has no chains: its sampler is its flow, which is drawn from anew at every step. Jarzynski's walkers are resampled by their
+weights and go on with ULA under the trained energy. The other lines are controls: flowMC's energy without i-SIR, in both
+spaces; and p* in the place of the model, which is what a perfectly trained one would be, so that nothing is left to blame but
+flow and sampler.
 """
 COLUMNS = """Means over the seeds, in brackets standard deviations; of R-hat the largest. A step is one move of all chains, of
 flowMC local or global. *switches*: how often a chain's zone differs from that a step before. *R-hat*: of the zones' indicators,
@@ -45,6 +46,26 @@ squared, between the two. *barriers*: for zones 0 and 1, 1 and 2, 2 and 3 how fa
 the two tops, at the best path between them, in nats and in the space that is walked in; 0 where one mode reaches into the
 other's zone. Both spaces are searched on the 200 x 200 cells of the data space: T keeps paths, and only the density changes, by
 log |det dT/dz|. *KL*: of p* to the density."""
+NOTES = """## What to make of it
+
+The difficulty of Fig. 5 is not that of NT-EBM as these presets train it. Its energy hardly moves from zero, the model is its
+flow, a smear along the line, and what is left in latent space is nearly normal: the chains mix at once, on a density that is
+wrong. (Bolder steps on E made it run away: [four-modes](four-modes.md).) It is the difficulty of the model that NT-EBM is
+after. With p* in its place the latent space has the four modes, in bands side by side (latent.png), with barriers nearly as
+high as those of the data space. That follows from $\\log p_z = \\log p^* - \\log\\lambda + \\log\\rho$: a barrier goes away
+only where the flow's density $\\lambda$ falls as p* does, and these flows lay bridges from mode to mode.
+
+A barrier is not all. At equal height MALA passes more often in NT's latent space than in the data space, if far from often
+enough: the valleys are narrow there, and a step may leap over one.
+
+For i-SIR the same flow is good enough, since all it has to do is to cover p*: on the same p*, from the same starts, nearly all
+of its global moves are taken, and the chains mix. What stands between NT's chains and the modes is thus not the quality of the
+flow but the use that is made of it. Nor is it the energy: flowMC's, in either space, keeps local chains where they are.
+
+PCD's chains and Jarzynski's walkers pass where the energy has no barrier yet, and are held by the others; CoopFlow's move too
+little to reach zone 0, where its energy has all its mass. FCE's draws mix since they are independent; they are those of its
+flow, not of its energy.
+"""
 DIFFERS = """## What differs from the paper, and why
 
 Presets, rates and lengths of training are those of [four-modes](four-modes.md), which says what differs there; `paper` is not
@@ -66,7 +87,7 @@ def page(paths: Sequence[str]) -> str:
         if one is results[0]:
             parts += [COLUMNS.format(fresh=N - 1) + "\n", DENSITIES + "\n"]
         parts += ["\n".join(f"- {line}." for line in findings(one)) + "\n"]
-    return "\n".join([*parts, DIFFERS, "", "## Pictures", "", *shown(results)]).rstrip() + "\n"
+    return "\n".join([*parts, NOTES, DIFFERS, "", "## Pictures", "", *shown(results)]).rstrip() + "\n"
 
 
 def command(result: Mapping[str, Any]) -> str:
@@ -130,8 +151,8 @@ def densities(result: Mapping[str, Any]) -> str:
     lines = []
     for name in present(result):
         weights = [cell(values(result, name, field), ".2f") for field in ("zones_density", "zones_chains")]
-        error, barriers, kl = (cell(values(result, name, field), form) for field, form in (
-            ("chains_density", ".2g"), ("barriers", ".1f"), ("kl", ".2g")))
+        error, barriers = cell(values(result, name, "chains_density"), ".2g"), cell(values(result, name, "barriers"), ".1f")
+        kl = cell([np.round(value, 9) + 0.0 for value in values(result, name, "kl")], ".2g")  # of p* to itself: no rounding
         lines.append([*SAMPLERS[name], *weights, error, barriers, kl])
     return markdown(heads, lines)
 
@@ -192,7 +213,8 @@ def of_samplers(result: Mapping[str, Any]) -> str:
         "evaluations" for name, label in (
             ("exact-local", "MALA in the data space has"), ("nt-exact", "MALA in NT's latent space"),
             ("exact-flowmc", "flowMC with the same flow"))]
-    return f"**the same p\\* and starts, three samplers**: {'; '.join(told)}"
+    taken = mean(result, "exact-flowmc", "acceptance_global")
+    return f"**the same p\\* and starts, three samplers**: {'; '.join(told)}, {taken:.2f} of its global moves taken"
 
 
 def of_flowmc(result: Mapping[str, Any]) -> str:
@@ -206,7 +228,7 @@ def of_flowmc(result: Mapping[str, Any]) -> str:
 
 def shown(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """The pictures of each preset's first seed."""
-    lines = []
+    lines: list[str] = []
     for result in results:
         for kind, said in PICTURED.items():
             preset = result["preset"]

@@ -11,8 +11,8 @@ from evenflow.reference.app.pictures import COLOURS, new_figure, write
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm.normalizer import grid, lattice
 
-SHOWN = 4             # chains
-STATES = 2_000        # of each, along the steps
+SHOWN = 3             # chains
+STATES = 360          # of each, along the steps
 WALK = 300            # in latent space
 CELLS, SDS = 150, 3.5  # of the latent space: cells along each edge, standard deviations of the base from the middle
 NAMES = {
@@ -22,7 +22,7 @@ NAMES = {
     "nt-exact": "p*, MALA in NT's latent space", "exact-local": "p*, MALA", "exact-flowmc": "p*, flowMC with NT's flow",
     "coopflow": "CoopFlow: Langevin without noise", "fce": "FCE: draws of its flow", "jarzynski": "Jarzynski: ULA",
 }
-CHAINS_IN = ("#56B4E9", "#009E73", "#FFFFFF", "#CC79A7")  # seen on dark and on light
+CHAINS_IN = ("#56B4E9", "#009E73", "#FFFFFF")  # seen on dark and on light
 EDGES = (-4.2, -2.0, 0.0, 2.0, 4.2)  # of the zones along x_1, and where the picture ends
 
 
@@ -40,7 +40,7 @@ def in_latent_space(sampler: Sampler, z: Array, base_sd: float) -> dict[str, Arr
 def pictures(out: Path, target: Any, rows: Sequence[Mapping[str, Any]], drawn: Mapping[str, Array], base_sd: float) -> None:
     """All three, of one seed.  drawn: what its trainings have kept."""
     names = [row["sampler"] for row in rows]
-    chains(out / "chains.png", {name: drawn[f"{name} x"] for name in names})
+    chains(out / "chains.png", {name: drawn[f"{name} x"] for name in names if name != "nt-longer"})
     weights(out / "weights.png", target.zone_weights(), rows)
     z = {name: {kept: drawn[f"{name} {kept}"] for kept in ("z", "log_p_z")} for name in names if f"{name} z" in drawn}
     latent_space(out / "latent.png", z, SDS * base_sd)
@@ -49,14 +49,14 @@ def pictures(out: Path, target: Any, rows: Sequence[Mapping[str, Any]], drawn: M
 def chains(path: Path, x: Mapping[str, Array]) -> None:
     """A panel a sampler: x_1 against the step, the zones shaded.  x: sampler -> (steps, chains, 2)."""
     lines = -(-max(len(x), 1) // 2)
-    figure = new_figure(11.0, 1.15 * lines + 0.5)
+    figure = new_figure(9.0, lines + 0.5)
     panels = figure.subplots(lines, 2, squeeze=False, sharex=True, sharey=True).T.ravel()
     for axes in panels[len(x) :]:
         axes.set_visible(False)
     for axes, (name, states) in zip(panels, x.items(), strict=False):
         for k, (low, high) in enumerate(pairwise(EDGES)):
             axes.axhspan(low, high, color="black", alpha=0.04 + 0.08 * (k % 2), linewidth=0)
-        for colour, chain in zip(COLOURS, states[:STATES, :, 0].T, strict=False):
+        for colour, chain in zip(COLOURS, states[:STATES, :SHOWN, 0].T, strict=False):
             axes.plot(chain, color=colour, linewidth=0.6)
         axes.set(ylim=(EDGES[0], EDGES[-1]), yticks=(-3, -1, 1, 3))
         axes.set_title(NAMES[name], fontsize=9, loc="left", pad=2)
