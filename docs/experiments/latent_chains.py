@@ -1,13 +1,13 @@
 """Chains of trained samplers in data and latent space: Grenioux et al. 2023, Fig. 5 and the chains of Fig. 4.
 
 All six algorithms learn the four modes on a line, with the settings of four_modes.py; then each runs its own sampler from where
-its training would, 64 chains that are kept in full. Nobody has seen the figures themselves: they are rebuilt from their
-description. Controls change one thing at a time:
+its training would, with 64 chains. The figures themselves could not be had: they are rebuilt from their description.
+Controls change one thing at a time:
 
     flowmc-local    flowMC's energy by MALA alone, in the data space
     flowmc-latent   the same in the latent space of its flow, flowmc-exact: p* there
     nt-longer       NT's chains five times as long
-    nt-exact        p* in the latent space of NT's flow, with the kernel of NT: a perfect energy, the same flow
+    nt-exact        p* in the latent space of NT's flow, by MALA as NT: a perfect energy, the same flow
     exact-local     p* by MALA in the data space, from the same starts
     exact-flowmc    p* by flowMC with NT's flow: the same flow, another sampler
 
@@ -24,7 +24,8 @@ Measured of each, whatever the chain has for a step (of flowMC one move, local o
                           dips, in nats, in the space in which the sampler walks
     kl, kl_flow           of p* to that density, and to the trained flow, on the grid
 
-Presets quick, best and paper train as those of four-modes do (best: flowMC, PCD and NT; paper: not run here).
+Presets quick, best and paper train as those of four-modes do (best: flowMC, PCD and NT alone; paper: not run here). A seed of
+quick takes a minute or two on two cores.
 
     evenflow reproduce latent-chains --preset quick --seeds 3
 
