@@ -59,8 +59,8 @@ A barrier is not all. At equal height MALA passes more often in NT's latent spac
 enough: the valleys are narrow there, and a step may leap over one.
 
 For i-SIR the same flow is good enough, since all it has to do is to cover p*: on the same p*, from the same starts, nearly all
-of its global moves are taken, and the chains mix. What stands between NT's chains and the modes is thus not the quality of the
-flow but the use that is made of it. Nor is it the energy: flowMC's, in either space, keeps local chains where they are.
+of its global moves are taken, and the chains mix. A flow that is good enough for the one is not for the other, which needs the
+gaps as well. Nor does flowMC's energy help: in either space it keeps local chains where they are.
 
 PCD's chains and Jarzynski's walkers pass where the energy has no barrier yet, and are held by the others; CoopFlow's move too
 little to reach zone 0, where its energy has all its mass. FCE's draws mix since they are independent; they are those of its
@@ -71,7 +71,8 @@ DIFFERS = """## What differs from the paper, and why
 Presets, rates and lengths of training are those of [four-modes](four-modes.md), which says what differs there; `paper` is not
 run. Chains are as long as said above, the paper's are not known. MALA of the controls has a step found in 200 steps, for 75 %
 of acceptance, from the same starts, then frozen. The starts of local controls are those of the sampler beside them: flowMC's
-persistent chains, or draws of NT's flow; none of the states is thrown away as a warm-up."""
+persistent chains, or draws of the flow; none of the states is thrown away as a warm-up, and chains that do not mix show their
+starts. Only NT's own chains were run for longer."""
 
 
 def page(paths: Sequence[str]) -> str:
