@@ -12,7 +12,7 @@ from evenflow.reference.work.files import write_aside
 
 EXPERIMENTS = {  # name -> its script
     name: "evenflow.experiments." + name.replace("-", "_") for name in (
-        "two-modes", "eight-gaussians", "rings", "four-modes",
+        "two-modes", "eight-gaussians", "rings", "four-modes", "latent-chains",
         "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
         "tables", "backends",
     )
