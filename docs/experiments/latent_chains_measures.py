@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.experiments.two_modes import finite_or_text
+from evenflow.experiments.two_modes_measures import finite_or_text
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm.normalizer import Grid, Lattice
 from evenflow.reference.mcmc import ess, rhat

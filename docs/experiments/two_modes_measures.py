@@ -34,11 +34,15 @@ def measure(model: Any, state: Any, rng: np.random.Generator) -> tuple[dict[str,
         _, negatives, weights = chains(model, state, BUFFER, rng)
         return row | {"chain_weight": float(weighed(TARGET, negatives, weights)[UPPER_RIGHT])}, None
     zones = TARGET.zones(walked.reshape(-1, 2)).reshape(walked.shape[:2])
-    rhat = mode_rhat(zones, TARGET.count)
     return row | {
-        "rhat_mode": rhat if math.isfinite(rhat) else str(rhat), "switch_rate": switch_rate(zones),
+        "rhat_mode": finite_or_text(mode_rhat(zones, TARGET.count)), "switch_rate": switch_rate(zones),
         "chain_weight": float(np.mean(zones == UPPER_RIGHT)),
     }, walked
+
+
+def finite_or_text(value: float) -> float | str:
+    """Infinity as a word, which JSON can hold."""
+    return value if math.isfinite(value) else str(value)
 
 
 def walk(model: Any, state: Any, log_density: LogDensity, rng: np.random.Generator) -> Array | None:

@@ -18,7 +18,7 @@ from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 
-DOCS = Path(block_sweep.__file__).parent
+DOCS = Path(__file__).parents[2] / "docs/experiments"
 RESULTS = DOCS.parent / "results"
 FEW = ((1, "energy"), (2, "energy"), (4, "likelihood"))
 

@@ -269,3 +269,8 @@ def test_progress_passes_from_one_process_to_the_other() -> None:
     seen: list[int] = []
     pool.relay(told, lambda name, progress: seen.append(progress.step))
     assert seen == [16, 32, 35]
+
+
+def test_finite_or_text() -> None:
+    assert two_modes_measures.finite_or_text(1.5) == 1.5
+    assert two_modes_measures.finite_or_text(math.inf) == "inf"
