@@ -1,0 +1,50 @@
+"""The picture of likelihood_vs_quality.py: a point a model."""
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evenflow.experiments.judged import Row
+from evenflow.reference.app.pictures import COLOURS, new_figure, write
+
+OBJECTIVES = ("energy", "likelihood", "mmd", "quantile")
+MARKERS = {
+    "SAEF affine": "o", "SAEF dense": "s", "SAEF spline": "D", "AQF affine": "^", "AQF spline": "v", "MAF": "P", "RealNVP": "X",
+    "spline flow": "*", "dense flow": "<",
+}
+UNITS = {"digits": "bits per dim", "eight-gaussians": "nats a row"}  # of -likelihood
+QUALITY = {"d_loss": "D-loss (up is better)", "frechet": "Frechet distance (down is better)"}
+
+
+def scatter(path: Path, rows: Sequence[Row]) -> None:
+    """A line of panels a data set, a panel a measure of samples; shorter trainings paler, the real data as a dotted line."""
+    longest = max(row.get("steps", 0) for row in rows)
+    data = [name for name in UNITS if any(row["data"] == name for row in rows)]
+    figure = new_figure(13.0, 4.6 * len(data) + 0.6)
+    for line, name in zip(figure.subplots(len(data), 2, squeeze=False), data, strict=True):
+        for axes, (field, label) in zip(line, QUALITY.items(), strict=True):
+            panel(axes, [row for row in rows if row["data"] == name], field, longest)
+            axes.set(xlabel=f"{UNITS[name]} (left is better)", ylabel=label, title=name)
+    keys = [dot(axes, o, "o", COLOURS[k], 1.0) for k, o in enumerate(OBJECTIVES)]
+    keys += [dot(axes, family, marker, "grey", 1.0) for family, marker in MARKERS.items()]
+    figure.legend(handles=keys, loc="outside right upper", fontsize=9)
+    write(figure, path)
+
+
+def panel(axes: Any, rows: Sequence[Row], field: str, longest: int) -> None:
+    for row in rows:
+        if row["family"] != "real" and None not in (row["likelihood"], row[field]):
+            colour, late = COLOURS[OBJECTIVES.index(row["objective"])], row["steps"] == longest
+            axes.plot(-row["likelihood"], row[field], MARKERS[row["family"]], color=colour, markersize=6, markeredgewidth=0,
+                      alpha=0.9 if late else 0.3)
+        elif row["family"] == "real":
+            axes.axhline(row[field], color="black", linestyle=":")
+            if row["likelihood"] is not None:
+                axes.axvline(-row["likelihood"], color="black", linestyle=":")
+    if field == "frechet":
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+
+
+def dot(axes: Any, label: str, marker: str, colour: str, alpha: float) -> Any:
+    (handle,) = axes.plot([], [], marker, color=colour, alpha=alpha, label=label)
+    return handle
