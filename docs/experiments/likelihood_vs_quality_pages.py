@@ -173,9 +173,10 @@ are five or more. Of few trainings such an interval is too narrow.
 
 A model is a training at one of its lengths: at a constant learning rate of 1e-3 (Adam, batches of 128) and with the last
 weights kept, a shorter length is bit for bit a training of so many steps. But models of one training are no independent points:
-*longest* has one of each. SAEFs are trained by energy score (beta = 1, 4 draws), likelihood and MMD; AQFs by pinball loss
-(*quantile*) and likelihood; RealNVP, spline and dense flows by energy score and likelihood; MAF by likelihood. *small* SAEFs
-have networks a quarter as wide. The digits are class-conditional and in Z-order, as in [block-sweep](block-sweep.md).
+*longest* has one of each. SAEFs are trained by energy score (beta = 1, 4 draws), by likelihood and, those with affine and spline
+maps in fewer than 64 blocks, by MMD; AQFs by pinball loss (*quantile*) and likelihood; RealNVP, spline and dense flows by energy
+score and likelihood; MAF by likelihood. *small* SAEFs have networks a quarter as wide. The digits are class-conditional and in
+Z-order, as in [block-sweep](block-sweep.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""What an invertible SAEF gives that a generator does not: inversion, completion, interpolation (Si et al. 2023).
+"""What an invertible SAEF gives and a generator does not: inversion, completion, interpolation (Si et al. 2023).
 
 The paper wants posterior inference, x -> z, beside generation, so its maps must be invertible; a free-form head (as both image
 models of the published code end in) has none of what is here. The models are those of block_sweep.py, class-conditional SAEFs
