@@ -12,6 +12,8 @@ from evenflow.experiments.ranks import Correlation, correlated, kendall, spearma
 
 SIGNS = {"d_loss": 1, "frechet": -1}  # so that more is better
 TITLES = {"d_loss": "D-loss", "frechet": "Frechet"}
+VERDICTS = {"alike": "likelihood ranks models as it does", "opposed": "likelihood ranks models the other way round",
+            "undecided": "the interval holds 0, no relation is shown"}
 
 
 class Agreement(NamedTuple):
@@ -78,21 +80,25 @@ def findings(rows: Sequence[Row], unit: str) -> list[str]:
 
 
 def overall(rows: list[Row], late: list[Row], title: str, field: str) -> str:
-    words = {"alike": "likelihood ranks models as it does", "opposed": "likelihood ranks models the other way round",
-             "undecided": "the interval holds 0, no relation is shown"}
     one, other = agreement(rows, field), agreement(late, field)
-    return f"**{title}, all models**: {one}: {words[one.verdict]}; the longest trainings alone {other}: {words[other.verdict]}"
+    return (
+        f"**{title}, all models**: {one}: {VERDICTS[one.verdict]}; the longest trainings alone {other}: "
+        f"{VERDICTS[other.verdict]}"
+    )
 
 
 def within(known: dict[str, list[Row]], title: str, field: str) -> str:
-    """Which groups say otherwise than all of them together."""
-    whole = agreement(known["all"], field).verdict
-    told = {name: agreement(mine, field) for name, mine in known.items() if not name.startswith("all")}
-    by = {verdict: [name for name, one in told.items() if one.interval and one.verdict == verdict]
-          for verdict in ("alike", "opposed", "undecided")}
-    parts = [f"{verdict} in {len(names)}" + (f" ({'; '.join(names)})" if names and verdict != whole else "")
+    """Each objective alone beside all together, and which groups say otherwise than all."""
+    told = {name: agreement(mine, field) for name, mine in known.items()}
+    whole, objectives = told["all"], ", ".join(f"{name} {told[name].value:+.2f}" for name in OBJECTIVES if name in told)
+    others = {name: one for name, one in told.items() if one.interval and not name.startswith("all")}
+    by = {verdict: [name for name, one in others.items() if one.verdict == verdict] for verdict in VERDICTS}
+    parts = [f"{verdict} in {len(names)}" + (f" ({'; '.join(names)})" if names and verdict != whole.verdict else "")
              for verdict, names in by.items()]
-    return f"**{title}, within groups** of five trainings or more, where all together are {whole}: {', '.join(parts)}"
+    return (
+        f"**{title}, within groups**: {objectives}; together {whole.value:+.2f}. Of groups with an interval, where all "
+        f"together are {whole.verdict}: {', '.join(parts)}"
+    )
 
 
 def pairs(rows: Sequence[Row], objective: str) -> list[tuple[Row, Row]]:
@@ -173,10 +179,10 @@ are five or more. Of few trainings such an interval is too narrow.
 
 A model is a training at one of its lengths: at a constant learning rate of 1e-3 (Adam, batches of 128) and with the last
 weights kept, a shorter length is bit for bit a training of so many steps. But models of one training are no independent points:
-*longest* has one of each. SAEFs are trained by energy score (beta = 1, 4 draws), by likelihood and, those with affine and spline
-maps in fewer than 64 blocks, by MMD; AQFs by pinball loss (*quantile*) and likelihood; RealNVP, spline and dense flows by energy
-score and likelihood; MAF by likelihood. *small* SAEFs have networks a quarter as wide. The digits are class-conditional and in
-Z-order, as in [block-sweep](block-sweep.md).
+*longest* has one of each. SAEFs are trained by energy score (beta = 1, 4 draws), by likelihood and, with affine and spline
+maps in fewer than 64 blocks, by MMD; AQFs by pinball loss (*quantile*) and likelihood; RealNVP, spline and dense flows by
+energy score and likelihood; MAF by likelihood. *small* SAEFs have networks a quarter as wide. The digits are class-conditional,
+in Z-order, as in [block-sweep](block-sweep.md).
 """
 
 

@@ -24,8 +24,9 @@ def scatter(path: Path, rows: Sequence[Row]) -> None:
         for axes, (field, label) in zip(line, QUALITY.items(), strict=True):
             panel(axes, [row for row in rows if row["data"] == name], field, longest)
             axes.set(xlabel=f"{UNITS[name]} (left is better)", ylabel=label, title=name)
-    keys = [dot(axes, o, "o", COLOURS[k], 1.0) for k, o in enumerate(OBJECTIVES)]
-    keys += [dot(axes, family, marker, "grey", 1.0) for family, marker in MARKERS.items()]
+    objectives, families = ({row[field] for row in rows} for field in ("objective", "family"))
+    keys = [dot(axes, o, "o", COLOURS[k]) for k, o in enumerate(OBJECTIVES) if o in objectives]
+    keys += [dot(axes, family, marker, "grey") for family, marker in MARKERS.items() if family in families]
     figure.legend(handles=keys, loc="outside right upper", fontsize=9)
     write(figure, path)
 
@@ -45,6 +46,6 @@ def panel(axes: Any, rows: Sequence[Row], field: str, longest: int) -> None:
     axes.grid(alpha=0.3)
 
 
-def dot(axes: Any, label: str, marker: str, colour: str, alpha: float) -> Any:
-    (handle,) = axes.plot([], [], marker, color=colour, alpha=alpha, label=label)
+def dot(axes: Any, label: str, marker: str, colour: str) -> Any:
+    (handle,) = axes.plot([], [], marker, color=colour, label=label)
     return handle

@@ -26,7 +26,7 @@ from evenflow.reference.work.stretches import TrainingStopped
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 
-DOCS = Path(study.__file__).parent
+DOCS = Path(__file__).parents[2] / "docs/experiments"
 RESULTS = DOCS.parent / "results"
 TINY = Preset((2, 3), False)
 TOY = "eight-gaussians"

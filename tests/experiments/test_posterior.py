@@ -23,7 +23,7 @@ from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 
-DOCS = Path(posterior.__file__).parent
+DOCS = Path(__file__).parents[2] / "docs/experiments"
 RESULTS = DOCS.parent / "results"
 
 
