@@ -154,7 +154,8 @@ def best_samples(rows: Sequence[Row], unit: str) -> str:
     spans = [f"{o} {len(mine)} from {min(mine):.2f} to {max(mine):.2f}" for o, mine in of.items() if mine]
     return (
         f"**the quarter with the best D-loss** ({top[-1]['d_loss']:.3f} to {top[0]['d_loss']:.3f}) has {min(costs):.2f} to "
-        f"{max(costs):.2f} {unit}, all models {min(whole):.2f} to {max(whole):.2f}; by objective: {', '.join(spans)}"
+        f"{max(costs):.2f} {unit}, all models {min(whole):.2f} to {max(whole):.2f}; by objective: {', '.join(spans)}. Inside "
+        f"it likelihood and D-loss have {agreement(top, 'd_loss')}, likelihood and Frechet {agreement(top, 'frechet')}"
     )
 
 

@@ -223,6 +223,7 @@ def test_what_is_said_of_simpsons_paradox() -> None:
     assert pages.agreement(known["all"], "d_loss", kendall).value == pytest.approx((30 - 36) / 66)
     assert "alike in 4 (energy; energy, longest; likelihood; likelihood, longest)" in said[2]
     assert "quarter with the best D-loss** (0.530 to 0.550) has 3.95 to 3.97 bits per dim, all models 1.95 to 4.00" in said[-1]
+    assert said[-1].endswith("Inside it likelihood and D-loss have +1.00, likelihood and Frechet +1.00")
 
 
 def test_what_is_said_of_pairs_by_hand() -> None:
