@@ -76,7 +76,7 @@ def findings(rows: Sequence[Row], unit: str) -> list[str]:
     said = [overall(known["all"], known["all, longest"], title, field) for field, title in TITLES.items()]
     said += [within(known, title, field) for field, title in TITLES.items()]
     said += [matched(rows, objective, unit) for objective in ("energy", "mmd", "quantile") if pairs(rows, objective)]
-    return [*said, along(rows), best_samples(rows, unit)]
+    return [*said, *poorest(rows, unit), along(rows), best_samples(rows, unit)]
 
 
 def overall(rows: list[Row], late: list[Row], title: str, field: str) -> str:
@@ -122,6 +122,21 @@ def matched(rows: Sequence[Row], objective: str, unit: str) -> str:
         f"**{objective} beside likelihood**, {len(found)} pairs equal in all but the objective: {objective} has the worse "
         f"likelihood in {sum(worse)} (median gap {gap:.2f} {unit}), {'; '.join(parts)}"
     )
+
+
+def poorest(rows: Sequence[Row], unit: str) -> list[str]:
+    """The pair that likelihood tells apart the most, of those whose D-loss speaks for the objective that is not likelihood."""
+    every = [pair for objective in OBJECTIVES if objective != "likelihood" for pair in pairs(rows, objective)]
+    found = [(a, b) for a, b in every if a["d_loss"] > b["d_loss"] > 0.8 * max(row["d_loss"] for row in rows)]
+    if not found:
+        return []
+    a, b = max(found, key=lambda pair: pair[1]["likelihood"] - pair[0]["likelihood"])
+    what = a["family"] + (f", B = {a['blocks']}, {a['size']}" if a["blocks"] else "")
+    told = [f"{row['objective']} {row['d_loss']:.3f} and {-row['likelihood']:.2f}" for row in (a, b)]
+    return [
+        f"**good samples, poor likelihood**: of the {len(found)} pairs with a D-loss of 80 % of the best in which likelihood has "
+        f"the lesser, those furthest apart in {unit} are {what}, at {a['steps']} steps, D-loss and {unit}: {'; '.join(told)}"
+    ]
 
 
 def along(rows: Sequence[Row]) -> str:
