@@ -134,8 +134,8 @@ def poorest(rows: Sequence[Row], unit: str) -> list[str]:
     what = a["family"] + (f", B = {a['blocks']}, {a['size']}" if a["blocks"] else "")
     told = [f"{row['objective']} {row['d_loss']:.3f} and {-row['likelihood']:.2f}" for row in (a, b)]
     return [
-        f"**good samples, poor likelihood**: of the {len(found)} pairs with a D-loss of 80 % of the best in which likelihood has "
-        f"the lesser, those furthest apart in {unit} are {what}, at {a['steps']} steps, D-loss and {unit}: {'; '.join(told)}"
+        f"**good samples, poor likelihood**: of the {len(found)} pairs with 80 % of the best D-loss in which likelihood has "
+        f"the lesser, furthest apart in {unit} are {what}, at {a['steps']} steps, D-loss and {unit}: {'; '.join(told)}"
     ]
 
 

@@ -238,8 +238,8 @@ def test_what_is_said_of_pairs_by_hand() -> None:
         "**energy beside likelihood**, 2 pairs equal in all but the objective: energy has the worse likelihood in 1 (median "
         "gap 0.45 bits), a better D-loss in 1, in 1 of them in spite of the worse likelihood")
     assert pages.poorest(rows, "bits") == [
-        "**good samples, poor likelihood**: of the 1 pairs with a D-loss of 80 % of the best in which likelihood has the lesser, "
-        "those furthest apart in bits are RealNVP, at 9 steps, D-loss and bits: energy 0.600 and 3.00; likelihood 0.500 and 2.00"
+        "**good samples, poor likelihood**: of the 1 pairs with 80 % of the best D-loss in which likelihood has the lesser, "
+        "furthest apart in bits are RealNVP, at 9 steps, D-loss and bits: energy 0.600 and 3.00; likelihood 0.500 and 2.00"
     ]
     assert pages.along(rows) == (
         "**longer training**, from one length to the next: energy: of 1, likelihood better in 0, D-loss in 1, Frechet in 1, "
