@@ -1,35 +1,18 @@
 """The page of likelihood_vs_quality.py, from results.json: correlations, pairs that differ in one thing, and what they say."""
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
 from evenflow.experiments import judged
 from evenflow.experiments.judged import Row
 from evenflow.experiments.likelihood_vs_quality_pictures import MARKERS, OBJECTIVES, UNITS
-from evenflow.experiments.ranks import Correlation, correlated, kendall, spearman
+from evenflow.experiments.ranks import Agreement, Correlation, correlated, kendall, spearman
 
 SIGNS = {"d_loss": 1, "frechet": -1}  # so that more is better
 TITLES = {"d_loss": "D-loss", "frechet": "Frechet"}
 VERDICTS = {"alike": "likelihood ranks models as it does", "opposed": "likelihood ranks models the other way round",
             "undecided": "the interval holds 0, no relation is shown"}
-
-
-class Agreement(NamedTuple):
-    """How far likelihood and one measure of samples rank models alike: 1 wholly, 0 not at all, -1 the other way round."""
-    value: float
-    interval: tuple[float, float] | None
-
-    @property
-    def verdict(self) -> str:
-        low, high = self.interval or (-1.0, 1.0)
-        return "alike" if low > 0 else "opposed" if high < 0 else "undecided"
-
-    def __str__(self) -> str:
-        if np.isnan(self.value):
-            return "-"
-        return f"{self.value:+.2f}" + (f" [{self.interval[0]:+.2f}, {self.interval[1]:+.2f}]" if self.interval else "")
 
 
 def models(rows: Sequence[Row], data: str) -> list[Row]:
@@ -58,8 +41,9 @@ def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def agreement(rows: Sequence[Row], field: str, correlation: Correlation = spearman) -> Agreement:
+    """How far likelihood and one measure of samples rank models alike: 1 wholly, 0 not at all, -1 the other way round."""
     x, y = (np.array([row[name] for row in rows], dtype=float) for name in ("likelihood", field))
-    return Agreement(*correlated(correlation, x, SIGNS[field] * y, [row["training"] for row in rows]))
+    return correlated(correlation, x, SIGNS[field] * y, [row["training"] for row in rows])
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -208,20 +192,20 @@ NOTES = """What to make of it (of `best`). The claim holds in part.
 
 *Poor*: in each pair, on both data sets, what was trained by energy score, MMD or pinball loss has the worse likelihood.
 
-*Uncorrelated*: not over all models, nor over those trained by likelihood, which likelihood and samples rank nearly alike; nor in
-the plane, where D-loss and likelihood give nearly one order, whatever the objective. It holds on the digits of SAEFs with spline
-maps trained by draws: for energy the interval is wide and holds 0, for MMD the correlation is negative (three trainings: no
-interval). With affine maps, whose conditionals are normal, likelihood and samples agree under each objective. So it is neither
-the objective nor the family alone, but a flexible map under an objective that sees draws only. Those are also the trainings of
-digits, and the only ones, whose bits per dim get worse from 100 to 500 steps, while their D-loss gets better: spline maps with 4
-and 16 blocks by energy, with 1, 4 and 16 by MMD. With 64 blocks, each one number, it does not happen. A likelihood tells good
-samples from bad ones while the samples are bad or the maps stiff; which of two good models trained by draws is the better it
-does not tell.
+*Uncorrelated*: not over all models, nor over those trained by likelihood, which likelihood and samples rank nearly alike; nor
+in the plane, where D-loss and likelihood give nearly one order, whatever the objective. It holds on the digits of SAEFs with
+spline maps trained by draws: for energy the interval is wide and holds 0, for MMD the correlation is negative (three trainings:
+no interval). With affine maps, whose conditionals are normal, likelihood and samples agree under each objective. So it is
+neither the objective nor the family alone, but a flexible map under an objective that sees draws only. Those are also the
+trainings of digits, and the only ones, whose bits per dim get worse from 100 to 500 steps, while their D-loss gets better:
+spline maps with 4 and 16 blocks by energy, with 1, 4 and 16 by MMD. With 64 blocks, each one number, it does not happen. A
+likelihood tells good samples from bad ones while the samples are bad or the maps stiff; which of two good models trained by
+draws is the better it does not tell.
 
-*Simpson's paradox* in the strict sense, all groups one way and all together the other, does not occur: no interval lies below 0.
-Mixing does hide something: on the digits Frechet and likelihood agree within energy and within likelihood at least as well as
-in all together, since at equal Frechet distance what was trained by energy score has the worse bits per dim. Short trainings,
-on the other hand, make the agreement look better: bad models are bad in all respects.
+*Simpson's paradox* in the strict sense, all groups one way and all together the other, does not occur: no interval lies below
+0. Mixing does hide something: on the digits Frechet and likelihood agree within energy and within likelihood at least as well
+as in all together, since at equal Frechet distance what was trained by energy score has the worse bits per dim. Short
+trainings, on the other hand, make the agreement look better: bad models are bad in all respects.
 
 What this does not show: two D-losses of 297 digits that differ by less than about 0.015 differ by chance. The quarter with the
 best D-loss is chosen by D-loss, which by itself lowers a correlation inside it. One seed. On the toy the Frechet distance sees

@@ -7,6 +7,7 @@ Both take a weight for each point, how often it counts. With weights 1 they are 
 """
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,22 @@ from evenflow.reference.core import Array
 RESAMPLES, COVERED, LEAST = 2000, 0.95, 5  # of the bootstrap; trainings that it needs
 
 Correlation = Callable[[Array, Array, Array], Array]
+
+
+class Agreement(NamedTuple):
+    """A correlation, and the interval that holds the middle 95 % of those of resampled groups; None for few groups."""
+    value: float
+    interval: tuple[float, float] | None
+
+    @property
+    def verdict(self) -> str:
+        low, high = self.interval or (-1.0, 1.0)
+        return "alike" if low > 0 else "opposed" if high < 0 else "undecided"
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "-"
+        return f"{self.value:+.2f}" + (f" [{self.interval[0]:+.2f}, {self.interval[1]:+.2f}]" if self.interval else "")
 
 
 def ranks(x: Array, weights: Array) -> Array:
@@ -59,11 +76,10 @@ def resampled(groups: Sequence[str], rng: np.random.Generator) -> Array:
     return drawn[:, of].astype(float)
 
 
-def correlated(correlation: Correlation, x: Array, y: Array, groups: Sequence[str]) -> tuple[float, tuple[float, float] | None]:
-    """The correlation, and the interval that holds the middle 95 % of those of resampled groups; None for few groups."""
+def correlated(correlation: Correlation, x: Array, y: Array, groups: Sequence[str]) -> Agreement:
     value = float(correlation(x, y, np.ones((1, len(x))))[0]) if len(x) > 1 else math.nan
     if len(set(groups)) < LEAST or math.isnan(value):
-        return value, None
+        return Agreement(value, None)
     told = correlation(x, y, resampled(groups, np.random.default_rng(0)))
     low, high = np.nanquantile(told, [(1 - COVERED) / 2, (1 + COVERED) / 2])
-    return value, (float(low), float(high))
+    return Agreement(value, (float(low), float(high)))
