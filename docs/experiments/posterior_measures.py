@@ -124,27 +124,22 @@ def of_training(dataset: Dataset, kept: int, nearest: bool, seed: int) -> Array:
 def between(trained: Trained, dataset: Dataset, z: Array, seed: int) -> Row:
     """Images halfway between two held-out digits, under the label of the first; samples beside them.
 
-    midpoints: name -> d_loss and bits per dim under the model. In z on the arc, (z + z') / sqrt 2, which is N(0, I) where z and
-    z' are, and on the line, (z + z') / 2, which is not; and in pixels. Of one class (same) and of two (other).
+    midpoints: name -> d_loss and bits per dim under the model. On the arc, (z + z') / sqrt 2, which is N(0, I) where z and z'
+    are, and on the line, (z + z') / 2, which is not; both in z and in the model's units of pixels, where no model is needed. Of
+    one class (same) and of two (other).
     """
     (x, labels), rng = held_out(dataset), np.random.default_rng([seed, 8])
-    images = {"held out": x, "samples": trained.sample(len(x), rng, labels)}
+    images, u = {"held out": x, "samples": trained.sample(len(x), rng, labels)}, footing(dataset, x, rng)
     for name, partner in partners(labels, seed).items():
-        images[f"{name}, arc"] = trained.decode((z + z[partner]) / np.float32(math.sqrt(2)), labels)
-        images[f"{name}, line"] = trained.decode((z + z[partner]) / np.float32(2), labels)
-        images[f"{name}, pixels"] = in_pixels(x, partner, seed)
+        for way, divisor in {"arc": math.sqrt(2), "line": 2.0}.items():
+            images[f"{name}, {way} in z"] = trained.decode((z + z[partner]) / z.dtype.type(divisor), labels)
+            images[f"{name}, {way} in pixels"] = trained.to_user((u + u[partner]) / divisor)
     told = {}
     for name, drawn in images.items():
         log_p = trained.log_density(drawn, labels, np.random.default_rng([seed, 9]).random(drawn.shape))
         bits = -float(np.mean(log_p.astype(np.float64))) / (drawn.shape[1] * math.log(2))
         told[name] = {"d_loss": told_apart(dataset, drawn, seed), "bits": bits if math.isfinite(bits) else None}
     return {"midpoints": told}
-
-
-def in_pixels(x: Array, partner: Array, seed: int) -> Array:
-    """The mean of the two dequantised, rounded down."""
-    there = x + np.random.default_rng([seed, 10]).random(x.shape)
-    return np.floor((there + there[partner]) / 2)
 
 
 def partners(labels: Array, seed: int) -> dict[str, Array]:

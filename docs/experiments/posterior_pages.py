@@ -52,7 +52,7 @@ def completions(rows: list[Row]) -> str:
     return judged.markdown(heads, lines)
 
 
-PAIRS, WAYS = ("same", "other"), ("arc", "line", "pixels")
+PAIRS, WAYS = ("same", "other"), ("arc in z", "arc in pixels", "line in z", "line in pixels")
 IMAGES = ("held out", "samples", *(f"{pair}, {way}" for pair in PAIRS for way in WAYS))
 
 
@@ -153,8 +153,9 @@ the kept pixels in the place of draws, and for *label alone* as many of the clas
 
 *Halfway*: between a held-out digit and another of its class (*same*) or of another class (*other*, under the label of the
 first). *arc*: (z + z') / sqrt 2, which is N(0, I) where z and z' are independent and N(0, I), so that a right model makes true
-samples of it; *line*: (z + z') / 2, as usual, of half that variance; *pixels*: the mean of both. D-loss against training digits
-of the same classes, log 2 = 0.693 if they cannot be told apart; of *held out* and *pixels* it does not depend on the model.
+samples of it; *line*: (z + z') / 2, as usual, of half that variance. Both *in z* and *in pixels*, which needs no model: there
+the line is the mean of both, the arc that with its contrast kept. D-loss against training digits of the same classes, log 2 =
+0.693 if they cannot be told apart; of *held out* and *in pixels* it does not depend on the model.
 """
 
 
