@@ -14,6 +14,7 @@ EXPERIMENTS = {  # name -> its script
     name: "evenflow.experiments." + name.replace("-", "_") for name in (
         "two-modes", "eight-gaussians", "rings", "four-modes", "latent-chains",
         "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
+        "likelihood-vs-quality", "posterior",
         "tables", "backends",
     )
 }
