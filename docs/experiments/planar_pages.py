@@ -39,7 +39,7 @@ decay linearly to zero, and Adam on E for flowMC (5e-3), CoopFlow (1e-4), FCE an
 steps at 0.01. Tried with seed 0 in 4 epochs, not kept: NT with Adam on E ran away on four-modes at 5e-3 (step 249) and came
 out meaningless at 1e-3 (median squared error 4e8); CoopFlow ran away on rings and four-modes with plain steps at 1e-2 and
 1e-3 and with Adam at 1e-3 (steps 57 to 258), and came to its end at 1e-4. PCD runs away with Adam in
-[two-modes](../two_modes.md). So PCD, NT and CoopFlow are seen here with chains an eighth as long as the paper's: where they
+[two-modes](two-modes.md). So PCD, NT and CoopFlow are seen here with chains an eighth as long as the paper's: where they
 lose, that is not shown of the printed ones.
 
 Ours, where the paper is silent: a RealNVP of 4 layers with 60 hidden units; its base N(0, s^2 I), s^2 the largest marginal

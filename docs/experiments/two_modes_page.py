@@ -9,6 +9,7 @@ import numpy as np
 from evenflow.experiments.two_modes_pictures import NAMES
 
 Rows = list[dict[str, Any]]
+ALL = ("flowmc", "flowmc-local", "pcd", "nt", "coopflow", "fce", "jarzynski")
 HEADS = (
     "preset", "algorithm", "trained", "final weight", "final - data", "final - 2/3", "final - chains", "late range",
     "late sd", "global acceptance", "R-hat of the mode",
@@ -55,6 +56,12 @@ inside each mode, the gradient of E is noise; Adam makes full steps of it, and E
 MALA refuses all and stands still, ULA overshoots; E then grows without end until the training is stopped. i-SIR puts its
 chains wherever the model's mass goes, and the flow follows. With decaying rates Adam comes to rest in fewer epochs.
 
+**Those that the figure has not.** FCE keeps the weights as well: its negatives are fresh draws of a flow that reaches both
+modes, though not in the model's proportions (*final - chains*). NT's chains walk in a latent space that its flow has made of
+the data; its energy runs away like that of other local chains. CoopFlow's revised samples stay in the mode that they were drawn
+in, and its energy knows nothing of weights. Jarzynski's walkers cannot cross either: the ratio of the modes is in their
+weights, which add up what every step of the training errs.
+
 **Three errors that are not the same.** *Sampling error of the data*: a share of 2/3 in 16,384 points has a standard deviation
 of 0.0037; no algorithm can do anything about it. *Fluctuation of the optimiser*: at a constant rate the weight never comes to
 rest, not even flowMC-EBM's (*late sd*), and where it ends is a matter of when one stops; with rates that decay to zero it does.
@@ -72,7 +79,11 @@ PICTURES = """![weight of the upper-right mode along the training](../images/two
 
 `chains.png` of `{first}`, seed 0. Above, the states look the same: it is in time, below, that the chains differ.
 
-![densities](../images/two-modes-densities.png)
+![weights of all algorithms](../images/two-modes-{second}-weights.png)
+
+`weights.png` of `{second}`; a line that ends is a training that ran away.
+
+![densities](../images/two-modes-{second}-densities.png)
 
 `densities.png` of `{second}`, seed 0, of the trainings that came to their end. The companion flow, a RealNVP of 972 numbers,
 cannot tear its base in two and leaves a bridge between the modes; as a proposal that is good enough."""
@@ -141,6 +152,8 @@ def findings(results: Sequence[Mapping[str, Any]]) -> list[str]:
             said.append(f"`{result['preset']}`, {NAMES[algorithm]}: {'; '.join(part for part in (ended, ran) if part)}")
         _, ours = rows_of(result, "flowmc")
         off = float(np.mean([abs(row["final_weight"] - row["true_weight"]) for row in ours]))
+        left = [NAMES[name] for name in ALL if not rows_of(result, name)[0]]
+        said += [f"`{result['preset']}`: not run for {', '.join(left)}"] if left else []
         reached = "reached" if off <= 0.01 else "**not reached**"
         said.append(f"`{result['preset']}`: mean of |weight - 2/3| of flowMC-EBM {off:.4f}, 0.01 asked: {reached}")
     return said

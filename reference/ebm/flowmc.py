@@ -10,7 +10,7 @@ One training step, for an energy E tilted by the flow's base density $\rho$ and 
 
 The chains start from the flow. At the start E = 0 and the flow is its base: p, $\rho$ and $\lambda$ are one density, and
 every global move is as good as any other. The paper names no optimiser; step 4 is taken as printed, step 5 by Adam: plain
-steps make the flow diverge (docs/two_modes.md).
+steps make the flow diverge (docs/experiments/two-modes.md).
 """
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -10,7 +10,8 @@ One training step, for an energy E without a tilt, $p \propto e^{-E}$:
 Two biases: ULA's own, of order $\eta$, and that of chains which cannot leave a mode: the mass that E gives to a mode then has
 no bearing on how many chains are there, and drifts. flowmc.py differs in step 2, in the flow it needs there, and in its tilt.
 `tilt` gives PCD the same: a base density beside E, without which Z need not be finite. Step 4 is taken as printed; with Adam
-in its place E can change faster than chains follow that have no global moves, and then runs away (docs/two_modes.md).
+in its place E can change faster than chains follow that have no global moves, and then runs away
+(docs/experiments/two-modes.md).
 """
 from dataclasses import dataclass
 from functools import partial

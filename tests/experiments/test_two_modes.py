@@ -1,6 +1,6 @@
 """docs/experiments/two_modes.py and pool.py: that they write what they promise, resume, and say what went wrong.
 
-Small trainings, in this process; the numbers of the real ones stand in docs/two_modes.md."""
+Small trainings, in this process; the numbers of the real ones stand in docs/experiments/two-modes.md."""
 import json
 import math
 import shutil

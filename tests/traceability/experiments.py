@@ -1,7 +1,7 @@
 """The figures and tables of Grenioux et al. 2023: what of them stands here, and what of both papers does not."""
 from tests.traceability.entries import Absent, Entry, Section
 
-EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures. Fig. 1 to 3 and Tables 1 and 3 are run.", (
+EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures; runs with the page that has their numbers.", (
     Entry(
         "Two modes: `1/3 N(-1.5 (1, 1), 0.05 I) + 2/3 N(1.5 (1, 1), 0.1 I)`.",
         source="Grenioux et al. 2023, Fig. 1",
@@ -15,9 +15,9 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures. F
     ),
     Entry(
         "The weight of the upper-right mode, by a grid, along the training of ULA (10 steps) and flowMC (4 local, 2 "
-        "global, 4 local); docs/two_modes.md has the numbers beside the paper's.",
+        "global, 4 local), and of the other algorithms; docs/experiments/two-modes.md has the numbers beside the paper's.",
         source="Grenioux et al. 2023, Fig. 1",
-        at="experiments.two_modes.run experiments.two_modes.weight experiments.two_modes.Preset",
+        at="experiments.two_modes.run experiments.two_modes.weight experiments.two_modes_measures.measure",
         tests="""
             experiments/test_two_modes.py::test_the_weight_is_that_of_the_upper_right_mode
             experiments/test_two_modes.py::test_the_presets_are_those_of_the_page
@@ -105,6 +105,24 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures. F
         vectors="uniform_log_prob flowmc_ebm_step",
     ),
     Entry(
+        "What the samplers of the four modes do, chain by chain, and what keeps them from mixing: the density pulled back to "
+        "latent space, barriers between modes; docs/experiments/latent-chains.md.",
+        source="Grenioux et al. 2023, Fig. 4-5",
+        at="""
+            experiments.latent_chains.run experiments.latent_chains_samplers.samplers
+            experiments.latent_chains_measures.barriers experiments.latent_chains_measures.pulled_back
+            experiments.latent_chains_measures.of_chains
+        """,
+        tests="""
+            experiments/test_latent_chains.py::test_each_sampler_walks_on_the_density_that_it_names
+            experiments/test_latent_chains.py::test_barriers_of_p_are_those_on_the_line_through_the_centres
+            experiments/test_latent_chains.py::test_the_pulled_back_density_is_that_of_the_latent_space
+            experiments/test_latent_chains.py::test_chains_that_mix_and_chains_that_do_not
+            experiments/test_latent_chains.py::test_the_page_is_that_of_the_committed_results
+        """,
+        why="a whole experiment; its parts have vectors",
+    ),
+    Entry(
         "Four equal `N(mu_i, I)` in d = 16, 32, 64: `mu_1 = a (1, ..., 1)`, `mu_2 = a (-1, ... | 1, ...)`, and their "
         "negatives.",
         source="Grenioux et al. 2023, Table 2 and Fig. 6",
@@ -117,8 +135,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures. F
         vectors="gaussian_mixture_log_prob#named misassignment",
     ),
     Entry(
-        "The largest R-hat over the dimensions, of 128 chains; base N(0, s^2 I) with the largest marginal variance. The "
-        "experiment itself is not run here.",
+        "The largest R-hat over the dimensions, of 128 chains; base N(0, s^2 I) with the largest marginal variance.",
         source="Grenioux et al. 2023, Table 2",
         at="mcmc.rhat.rhat mcmc.rhat.split_rhat flows.densities.Normal work.energy_evaluation.evaluate_energy",
         tests="""
@@ -127,6 +144,19 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures. F
             reference/work/test_ebm_evaluation.py::test_a_model_that_is_its_base_gets_the_numbers_theory_says
         """,
         vectors="rhat split_rhat",
+    ),
+    Entry(
+        "Training on the mixture in d = 16, 32, 64 by all six algorithms, both readings of a: R-hat, and what it cannot show; "
+        "docs/experiments/mixture.md.",
+        source="Grenioux et al. 2023, Table 2, Fig. 6",
+        at="experiments.mixtures.learn experiments.mixture_measures.measure experiments.mixture_measures.plane_spread",
+        tests="""
+            experiments/test_mixtures.py::test_the_presets_and_chains_are_those_of_the_paper
+            experiments/test_mixtures.py::test_what_the_truth_shows_and_a_mistake_does_not
+            experiments/test_mixtures.py::test_a_model_at_its_start_is_its_base
+            experiments/test_mixtures.py::test_the_page_is_that_of_the_committed_results
+        """,
+        why="a whole experiment; its parts have vectors",
     ),
     Entry(
         "Images are dequantised: whole numbers get uniform noise, and a density of the continuous ones.",
@@ -142,19 +172,6 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures. F
 ))
 
 ABSENT = (
-    Absent(
-        "What the samplers of the four modes hold in a flow's latent space, chain by chain",
-        source="Grenioux et al. 2023, Fig. 4-5",
-        because="target, zones, kernels and algorithms are here; the script that draws the chains is not written",
-    ),
-    Absent(
-        "Training on the high-dimensional mixture, the largest R-hat of each sampler",
-        source="Grenioux et al. 2023, Table 2, Fig. 6",
-        because=(
-            "target, kernels, algorithms and R-hat are here; the script that trains and compares the samplers is "
-            "not written"
-        ),
-    ),
     Absent(
         "CIFAR-10: the energy and the flow for images, the penalty on squared energies, the stepwise learning rate",
         source="Grenioux et al. 2023, Fig. 7-8",
@@ -173,21 +190,5 @@ ABSENT = (
         "Glow trained with MMD",
         source="Si et al. 2023, published code",
         because="there is no Glow here; MMD is, as an objective of every model, with any bandwidths",
-    ),
-    Absent(
-        "The authors' beta of 0.5 and 1.5, MMD and the sliced score in an experiment",
-        source="Si et al. 2023",
-        because=(
-            "the digits are trained on the energy score at beta = 1 and by likelihood; the others are tested, not "
-            "compared"
-        ),
-    ),
-    Absent(
-        "SAEF with as many blocks as coordinates on digits",
-        source="Si et al. 2023",
-        because=(
-            "digits are cut into 1, 4 and 16 square patches; B = d is tested against an autoregressive flow, on a few "
-            "coordinates, and not trained on digits"
-        ),
     ),
 )

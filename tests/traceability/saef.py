@@ -160,6 +160,69 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
         """,
         why="a whole experiment, not an operation",
     ),
+    Entry(
+        "At equal parameters and steps, samples of energy-trained flows no worse than those of likelihood-trained ones; "
+        "docs/experiments/sixteen-blocks.md.",
+        source="Si et al. 2023",
+        at="experiments.sixteen_blocks.run experiments.sixteen_blocks.findings",
+        tests="""
+            experiments/test_sixteen_blocks.py::test_it_writes_what_it_promises_and_resumes
+            experiments/test_sixteen_blocks.py::test_what_is_said_by_hand
+        """,
+        why="a whole experiment, not an operation",
+    ),
+    Entry(
+        "Likelihoods that are poor and uncorrelated with the quality of samples: rank correlations over many models; "
+        "docs/experiments/likelihood-vs-quality.md.",
+        source="Si et al. 2023",
+        at="""
+            experiments.likelihood_vs_quality.run experiments.ranks.spearman experiments.ranks.kendall
+            experiments.ranks.resampled
+        """,
+        tests="""
+            experiments/test_likelihood_vs_quality.py::test_ranks_are_those_of_scipy
+            experiments/test_likelihood_vs_quality.py::test_whole_groups_are_resampled
+            experiments/test_likelihood_vs_quality.py::test_what_is_said_of_simpsons_paradox
+        """,
+        why="a whole experiment, not an operation",
+    ),
+    Entry(
+        "Posterior inference: inversion, completion of images, interpolation; docs/experiments/posterior.md.",
+        source="Si et al. 2023",
+        at="""
+            experiments.posterior.run experiments.posterior_measures.latents experiments.posterior_measures.completions
+            experiments.posterior_measures.between
+        """,
+        tests="""
+            experiments/test_posterior.py::test_latents_of_normals_and_of_others
+            experiments/test_posterior.py::test_completions_keep_whole_blocks_and_draw_the_others
+            experiments/test_posterior.py::test_midpoints_by_hand
+        """,
+        why="a whole experiment, not an operation",
+    ),
+    Entry(
+        "m = 2 draws on MNIST, 10 on CIFAR: noise and bias of the gradient by draws, directions and estimator, almost fair "
+        "blends; docs/experiments/draws.md.",
+        source="Si et al. 2023, published code",
+        at="experiments.draws.run experiments.draws_measures.Pairs experiments.draws_measures.blend",
+        tests="""
+            experiments/test_draws.py::test_the_noise_is_taken_apart_as_it_was_put_together
+            experiments/test_draws.py::test_a_normal_forecast_has_the_variances_of_the_closed_form
+            experiments/test_draws.py::test_the_blend_is_the_score_with_less_weight_on_the_spread
+        """,
+        why="a whole experiment, not an operation",
+    ),
+    Entry(
+        "Heads that cannot be inverted, with any number of noise numbers: conditional generators; "
+        "docs/experiments/generators.md.",
+        source="Si et al. 2023, published code",
+        at="experiments.generators.run experiments.generators_model.Generator experiments.generators_model.generator",
+        tests="""
+            experiments/test_generators.py::test_with_as_much_noise_as_numbers_it_is_the_head_of_the_reference
+            experiments/test_generators.py::test_each_block_sees_its_own_noise_and_what_came_before
+        """,
+        why="a whole experiment, not an operation",
+    ),
 ))
 
 QUANTILES = Section("Autoregressive quantile flows", "The ancestor of SAEF.", (
