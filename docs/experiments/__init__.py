@@ -14,7 +14,7 @@ EXPERIMENTS = {  # name -> its script
     "two-modes": "evenflow.experiments.two_modes", "eight-gaussians": "evenflow.experiments.eight_gaussians",
     "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
     "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
-    "tables": "evenflow.experiments.tables",
+    "tables": "evenflow.experiments.tables", "tabular": "evenflow.experiments.tabular",
 }
 
 
