@@ -69,8 +69,8 @@ def reproduce(
     Where neither --backend nor EVENFLOW_BACKEND names one, on the fastest backend of the host: compiled, else numpy.
     """
     if list_all:
-        for name, script in EXPERIMENTS.items():
-            print(f"{name:<22} {first_line(script)}")
+        for name, module in EXPERIMENTS.items():
+            print(f"{name:<22} {first_line(module)}")
         return
     out = out or Path(f"{experiment}-{preset}")
     backend = context.params.get("backend") or fastest()

@@ -1,7 +1,7 @@
-"""Densities of real tables and of patches of photographs, by energy and by likelihood (Papamakarios et al. 2017, section 4).
+"""Real tables and patches of photographs, by energy and by likelihood (Papamakarios et al. 2017, section 4).
 
-The density benchmarks of the flows' papers, seen with SAEF's question: what does one get who trains on the energy score, or on
-the pinball loss, and not on the likelihood? SAEF with 1, 3 and 9 blocks under both objectives, AQF under both of its own, MAF, a
+The density benchmarks of the flows' papers, with SAEF's question: what does one get who trains on the energy score, or on the
+pinball loss, and not on the likelihood? SAEF with 1, 3 and 9 blocks under both objectives, AQF under both of its own; MAF, a
 spline flow and RealNVP by likelihood; a Gaussian and the training rows themselves as yardsticks. Without any download:
 
     diabetes, wine, breast_cancer   scikit-learn's tables
@@ -16,9 +16,9 @@ With --data DIR the same on POWER, GAS, HEPMASS, MINIBOONE and BSDS300 (tabular_
 
     evenflow reproduce tabular --preset best --seeds 2
 
-writes results.json, bars.png and patches.png. Validation rows choose the step whose weights are kept, by their likelihood; test
-rows are measured: mean log density (nats, in the data's units), energy score of 2,000 draws (columns whitened), CRPS summed over
-the columns (each in its standard deviations), D-loss.
+writes results.json, bars.png and patches.png. Validation rows choose the step whose weights are kept, by their likelihood; on
+test rows are measured the mean log density (nats, in the data's units), the energy score of 2,000 draws (columns whitened), the
+CRPS summed over the columns (each in its standard deviations), and the D-loss.
 """
 import json
 import math
@@ -64,7 +64,8 @@ class Preset(NamedTuple):
 
 
 SHIPPED = (*TABLES, "patches")
-PRINTED = {"batch": 100, "learning_rate": 1e-4, "schedule": "constant"}  # of Papamakarios et al.
+BATCH = 100
+PRINTED = {"batch": BATCH, "learning_rate": 1e-4, "schedule": "constant"}  # in the code of Papamakarios et al.
 PATIENCE, EPOCHS = 30, 1000  # epochs without a better one that end it, as theirs; at most so many, ours
 PRESETS = {
     "quick": Preset(SHIPPED, {"steps": 200}, {"steps": 100}), "best": Preset(SHIPPED, {}, {"steps": 1500}),
@@ -99,7 +100,7 @@ def run(
     rows.sort(key=lambda row: (at[row["data"]], at[row["model"]], row["seed"]))
     judged.write_rows(out / "results.json", "tabular", preset, how._asdict(), rows)
     draw.bars(out / "bars.png", rows, models)
-    draw.patches(out / "patches.png", drawn(out, [name for name in names if name in PATCHES][0], seeds[0]))
+    draw.patches(out / "patches.png", drawn(out, next(name for name in names if name in PATCHES), seeds[0]))
     return rows
 
 
@@ -170,7 +171,7 @@ def printed(family: str, data: str, n: int) -> dict[str, Any]:
     choices: dict[str, Any] = {"context_hidden" if family == "saef" else "hidden": (width, width)}
     if family in ("maf", "spline", "realnvp"):
         choices["layers"] = 5
-    epoch = n / PRINTED["batch"]
+    epoch = n / BATCH
     return choices | {"steps": math.ceil(EPOCHS * epoch), "patience": math.ceil(PATIENCE * epoch / looks(n))}
 
 

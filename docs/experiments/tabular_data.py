@@ -1,8 +1,9 @@
 """The data of tabular.py in three parts: scikit-learn's tables and patches of photographs, all of them shipped with libraries.
 
 A table's columns are made continuous as POWER's are by Papamakarios et al. 2017: uniform noise as wide as the column's smallest
-step, without which a density could grow beyond bounds; a column of two values is left out. Patches follow their BSDS300: grey
-values 0 ... 255 with uniform noise, divided by 256, less the patch's mean, without the last pixel, which follows from the others.
+step, without which a density could grow beyond bounds; a column of two values is left out. Patches are made as their BSDS300:
+grey values 0 ... 255 with uniform noise, divided by 256, less the patch's mean, without the last pixel, which follows from the
+others.
 """
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ TILE, SIDE = 40, 8                               # pixels along an edge: of a re
 DRAWN = (16_000, 2_000, 2_000)                   # patches in each part
 GREY = (0.299, 0.587, 0.114)                     # of red, green and blue
 FROM_SKIMAGE = (
-    "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png", "rocket.jpg",
+    "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
+    "rocket.jpg",
 )
 
 

@@ -19,7 +19,7 @@ def bars(path: Path, rows: Sequence[Row], models: Sequence[str]) -> None:
     """A line of panels for each data set, a panel for each measure, a bar for each model."""
     data = dict.fromkeys(row["data"] for row in rows)
     named = [row | {"objective": row["model"], "nats": negative(row["log_density"])} for row in rows]
-    saef_pictures.bars(path, named, models, {name: FIELDS for name in data})
+    saef_pictures.bars(path, named, models, dict.fromkeys(data, FIELDS))
 
 
 def negative(value: float | None) -> float | None:

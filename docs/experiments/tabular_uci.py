@@ -3,10 +3,10 @@
 The rules are those of their published code (github.com/gpapamak/maf, datasets/), so that log densities are in their units, and
 the rows and the parts the same:
 
-    power      columns 1 and 3 (reactive power, current) left out; rows shuffled, and noise as wide as the rounding added (0.001 on
-               power, 0.01 on voltage, 1 on each of three meters, none on time), both by RandomState(42)
-    gas        Meth, Eth and Time left out, then again and again the first column that correlates by more than 0.98 with another;
-               standardised by all rows
+    power      columns 1 and 3 (reactive power, current) left out; rows shuffled, and noise as wide as the rounding added (0.001
+               on power, 0.01 on voltage, 1 on each of three meters, none on time), both by RandomState(42)
+    gas        Meth, Eth and Time left out, then again and again the first column that correlates by more than 0.98 with
+               another; standardised by all rows
     hepmass    signal alone (label 1); columns left out whose smallest value occurs more than five times; standardised by the
                rows of the training file, the last tenth of which is the validation part
     miniboone  as it comes: outliers and columns that repeat values are out of the archive's file already
@@ -55,7 +55,7 @@ def uci(name: str, folder: Path) -> Parts:
 
 
 def power(path: Path) -> list[Array]:
-    rng, x = np.random.RandomState(42), np.load(path)  # noqa: NPY002: the rows and the noise are theirs
+    rng, x = np.random.RandomState(42), np.load(path)  # theirs: so are the rows and the noise
     rng.shuffle(x)
     x, n = np.delete(x, [1, 3], axis=1), len(x)
     voltage, power, meters = rng.rand(n, 1), rng.rand(n, 1), rng.rand(n, 3)  # in the order in which theirs are drawn
