@@ -35,7 +35,7 @@ from evenflow.experiments import tabular_pictures as draw
 from evenflow.experiments.judged import Row
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.results import write_json
-from evenflow.experiments.tabular_data import PATCHES, TABLES, Parts, shipped
+from evenflow.experiments.tabular_data import PATCHES, TABLES, Parts, completed, shipped
 from evenflow.experiments.tabular_uci import UCI, WHERE, check_folder, uci
 from evenflow.reference.core import check_count, lookup
 from evenflow.reference.work.files import write_aside
@@ -176,9 +176,9 @@ def printed(family: str, data: str, n: int) -> dict[str, Any]:
 
 
 def drawn(out: Path, data: str, seed: int) -> dict[str, Any]:
-    """model -> a few of its draws, of the trainings that did not break off."""
+    """model -> a few of its draws, patches (k, 64), of the trainings that did not break off."""
     kept = {model: folder_of(out, data, model, seed) / "drawn.npz" for model in (*YARDSTICKS, *MODELS)}
-    return {model: np.load(path)["draws"] for model, path in kept.items() if path.exists()}
+    return {model: completed(np.load(path)["draws"]) for model, path in kept.items() if path.exists()}
 
 
 if __name__ == "__main__":

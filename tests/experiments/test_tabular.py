@@ -19,6 +19,7 @@ from evenflow.experiments import commands, pool, tabular, tabular_data, tabular_
 from evenflow.experiments.judged import Row
 from evenflow.experiments.tabular import Preset
 from evenflow.experiments.tabular_data import Parts, completed, continuous, patches, shipped
+from evenflow.experiments.tabular_pictures import gains
 from evenflow.reference.app.errors import EXTRAS
 from evenflow.reference.core import Array
 from evenflow.reference.scores import crps, crps_normal
@@ -218,6 +219,7 @@ def test_photographs_of_scikit_image() -> None:
     images = tabular_data.from_skimage()
     assert len(images) == len(tabular_data.FROM_SKIMAGE)
     assert all(image.ndim == 2 and image.min() >= 0 and 150 < image.max() <= 255 for image in images)
+    assert [part.shape for part in shipped("photographs", 0)[1:]] == [(16_000, 63), (2_000, 63), (2_000, 63)]
 
 
 # The five sets, from generated files.
@@ -460,14 +462,23 @@ def test_what_is_said_by_hand() -> None:
     assert said[3].startswith("**D-loss**: SAEF, B = 1, energy is first (0.580), RealNVP, likelihood last (0.480)")
     verdicts = tabular_pages.verdicts({"rows": rows})
     assert verdicts[0].endswith("ahead in 0 of 3 in log density, 0 of 3 in energy score, 0 of 3 in CRPS, 3 of 3 in D-loss")
-    assert verdicts[1] == "**the Gaussian**, in log density: beaten by 4 of 4 models trained by energy or pinball loss"
-    assert verdicts[2] == "**the Gaussian**, in log density: beaten by 7 of 7 models trained by likelihood"
+    assert verdicts[1].endswith("data set by data set: beaten by those trained by energy or pinball loss in 4 of 4")
+    assert verdicts[2].endswith("beaten by those trained by likelihood in 7 of 7")
     for row in rows:
         if row["model"] == "AQF, pinball":
             row["log_density"] = -30.0
-    assert "beaten by 3 of 4" in tabular_pages.verdicts({"rows": rows})[1]
+    assert "pinball loss in 3 of 4" in tabular_pages.verdicts({"rows": rows})[1]
     line = tabular_pages.table(rows, "wine").splitlines()[3]
     assert line == "| training rows | 1,000 | - | 2.990 (0) | 6.900 (0) | 0.590 (0) | 10 |"
+
+
+def test_gains_are_positive_where_it_is_better_than_the_gaussian() -> None:
+    rows = rows_by_hand()
+    assert gains(rows, "wine", "SAEF, B = 1, energy", "log_density") == [1.0, 1.0]
+    assert gains(rows, "wine", "SAEF, B = 1, energy", "energy_score") == pytest.approx([0.02, 0.02])
+    assert gains(rows, "wine", "SAEF, B = 1, energy", "d_loss") == pytest.approx([-0.02, -0.02])
+    assert gains(rows, "wine", "training rows", "log_density") == []
+    assert gains(rows, "diabetes", "Gaussian", "crps") == []
 
 
 def committed() -> list[Row]:
