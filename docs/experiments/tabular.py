@@ -22,7 +22,6 @@ of 2,000 draws (columns whitened), the CRPS summed over the columns (each in its
 """
 import json
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ from evenflow.experiments import judged
 from evenflow.experiments import tabular_measures as measures
 from evenflow.experiments import tabular_pictures as draw
 from evenflow.experiments.judged import Row
+from evenflow.experiments.planar import spent
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.results import write_json
 from evenflow.experiments.tabular_data import PATCHES, TABLES, Parts, completed, shipped
@@ -40,6 +40,7 @@ from evenflow.experiments.tabular_uci import UCI, WHERE, check_folder, uci
 from evenflow.reference.core import check_count, lookup
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.flow_model import looks
+from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import train_on
 from evenflow.reference.work.stretches import TrainingStopped
@@ -118,7 +119,7 @@ def learn(
     data: str, model: str, preset: str, seed: int, out: Path, resume: bool, folder: Path | None, on_step: OnStep
 ) -> Row:
     """One row. One whose training broke off has stopped_at and no measurements."""
-    place, start = folder_of(out, data, model, seed), time.perf_counter()
+    place = folder_of(out, data, model, seed)
     parts = uci(data, folder) if folder else shipped(data, seed)
     config = None if model in YARDSTICKS else config_of(model, preset, seed, parts)
     there = {"preset": preset, "data": data, "model": model, "config": None if config is None else config.as_json()}
@@ -139,7 +140,7 @@ def learn(
         write_aside(place / "drawn.npz", lambda file: np.savez_compressed(file, draws=draws[: draw.SHOWN]))
     except TrainingStopped as stopped:
         row["stopped_at"] = stopped.step
-    row["train_seconds"] = time.perf_counter() - start
+    row["train_seconds"] = round(spent(read_log(place / "log.jsonl")), 1)
     write_json(place / "row.json", {"run": there, "row": row})
     return row
 
