@@ -140,7 +140,7 @@ def learn(
         write_aside(place / "drawn.npz", lambda file: np.savez_compressed(file, draws=draws[: draw.SHOWN]))
     except TrainingStopped as stopped:
         row["stopped_at"] = stopped.step
-    row["train_seconds"] = round(spent(read_log(place / "log.jsonl")), 1)
+    row["train_seconds"] = None if config is None else round(spent(read_log(place / "log.jsonl")), 1)
     write_json(place / "row.json", {"run": there, "row": row})
     return row
 
