@@ -81,7 +81,9 @@ the standard deviation over the seeds. Blue: energy and pinball loss; orange: li
 
 def page(all_results: Sequence[Row]) -> str:
     """docs/experiments/tabular.md, from the results.json of one or more presets."""
-    parts = [HEAD]
+    names = " ".join(f"tabular-{results['preset']}.json" for results in all_results)
+    made = f"    cd docs/results && python -m evenflow.experiments.tabular {names} > ../experiments/tabular.md\n"
+    parts = [HEAD, made, "made this page; the `results.json` of the commands below are in docs/results, by these names.\n"]
     for results in all_results:
         preset = results["preset"]
         parts += [f"## {preset}\n", judged.made_by(results) + "\n"]
