@@ -15,7 +15,7 @@ EXPERIMENTS = {  # name -> its script
         "two-modes", "eight-gaussians", "rings", "four-modes", "latent-chains",
         "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
         "likelihood-vs-quality", "posterior",
-        "tables", "backends",
+        "tabular", "tables", "backends",
     )
 }
 

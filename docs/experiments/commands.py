@@ -1,4 +1,5 @@
 """The commands `evenflow demo` and `evenflow reproduce`."""
+import inspect
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from evenflow import accel
 from evenflow.experiments import EXPERIMENTS, add_rows, pool
 from evenflow.reference.app import console, pictures
 from evenflow.reference.app import options as o
-from evenflow.reference.app.errors import reporting
+from evenflow.reference.app.errors import EXTRAS, reporting
 from evenflow.reference.core import lookup
 from evenflow.reference.work.lock import alone
 from evenflow.reference.work.threads import single_blas_thread
@@ -17,6 +18,7 @@ from evenflow.reference.work.threads import single_blas_thread
 
 def extend(app: Any) -> None:
     """Add them to the commands of the reference."""
+    EXTRAS.update(skimage="images", pandas="uci", h5py="uci")
     app.command(epilog="[bold]evenflow demo --out demo[/bold]")(demo)
     app.command(epilog="[bold]evenflow reproduce two-modes --preset best --seeds 5[/bold]")(reproduce)
 
@@ -58,6 +60,8 @@ def reproduce(
         help="A new folder for results.json, pictures, runs.", show_default="EXPERIMENT-PRESET")] = None,
     resume: Annotated[bool, typer.Option(
         "--resume", help="Go on with the trainings that the folder holds, bit for bit.")] = False,
+    data: Annotated[Path | None, typer.Option(
+        help="A folder with data of yours, for an experiment that takes one: tabular.", show_default=False)] = None,
     as_json: o.JSON = False,
 ) -> None:
     """Repeat an experiment of the papers: train, measure, draw.
@@ -71,16 +75,20 @@ def reproduce(
     out = out or Path(f"{experiment}-{preset}")
     backend = context.params.get("backend") or fastest()
     again = f"evenflow reproduce {experiment} --preset {preset} --seeds {seeds} --out {out} --backend {backend} --resume"
+    again += f" --data {data}" if data else ""
     with reporting(as_json, f"interrupted; go on with: {again}"), accel.use(backend):
         if experiment is None:
             raise ValueError("which experiment? evenflow reproduce --list says which there are")
         script: Any = import_module(lookup("experiment", experiment, EXPERIMENTS))
         lookup("preset", preset, script.PRESETS)
+        given = {} if data is None else {"data": data}
+        if given and "data" not in inspect.signature(script.run).parameters:
+            raise ValueError(f"--data means nothing for {experiment}, only for tabular")
         if out.exists() and any(out.iterdir()) and not resume:
             raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
         pictures.new_figure(1, 1)
         with alone(out), console.bars() as bars, pool.at_most(jobs):
-            rows = script.run(out, preset, range(seeds), bars, resume)
+            rows = script.run(out, preset, range(seeds), bars, resume, **given)
         if as_json:
             console.print_json(rows)
         else:

@@ -47,14 +47,22 @@ def dataset_of(name: str) -> Dataset:
     return digits._replace(name=name, train=digits.train[:, order], held_out=digits.held_out[:, order])
 
 
+def kept(folder: Path, there: Row) -> Row | None:
+    """The row of a run that is over, None where it is not. Raises ValueError for one of another run than `there`."""
+    path = folder / "row.json"
+    if not path.exists():
+        return None
+    before = json.loads(path.read_text())
+    if before["run"] != there:
+        raise ValueError(f"{folder} holds another run: go on with the preset it was begun with, or choose another folder")
+    return dict(before["row"])
+
+
 def learn(name: str, known: Row, config: Config, data: str, folder: Path, resume: bool, on_step: OnStep) -> Row:
     """The row of one training: `known`, then what is measured. One that broke off has stopped_at and no measurements."""
-    path, there = folder / "row.json", {"config": config.as_json(), "data": data}
-    if resume and path.exists():
-        kept = json.loads(path.read_text())
-        if kept["run"] != there:
-            raise ValueError(f"{folder} holds another run: go on with the preset it was begun with, or choose another folder")
-        return dict(kept["row"])
+    there = {"config": config.as_json(), "data": data}
+    if resume and (whole := kept(folder, there)):
+        return whole
     dataset, start = dataset_of(data), time.perf_counter()
     row = known | {"seed": config.seed, "parameters": None, **dict.fromkeys(MEASURED), "best_step": None, "stopped_at": None}
     try:
@@ -63,7 +71,7 @@ def learn(name: str, known: Row, config: Config, data: str, folder: Path, resume
         row |= measure(trained, dataset, config.seed)
     except TrainingStopped as stopped:
         row |= {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
-    write_json(path, {"run": there, "row": row})
+    write_json(folder / "row.json", {"run": there, "row": row})
     return row
 
 
