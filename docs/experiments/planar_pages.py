@@ -34,13 +34,14 @@ of two (compiled, four-modes but for the second number), a step takes flowMC 0.1
 eight-gaussians and rings), PCD 0.181, NT 0.114, CoopFlow 0.036, FCE 0.005, Jarzynski 0.017; so 23,400 of them take 41 (4),
 71, 44, 14, 2 and 7 minutes, a seed of all six about three hours of one core.
 
-`quick` has 4 epochs, `best` 10, of the same points and batches, with chains 8 times shorter (of flowMC 16 moves), rates that
-decay linearly to zero, and Adam on E for flowMC (5e-3), CoopFlow (1e-4), FCE and Jarzynski (1e-3); PCD and NT keep plain
-steps at 0.01. `swapped` is `quick` with the optimisers of E exchanged: plain steps at 0.01 for flowMC, FCE and Jarzynski and
-at 0.001 for CoopFlow, Adam at 0.005 for PCD and NT. In so few epochs plain steps hardly bend an energy from zero; the paper has
-100 epochs, [two-modes](two-modes.md) 75. Tried with seed 0 in 4 epochs on four-modes, not kept: NT with Adam at 1e-3 (median squared error 4e8), CoopFlow with plain steps at 1e-2 and with Adam at 1e-3 (it ran
-away). So PCD, NT and CoopFlow are seen here with chains an eighth as long as the paper's: where they
-lose, that is not shown of the printed ones.
+`quick` has 4 epochs, `best` 10, of the same points and batches, with chains 8 times shorter (of flowMC 16 moves), rates
+that decay linearly to zero, and Adam on E for flowMC (5e-3), CoopFlow (1e-4), FCE and Jarzynski (1e-3); PCD and NT keep
+plain steps at 0.01. `swapped` is `quick` with the optimisers of E exchanged: plain steps at 0.01 for flowMC, FCE and
+Jarzynski and at 0.001 for CoopFlow, Adam at 0.005 for PCD and NT. In so few epochs plain steps hardly bend an energy from
+zero; the paper has 100 epochs, [two-modes](two-modes.md) 75. Tried with seed 0 in 4 epochs on four-modes, not kept: NT with
+Adam at 1e-3 (median squared error 4e8), CoopFlow with plain steps at 1e-2 and with Adam at 1e-3 (it ran away). So PCD, NT
+and CoopFlow are seen here with chains an eighth as long as the paper's: where they lose, that is not shown of the printed
+ones.
 
 Ours, where the paper is silent: a RealNVP of 4 layers with 60 hidden units; its base N(0, s^2 I), s^2 the largest marginal
 variance of the target, which tilts flowMC's energy; PCD's chains start uniform on the box; MALA's step follows an acceptance

@@ -8,7 +8,8 @@ import pytest
 
 from evenflow import accel
 from evenflow.experiments import EXPERIMENTS, backends
-from tests.experiments.test_block_sweep import is_png, one_by_one
+from tests.experiments.alone import one_by_one
+from tests.experiments.test_block_sweep import is_png
 
 DOCS = Path(backends.__file__).resolve().parents[1]
 

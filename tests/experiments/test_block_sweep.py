@@ -4,27 +4,24 @@ Small trainings, in this process; the numbers of the real ones stand in docs/exp
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evenflow.experiments import block_sweep, judged, objectives, pool
+from evenflow.experiments import block_sweep, judged, objectives
 from evenflow.experiments.judged import Row, cell, z_order
 from evenflow.reference.work import evaluation, flow_model
 from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
+from tests.experiments.alone import one_by_one
 
 DOCS = Path(__file__).parents[2] / "docs/experiments"
 RESULTS = DOCS.parent / "results"
 FEW = ((1, "energy"), (2, "energy"), (4, "likelihood"))
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ Small trainings, in this process; the numbers of the real ones stand in docs/exp
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.experiments import draws, draws_findings, draws_measures, draws_pages, draws_trainings, judged, pool
+from evenflow.experiments import draws, draws_findings, draws_measures, draws_pages, draws_trainings, judged
 from evenflow.experiments.draws_measures import Pairs, Reference, blend, class_spread, least_spread, normal_check, variances
 from evenflow.experiments.draws_trainings import Preset, Training
 from evenflow.experiments.judged import Row
@@ -24,13 +24,10 @@ from evenflow.reference.work.rows import Rows
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
+from tests.experiments.alone import one_by_one
 
 DOCS = Path(__file__).parents[2] / "docs"
 TINY = Preset(101, 101, 2, ("steps",))  # one step beyond EARLY
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Small trainings, in this process; the numbers of the real ones stand in docs/exp
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.experiments import generators, generators_measures, generators_pages, judged, pool
+from evenflow.experiments import generators, generators_measures, generators_pages, judged
 from evenflow.experiments.generators_model import Generator, generator
 from evenflow.experiments.judged import Row
 from evenflow.reference.core import tree_map, value_and_gradient
@@ -25,13 +25,10 @@ from evenflow.reference.work.rows import Rows
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
+from tests.experiments.alone import one_by_one
 
 DOCS = Path(__file__).parents[2] / "docs"
 TINY = {"steps": 2, "learning_rate": 1e-3, "beta": 1.0, "draws": 4, "batch": 8}
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

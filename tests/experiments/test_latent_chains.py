@@ -5,7 +5,7 @@ import copy
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.experiments import latent_chains, latent_chains_pages, latent_chains_samplers, planar, pool
+from evenflow.experiments import latent_chains, latent_chains_pages, latent_chains_samplers, planar
 from evenflow.experiments import latent_chains_pictures as draw
 from evenflow.experiments.latent_chains_measures import barriers, divergence, highest_pass, of_chains, pulled_back
 from evenflow.experiments.latent_chains_samplers import SAMPLERS, Sampler, Uphill, evaluations, samplers, to_data, walked
@@ -24,6 +24,7 @@ from evenflow.reference.ebm.normalizer import grid, lattice
 from evenflow.reference.flows import Normal, realnvp
 from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, IndependentMH, pullback
 from evenflow.reference.targets.mixtures import four_modes
+from tests.experiments.alone import one_by_one
 
 ROOT = Path(__file__).parents[2]
 TARGET = four_modes()
@@ -31,10 +32,6 @@ TINY = Preset(
     epochs=1, decays=True, rates=dict.fromkeys(ALGORITHMS, 1e-3), plain=("pcd",), shorter=64, pretraining=2, points=96,
     batch=32, buffer=64,
 )
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ import copy
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evenflow.experiments import EXPERIMENTS, block_sweep, judged, pool
+from evenflow.experiments import EXPERIMENTS, block_sweep, judged
 from evenflow.experiments import likelihood_vs_quality as study
 from evenflow.experiments import likelihood_vs_quality_pages as pages
 from evenflow.experiments.judged import Row
@@ -25,16 +25,13 @@ from evenflow.reference.work.runs import load_run, train_on
 from evenflow.reference.work.stretches import TrainingStopped
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
+from tests.experiments.alone import one_by_one
 
 DOCS = Path(__file__).parents[2] / "docs/experiments"
 RESULTS = DOCS.parent / "results"
 TINY = Preset((2, 3), False)
 TOY = "eight-gaussians"
 TWO = [Training(TOY, "SAEF affine", 1, "large", "energy"), Training(TOY, "RealNVP", None, "large", "likelihood")]
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

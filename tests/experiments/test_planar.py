@@ -4,7 +4,6 @@ A tiny preset, in this process; the numbers of the real ones stand in docs/exper
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.experiments import EXPERIMENTS, eight_gaussians, four_modes, planar, planar_measures, planar_pages, pool, rings
+from evenflow.experiments import EXPERIMENTS, eight_gaussians, four_modes, planar, planar_measures, planar_pages, rings
 from evenflow.experiments.planar import ALGORITHMS, PICTURES, ROW, Preset, Study, summary
 from evenflow.experiments.planar_measures import ERRORS, judged, measure, weighed, zone_errors
 from evenflow.reference.core import SGD, Adam
 from evenflow.reference.ebm.normalizer import grid
+from tests.experiments.alone import one_by_one
 
 STUDIES = {"eight-gaussians": eight_gaussians, "rings": rings, "four-modes": four_modes}
 TINY = Preset(
@@ -26,10 +26,6 @@ TINY = Preset(
     batch=32, buffer=64,
 )
 ROOT = Path(__file__).parents[2]
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

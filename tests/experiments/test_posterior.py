@@ -4,14 +4,14 @@ Small trainings, in this process; the numbers of the real ones stand in docs/exp
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evenflow.experiments import EXPERIMENTS, block_sweep, judged, pool, posterior
+from evenflow.experiments import EXPERIMENTS, block_sweep, judged, posterior
 from evenflow.experiments import posterior_measures as measures
 from evenflow.experiments import posterior_pages as pages
 from evenflow.experiments import posterior_pictures as pictures
@@ -22,13 +22,10 @@ from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
+from tests.experiments.alone import one_by_one
 
 DOCS = Path(__file__).parents[2] / "docs/experiments"
 RESULTS = DOCS.parent / "results"
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

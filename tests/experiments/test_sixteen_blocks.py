@@ -10,7 +10,8 @@ from evenflow.experiments import judged, sixteen_blocks
 from evenflow.experiments.judged import Row
 from evenflow.reference.work import evaluation, flow_model
 from evenflow.reference.work.threads import single_blas_thread
-from tests.experiments.test_block_sweep import is_png, one_by_one
+from tests.experiments.alone import one_by_one
+from tests.experiments.test_block_sweep import is_png
 
 DOCS = Path(sixteen_blocks.__file__).resolve().parents[1]
 

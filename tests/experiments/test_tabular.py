@@ -5,7 +5,7 @@ import copy
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from evenflow.experiments import commands, pool, tabular, tabular_data, tabular_measures, tabular_pages, tabular_uci
+from evenflow.experiments import commands, tabular, tabular_data, tabular_measures, tabular_pages, tabular_uci
 from evenflow.experiments.judged import Row
 from evenflow.experiments.tabular import Preset
 from evenflow.experiments.tabular_data import Parts, completed, continuous, patches, shipped
@@ -25,16 +25,13 @@ from evenflow.reference.core import Array
 from evenflow.reference.scores import crps, crps_normal
 from evenflow.reference.work.runs import load_run
 from evenflow.reference.work.threads import single_blas_thread
+from tests.experiments.alone import one_by_one
 
 ROOT = Path(__file__).parents[2]
 FEW = {name: tabular.MODELS[name] for name in ("SAEF, B = 3, energy", "SAEF, B = 3, likelihood", "AQF, pinball")}
 
 app = Typer()
 commands.extend(app)
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Small trainings, in this process; the numbers of the real ones stand in docs/exp
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from evenflow.reference.core import SGD, Adam
 from evenflow.reference.work.files import load
 from evenflow.reference.work.stretches import TrainingStopped
 from evenflow.reference.work.training import Progress
+from tests.experiments.alone import one_by_one
 
 FIELDS = {  # what the table of the demo promises, in its order
     "algorithm", "true_weight", "final_weight", "weight_min_late", "weight_max_late", "acceptance_global", "rhat_mode", "log_z",
@@ -30,10 +30,6 @@ FIELDS = {  # what the table of the demo promises, in its order
 
 app = Typer()
 commands.extend(app)
-
-
-def one_by_one(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], on_step: pool.OnStep | None) -> list[Any]:
-    return [work(*job, on_step or (lambda name, progress: None)) for job in jobs]
 
 
 @pytest.fixture
