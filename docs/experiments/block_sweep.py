@@ -29,9 +29,9 @@ import numpy as np
 from evenflow.experiments import digits, judged
 from evenflow.experiments import saef_pictures as draw
 from evenflow.experiments.judged import Row, cell, column, deviation, mean
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json
-from evenflow.reference.core import Array, check_count, fetched, lookup, placed
+from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, load_run
@@ -56,9 +56,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, as many at a time as there are cores, the longest first; measure, draw into `out`; return the rows."""
-    lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    asked(preset, PRESETS, seeds)
     out = Path(out)
     jobs = [(blocks, objective, preset, seed, out, resume) for blocks, objective in reversed(RUNS) for seed in seeds]
     trained = side_by_side(learn, jobs, on_step)

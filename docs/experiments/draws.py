@@ -33,8 +33,8 @@ from evenflow.experiments.draws_pages import page
 from evenflow.experiments.draws_trainings import BASE, BATCH, EARLY, PRESETS, Preset, Training, base, kept, learn, stored
 from evenflow.experiments.draws_trainings import trainings as trainings_of
 from evenflow.experiments.judged import Row
-from evenflow.experiments.pool import OnStep, side_by_side
-from evenflow.reference.core import Array, check_count, lookup
+from evenflow.experiments.pool import OnStep, asked, side_by_side
+from evenflow.reference.core import Array
 from evenflow.reference.saef.objectives import Energy, Sliced
 from evenflow.reference.scores import slicing_constant
 from evenflow.reference.work.data import load
@@ -60,9 +60,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, then look into two of them, as many at a time as there are cores; draw and write into `out`."""
-    how = lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    how = asked(preset, PRESETS, seeds)
     out = Path(out)
     trained = side_by_side(learn, [(one, preset, s, out, resume) for s in seeds for one in trainings_of(how)], on_step)
     whole = {(row["data"], row["seed"]) for row in trained if of_row(row) == base(row["data"]) and row["stopped_at"] is None}

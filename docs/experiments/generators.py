@@ -35,9 +35,9 @@ from evenflow.experiments.generators_measures import DIVERSITY, diversity, real
 from evenflow.experiments.generators_model import generator
 from evenflow.experiments.generators_pages import page
 from evenflow.experiments.judged import Row
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json
-from evenflow.reference.core import Array, check_count, fetched, lookup, placed
+from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.saef import FreeForm
 from evenflow.reference.work.checkpoints import load_checkpoint
 from evenflow.reference.work.data import Dataset, load
@@ -106,9 +106,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, as many at a time as there are cores; measure, draw into `out`; return the rows."""
-    lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    asked(preset, PRESETS, seeds)
     out = Path(out)
     trained = side_by_side(learn, [(one, preset, seed, out, resume) for seed in seeds for one in models(preset)], on_step)
     with single_blas_thread():

@@ -46,9 +46,9 @@ from evenflow.experiments.latent_chains_measures import barriers, divergence, of
 from evenflow.experiments.latent_chains_samplers import CHAINS, evaluations, samplers, step_size, to_data, walked
 from evenflow.experiments.planar import CELLS
 from evenflow.experiments.planar_measures import at_host, weighed
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json, write_results
-from evenflow.reference.core import Array, check_count, fetched, lookup, placed
+from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm.normalizer import grid
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.work.files import write_aside
@@ -70,9 +70,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train each algorithm with each seed, run its samplers, draw the first seed's into `out`; return a row a sampler."""
-    lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    asked(preset, PRESETS, seeds)
     out, how = Path(out), STUDY.presets[preset]
     jobs = [(algorithm, preset, seed, out, resume) for seed in seeds for algorithm in how.algorithms]
     rows = [row for rows in side_by_side(learn, jobs, on_step) for row in rows]

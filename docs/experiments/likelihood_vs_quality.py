@@ -32,9 +32,8 @@ from evenflow.experiments import block_sweep, judged
 from evenflow.experiments import likelihood_vs_quality_pictures as draw
 from evenflow.experiments.judged import Row
 from evenflow.experiments.likelihood_vs_quality_pages import page
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json
-from evenflow.reference.core import check_count, lookup
 from evenflow.reference.targets.toys import TARGETS
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import compare
@@ -112,9 +111,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, as many at a time as there are cores; measure, draw into `out`; return the rows, the real data's first."""
-    how = lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    how = asked(preset, PRESETS, seeds)
     out = Path(out)
     jobs = [(training, how, seed, out, resume) for seed in seeds for training in how.trainings()]
     taken = side_by_side(learn, jobs, on_step)

@@ -28,8 +28,7 @@ from typing import Any, NamedTuple
 from evenflow.experiments import judged
 from evenflow.experiments import saef_pictures as draw
 from evenflow.experiments.judged import Row, cell, column, mean
-from evenflow.experiments.pool import OnStep, side_by_side
-from evenflow.reference.core import check_count, lookup
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.reference.work.options import Config
 
 DATA = ("eight-gaussians", "checkerboard", "digits")
@@ -75,9 +74,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, as many at a time as there are cores, the longest first; draw and write into `out`; return the rows."""
-    lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    asked(preset, PRESETS, seeds)
     out = Path(out)
     kinds = [(data, name) for data in reversed(DATA) for name in reversed(OBJECTIVES)]
     jobs = [(*kind, preset, seed, out, resume) for seed in seeds for kind in kinds]

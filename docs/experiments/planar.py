@@ -40,9 +40,9 @@ import numpy as np
 from evenflow.experiments import planar_pictures as draw
 from evenflow.experiments.planar_measures import ERRORS, ZONES, measure
 from evenflow.experiments.planar_pictures import NAMES
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json, write_results
-from evenflow.reference.core import SGD, Adam, Array, check_count, lookup, per_step, placed
+from evenflow.reference.core import SGD, Adam, Array, per_step, placed
 from evenflow.reference.core.optim import constant, linear_decay
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy, Rates
 from evenflow.reference.ebm.normalizer import Lattice, lattice
@@ -160,9 +160,7 @@ class Study:
 
         resume: go on with what `out` holds, begun with the same preset; what is finished there is read.
         """
-        how = lookup("preset", preset, dict(self.presets))
-        for seed in seeds:
-            check_count("seeds", seed, least=0)
+        how = asked(preset, self.presets, seeds)
         out = Path(out)
         check_preset(out / "results.json", preset)
         jobs = [(self, algorithm, preset, seed, out, resume) for seed in seeds for algorithm in how.algorithms]

@@ -2,16 +2,18 @@
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from evenflow import accel
+from evenflow.reference.core import check_count, lookup
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 
 T = TypeVar("T")
+Preset = TypeVar("Preset")
 OnStep = Callable[[str, Progress], None]  # the training's name, how far it is
 TOLD_EVERY = 16                           # steps
 _at_most: ContextVar[int | None] = ContextVar("at_most", default=None)
@@ -23,6 +25,13 @@ def at_most(jobs: int | None) -> Iterator[None]:
     before = _at_most.set(jobs)
     yield
     _at_most.reset(before)
+
+
+def asked(preset: str, presets: Mapping[str, Preset], seeds: Iterable[int]) -> Preset:
+    """The preset of that name. Raises ValueError for one that is not there, and for a seed below 0."""
+    for seed in seeds:
+        check_count("seeds", seed, least=0)
+    return lookup("preset", preset, dict(presets))
 
 
 def cores() -> int:

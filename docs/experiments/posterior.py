@@ -25,11 +25,10 @@ from evenflow.experiments import block_sweep, judged
 from evenflow.experiments import posterior_pictures as draw
 from evenflow.experiments.block_sweep import PRESETS, folder_of
 from evenflow.experiments.judged import Row
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.posterior_measures import measure, real
 from evenflow.experiments.posterior_pages import page
 from evenflow.experiments.results import write_json
-from evenflow.reference.core import check_count, lookup
 from evenflow.reference.work.runs import Trained, load_run
 from evenflow.reference.work.threads import single_blas_thread
 
@@ -42,9 +41,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, as many at a time as there are cores, the longest first; measure, draw into `out`; return the rows."""
-    lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    asked(preset, PRESETS, seeds)
     out = Path(out)
     jobs = [(blocks, objective, preset, seed, out, resume) for blocks, objective in reversed(RUNS) for seed in seeds]
     taken = side_by_side(learn, jobs, on_step)

@@ -23,10 +23,9 @@ import numpy as np
 
 from evenflow.experiments import judged
 from evenflow.experiments.judged import Row, cell, column, deviation, mean
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
-from evenflow.reference.core import check_count, lookup
 from evenflow.reference.work.evaluation import compare
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import load_run
@@ -51,9 +50,7 @@ def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
     """Train all, as many at a time as there are cores; judge, draw, write into `out`; return the rows."""
-    lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    asked(preset, PRESETS, seeds)
     out = Path(out)
     rows = side_by_side(learn, [(name, preset, seed, out, resume) for seed in seeds for name in RUNS], on_step)
     settings = {"steps": PRESETS[preset], "judges": JUDGES}

@@ -33,11 +33,10 @@ from evenflow.experiments import tabular_measures as measures
 from evenflow.experiments import tabular_pictures as draw
 from evenflow.experiments.judged import Row
 from evenflow.experiments.planar import spent
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_json
 from evenflow.experiments.tabular_data import PATCHES, TABLES, Parts, completed, shipped
 from evenflow.experiments.tabular_uci import UCI, WHERE, check_folder, uci
-from evenflow.reference.core import check_count, lookup
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.flow_model import looks
 from evenflow.reference.work.folders import read_log
@@ -84,9 +83,7 @@ def run(
 
     data: the folder of the five UCI sets, which then take the place of the shipped ones.
     """
-    how = lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    how = asked(preset, PRESETS, seeds)
     names = UCI if data else how.data
     if not names:
         raise ValueError(f"the preset {preset} is of the five UCI sets, --data DIR; {WHERE}")

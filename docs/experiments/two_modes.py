@@ -30,11 +30,11 @@ import numpy as np
 
 from evenflow.experiments import two_modes_pictures as draw
 from evenflow.experiments.planar_measures import at_host
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_results
 from evenflow.experiments.two_modes_measures import TARGET, UPPER_RIGHT, measure
 from evenflow.experiments.two_modes_pictures import NAMES
-from evenflow.reference.core import SGD, Adam, Array, check_count, fetched, lookup, per_step, placed
+from evenflow.reference.core import SGD, Adam, Array, fetched, per_step, placed
 from evenflow.reference.core.optim import constant, linear_decay
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
 from evenflow.reference.ebm.contract import Optimiser
@@ -118,9 +118,7 @@ def run(
 
     resume: go on with the trainings that `out` holds, begun with the same preset.
     """
-    how = lookup("preset", preset, PRESETS)
-    for seed in seeds:
-        check_count("seeds", seed, least=0)
+    how = asked(preset, PRESETS, seeds)
     out = Path(out)
     jobs = [(algorithm, preset, seed, out, resume) for seed in seeds for algorithm in how.algorithms]
     outcomes = side_by_side(learn, jobs, on_step)

@@ -25,18 +25,29 @@ def test_each_is_trained_under_the_backend_that_its_row_names(tmp_path: Path, mo
     monkeypatch.setattr(backends, "side_by_side", one_by_one)
     monkeypatch.setattr(backends, "CASES", {"block-sweep": backends.CASES["block-sweep"]})
     monkeypatch.setattr(import_module(EXPERIMENTS["block-sweep"]), "learn", learn)
-    rows = backends.run(tmp_path)
+    rows = backends.run(tmp_path, "quick", (0, 1))
     names = [row.backend for row in accel.available() if row.available and row.backend != "cupy"]
-    assert used == [(name, (16, "energy", "quick", 0)) for name in names]
+    assert used == [(name, (16, "energy", "quick", seed)) for seed in (0, 1) for name in names]
     assert [(row["backend"], row["values"]) for row in rows] == [
-        (name, {"d_loss": 1.5 + k, "energy_score": 3.0}) for k, name in enumerate(names)]
-    assert backends.gaps(rows)["block-sweep", "d_loss", "numpy"] == (1.5, 2.5)
+        (name, {"d_loss": 1.5 + k, "energy_score": 3.0}) for k, name in enumerate([*names, *names])]
     assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
     assert is_png(tmp_path / "gaps.png")
-    assert backends.run(tmp_path, resume=True) == rows
-    assert len(used) == len(names), "read, not made again"
-    with pytest.raises(ValueError, match="seeds must be 1"):
-        backends.run(tmp_path, "quick", (0, 1))
+    assert backends.run(tmp_path, "quick", (0, 1), resume=True) == rows
+    assert len(used) == 2 * len(names), "read, not made again"
+    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
+        backends.run(tmp_path, "quick", (-1,))
+
+
+def test_gaps_by_hand() -> None:
+    rows = [
+        {"experiment": "block-sweep", "backend": backend, "seed": seed, "values": {"d_loss": value, "energy_score": 3.0}}
+        for backend, values in {"reference": (0.1, 0.3), "numpy": (0.2, 0.4), "compiled": (0.1, 0.3)}.items()
+        for seed, value in enumerate(values)
+    ]
+    told = backends.gaps(rows)
+    assert told == pytest.approx({  # variances of 0.02, two seeds: the error of a difference is sqrt(0.02)
+        ("block-sweep", "d_loss", "numpy"): 0.1 / 0.02**0.5, ("block-sweep", "d_loss", "compiled"): 0.0})
+    assert backends.values_of(rows, "block-sweep", "d_loss")["numpy"] == [0.2, 0.4]
 
 
 @pytest.mark.parametrize("name", backends.CASES)
@@ -51,4 +62,5 @@ def test_each_case_is_a_row_of_its_experiments_committed_results(name: str) -> N
 def test_the_page_is_made_of_the_committed_results() -> None:
     results = json.loads((DOCS / "results/backends.json").read_text())
     assert backends.page(results) == (DOCS / "experiments/backends.md").read_text()
-    assert [row["backend"] for row in results["rows"]].count("reference") == len(backends.CASES)
+    seeds = {row["seed"] for row in results["rows"]}
+    assert [row["backend"] for row in results["rows"]].count("reference") == len(seeds) * len(backends.CASES)
