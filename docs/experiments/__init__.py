@@ -13,8 +13,9 @@ from evenflow.reference.work.files import write_aside
 EXPERIMENTS = {  # name -> its script
     "two-modes": "evenflow.experiments.two_modes", "eight-gaussians": "evenflow.experiments.eight_gaussians",
     "rings": "evenflow.experiments.rings", "four-modes": "evenflow.experiments.four_modes",
-    "block-sweep": "evenflow.experiments.block_sweep", "objectives": "evenflow.experiments.objectives",
-    "tables": "evenflow.experiments.tables",
+    "mixture-16": "evenflow.experiments.mixture_16", "mixture-32": "evenflow.experiments.mixture_32",
+    "mixture-64": "evenflow.experiments.mixture_64", "block-sweep": "evenflow.experiments.block_sweep",
+    "objectives": "evenflow.experiments.objectives", "tables": "evenflow.experiments.tables",
 }
 
 

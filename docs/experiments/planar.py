@@ -147,6 +147,15 @@ class Study:
             return FCE(energy, flow, batch, optimiser)
         return Jarzynski(energy, Normal(2, self.base_sd), ULA_STEP, preset.buffer, energy_optimiser=optimiser)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of a row."""
+        return ROW
+
+    def measured(self, model: Any, state: Any, how: Preset, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Of a trained model: the numbers of its row, and what the pictures need."""
+        return measure(self.target, self.box, model, state, how.buffer, seed)
+
     def run(
         self, out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
     ) -> list[dict[str, Any]]:
@@ -171,8 +180,11 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in (*ROW[:8], "stopped_at")} for row in rows]
 
 
-def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> dict[str, Any]:
-    """One training and what is measured after it, kept beside its checkpoint; its row."""
+def learn(study: Any, algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> dict[str, Any]:
+    """One training and what is measured after it, kept beside its checkpoint; its row.
+
+    study: a Study, or whatever has its name, target, presets, flow, model, fields and measured.
+    """
     folder, how = out / f"{algorithm}-seed{seed}", study.presets[preset]
     identity = {"study": study.name, "algorithm": algorithm, "preset": preset, "seed": seed}
     if resume and (folder / "row.json").exists():
@@ -181,10 +193,10 @@ def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resum
             if kept["identity"][name] != value:
                 raise ValueError(f"{name} is {kept['identity'][name]} there, {value} here: {folder} holds another training")
         return dict(kept["row"])
-    row = dict.fromkeys(ROW) | {"algorithm": algorithm, "seed": seed}
+    row = dict.fromkeys(study.fields) | {"algorithm": algorithm, "seed": seed}
     try:
         model, state = trained(study, algorithm, how, seed, folder, resume, identity, on_step)
-        measured, drawn = measure(study.target, study.box, model, state, how.buffer, seed)
+        measured, drawn = study.measured(model, state, how, seed)
         row |= measured | {"seconds": round(spent(read_log(folder / "log.jsonl")), 1)}
         write_aside(folder / "drawn.npz", lambda file: np.savez_compressed(file, **drawn))
     except TrainingStopped as stopped:
@@ -194,7 +206,7 @@ def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resum
 
 
 def trained(
-    study: Study, algorithm: str, how: Preset, seed: int, folder: Path, resume: bool, identity: Any, on_step: OnStep
+    study: Any, algorithm: str, how: Preset, seed: int, folder: Path, resume: bool, identity: Any, on_step: OnStep
 ) -> tuple[Any, Any]:
     """The model, and its state after the training."""
     data, model, rng = points(study, how, seed), study.model(algorithm, how), np.random.default_rng([seed, 1])
@@ -224,9 +236,10 @@ def trained(
     return model, type(start)(**state.params)
 
 
-def points(study: Study, how: Preset, seed: int) -> Array:
+def points(study: Any, how: Preset, seed: int) -> Array:
     """The data of a seed."""
-    return study.target.sample(study.target.noise(np.random.default_rng(seed), how.points)).astype(np.float32)
+    x: Array = study.target.sample(study.target.noise(np.random.default_rng(seed), how.points))
+    return x.astype(np.float32)
 
 
 def spent(lines: list[dict[str, Any]]) -> float:
