@@ -52,7 +52,7 @@ class Preset(planar.Preset):
 OURS = {"pcd": 1e-2, "nt": 1e-2, "coopflow": 1e-4, "flowmc": 1e-3, "fce": 1e-3, "jarzynski": 1e-3}
 SHORT: dict[str, Any] = {
     "decays": True, "rates": OURS, "plain": ("pcd", "nt"), "shorter": 16, "pretraining": 1_000, "points": 50_000, "batch": 128,
-    "buffer": 2_048, "N": 32,
+    "buffer": 2_048, "N": 32, "flow_rates": {"flowmc": 5e-3},
 }
 PRESETS = {
     "quick": Preset(4, **SHORT),

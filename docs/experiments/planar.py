@@ -27,7 +27,7 @@ writes results.json and three pictures, and for each training a folder with its 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ ROW = ("algorithm", "seed", *ERRORS, "log_z_grid", *ZONES, "seconds", "stopped_a
 @dataclass(frozen=True)
 class Preset:
     """rates: of each algorithm, energy and flow; plain: which have plain steps on E, the others Adam; shorter: all chains are
-    so many times shorter than printed; pretraining: steps of likelihood for the flow of NT and CoopFlow."""
+    so many times shorter than printed; pretraining: steps of likelihood for the flow of NT and CoopFlow; flow_rates: of those
+    whose flow has a rate of its own."""
     epochs: int
     decays: bool
     rates: Mapping[str, float]
@@ -77,13 +78,14 @@ class Preset:
     batch: int = 256
     buffer: int = 8_192
     algorithms: tuple[str, ...] = ALGORITHMS
+    flow_rates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         return self.epochs * (self.points // self.batch)
 
-    def rate(self, algorithm: str) -> Callable[[int], float]:
-        rate = self.rates[algorithm]
+    def rate(self, algorithm: str, of_flow: bool = False) -> Callable[[int], float]:
+        rate = self.flow_rates.get(algorithm, self.rates[algorithm]) if of_flow else self.rates[algorithm]
         return linear_decay(rate, self.steps) if self.decays else constant(rate)
 
 
@@ -214,7 +216,7 @@ def trained(
     if algorithm in ("nt", "coopflow"):
         flow = [pretrained(study.flow, data, how.pretraining, np.random.default_rng([seed, 3]), how.batch)]
     start, log, name = model.init(rng, *flow), Log(folder / "log.jsonl"), f"{NAMES[algorithm]}, seed {seed}"
-    rate, per_epoch = how.rate(algorithm), how.points // how.batch
+    rate, of_flow, per_epoch = how.rate(algorithm), how.rate(algorithm, of_flow=True), how.points // how.batch
     frozen = FROZEN * how.steps if algorithm == "coopflow" else 0
 
     def rows(step: int) -> Array:
@@ -230,7 +232,7 @@ def trained(
     checkpoint = folder / "checkpoint.npz"
     state = train_ebm(
         model, type(start)(*(placed(tree, np.float32) for tree in start)), lambda step, rng: there[per_step(rows, step)],
-        lambda step: Rates(rate(step), 0.0 if step < frozen else rate(step)), Settings(how.steps, checkpoint_every=500), rng,
+        lambda step: Rates(rate(step), 0.0 if step < frozen else of_flow(step)), Settings(how.steps, checkpoint_every=500), rng,
         callback=report, checkpoint=checkpoint, resume=resume and checkpoint.exists(), identity=identity,
     )
     return model, type(start)(**state.params)
