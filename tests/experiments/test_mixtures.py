@@ -25,7 +25,7 @@ from evenflow.reference.targets.mixtures import READINGS, high_dimensional
 
 ROOT = Path(__file__).parents[2]
 TINY = Preset(
-    epochs=2, decays=True, rates=dict.fromkeys(ALGORITHMS, 1e-3), plain=("pcd",), shorter=16, pretraining=5, points=128,
+    epochs=1, decays=True, rates=dict.fromkeys(ALGORITHMS, 1e-3), plain=("pcd",), shorter=16, pretraining=5, points=128,
     batch=32, buffer=64, N=4,
 )
 run = partial(mixtures.run, 16)
@@ -73,10 +73,11 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     assert len(summary(rows)) == len(rows)
     for picture in PICTURES:
         assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
-    assert run(tmp_path, resume=True) == rows                    # read
-    shutil.rmtree(tmp_path / "code" / "nt-seed0")                # as if it had not begun
+    shutil.rmtree(tmp_path / "code" / "fce-seed0")               # as if it had not begun
     (tmp_path / "paper" / "flowmc-seed0" / "row.json").unlink()  # as if it had not been measured
-    assert without_seconds(run(tmp_path, resume=True)) == without_seconds(rows)
+    again = run(tmp_path, resume=True)
+    assert without_seconds(again) == without_seconds(rows)
+    assert again[1:6] == rows[1:6]                               # read
     with pytest.raises(ValueError, match="preset is quick there, other here"):
         run(tmp_path, "other", resume=True)
     with pytest.raises(ValueError, match="study is mixture-16, paper there, mixture-32, paper here"):
@@ -91,10 +92,11 @@ class Interrupted(Exception):
 @pytest.mark.usefixtures("small")
 def test_a_training_that_was_interrupted_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of(replace(TINY, algorithms=("flowmc",)), monkeypatch)
+    monkeypatch.setattr(mixtures, "READINGS", {"paper": READINGS["paper"]})
 
     def stop(name: str, progress: Any) -> None:
         assert name == "flowMC-EBM, seed 0, a of the paper"
-        if progress.step == 5:
+        if progress.step == 2:
             raise Interrupted
 
     with pytest.raises(Interrupted):
