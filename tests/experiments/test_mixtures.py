@@ -163,6 +163,9 @@ def test_what_the_truth_shows_and_a_mistake_does_not() -> None:
     assert told["chains_off"] < 0.02
     assert told["switch_rate"] == pytest.approx(0.75, abs=0.02)
     assert told["spread"] == pytest.approx(1.0, abs=0.01)
+    apart = x.reshape(64, 128, 16).copy()
+    apart[:, :, 3] += np.arange(128)  # one coordinate is enough
+    assert mixed(target, apart)["rhat"] > 1.5
     stuck = mixed(target, x[np.argsort(target.zones(x))].reshape(128, 64, 16).swapaxes(0, 1))  # each chain in one zone
     assert stuck["rhat"] > 1.5
     assert stuck["rhat_mode"] in ("inf", pytest.approx(math.inf)) or float(stuck["rhat_mode"]) > 5
@@ -231,9 +234,34 @@ def test_chains_start_where_it_says_and_move() -> None:
     for name in ("flowmc", "nt", "coopflow"):
         model = study.model(name, TINY)
         flow = [model.flow.init(rng)] * (name != "flowmc")
-        x, _ = mixture_measures.walked(model, model.init(rng, *flow), rng)
+        state = model.init(rng, *flow)
+        x, _ = mixture_measures.walked(model, state._replace(flow=shifted(state.flow, 50.0)), rng)
         assert x.shape == (8, 8, 16)
-        assert x[0].std() == pytest.approx(study.base.sd, rel=0.2)
+        assert x[0].mean() == pytest.approx(50.0, abs=20.0 if name == "flowmc" else 1.0)  # MALA pulls back to the base
+
+
+@pytest.mark.usefixtures("small")
+def test_log_z_and_zones_are_the_models_and_not_the_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """E = 2, and a flow that is the base, moved towards mu_1: log Z is -2, and the zones weigh as much as the base's."""
+    monkeypatch.setattr(mixture_measures, "OF_FLOW", 4_000)
+    study = Mixture(16, "code")
+    model = study.model("flowmc", TINY)
+    state = model.init(np.random.default_rng(0))
+    *before, third, last = state.energy
+    energy = [*before, {"W": 0 * third["W"], "b": 0 * third["b"] + 1}, {"W": np.full_like(last["W"], 2 / 64)}]
+    state = state._replace(energy=energy, flow=shifted(state.flow, 0.3))
+    row, _ = measure(study.target, model, state, 64, 0)
+    assert row["log_z"] == pytest.approx(-2.0, abs=0.1)
+    assert row["model_off"] < 0.05
+    x = study.target.sample(study.target.noise(np.random.default_rng(1), 4_000))
+    error = np.median((study.base.log_prob(x) - study.target.log_prob(x)) ** 2)  # p is the base, whatever E and the flow
+    assert row["median_squared_error"] == pytest.approx(error, rel=0.2)
+
+
+def shifted(flow: Any, by: float) -> Any:
+    """The flow's parameters, all that it draws moved by so much."""
+    *layers, [last] = flow
+    return [*layers, [{**last, "b": np.tile([0.0, by], last["b"].size // 2).astype(last["b"].dtype)}]]
 
 
 def row_of(algorithm: str, **values: Any) -> dict[str, Any]:
