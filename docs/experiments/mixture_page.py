@@ -22,7 +22,7 @@ WORST = {"rhat": "R-hat", "rhat_mode": "of the mode"}
 MEANS = {
     "switch_rate": "switches", "chains_off": "chains", "negatives_off": "negatives", "model_off": "model",
     "acceptance_global": "global acceptance", "spread": "spread", "median_squared_error": "median squared error",
-    "log_z_share": "effective", "seconds": "s",
+    "log_z_share": "effective",
 }
 SEEN = 0.05  # what the spread may be off by, relative, where the chains are in the modes
 
@@ -158,7 +158,7 @@ one mode already: PCD's steps of 1e-3 need a thousand to cross one. Then means o
 as many independent points costs 0.01); *model*, by draws of the flow weighted by p / lambda. *spread*: the chains' mean squared
 distance to the nearest centre over d; of p* below. *median squared error*: of log p against log p*, at 10,000 draws of p*, log
 Z by importance from 20,000 draws of the flow (Jarzynski: by its own weights), of which the share *effective* counts; there is
-none where there is no flow or less than 1 % is effective. *s*: seconds of training, one core of two that were shared.
+none where there is no flow or less than 1 % is effective.
 
 The chains start from the flow for flowMC (1 i-SIR and 8 MALA in turn), NT (MALA in latent space), CoopFlow (steps without
 noise) and FCE, which samples nothing in training and gets flowMC's moves with its own flow; where they stand after training for
