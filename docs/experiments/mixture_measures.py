@@ -47,6 +47,7 @@ from evenflow.reference.work.sampling import WARM_UP
 
 CHAINS, KEPT, EVERY = 128, 128, 9
 DRAWS, OF_FLOW = 10_000, 20_000
+WITHIN, MIXED = 0.02, 1.05  # what is asked for: the error of a zone's weight, R-hat of the mode
 MALA_STEP, N = 0.1, 32  # of FCE's sweeps
 MEASURED = (
     "rhat", "rhat_mode", "switch_rate", "chains_off", "negatives_off", "model_off", "acceptance_global", "spread",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.experiments.judged import cell, column, markdown
+from evenflow.experiments.mixture_measures import MIXED, WITHIN
 from evenflow.experiments.planar_pages import seeds, versions
 from evenflow.experiments.planar_pictures import NAMES
 
@@ -17,7 +18,6 @@ TABLE_2 = {  # d -> algorithm -> the paper's R-hat
     32: {"coopflow": 44.12, "nt": 2.50, "pcd": 9.29, "flowmc": 1.01},
     64: {"coopflow": 51.66, "nt": 3.10, "pcd": 90.90, "flowmc": 1.05},
 }
-WITHIN, MIXED = 0.02, 1.05  # of a zone's weight; R-hat of the mode
 WORST = {"rhat": "R-hat", "rhat_mode": "of the mode"}
 MEANS = {
     "switch_rate": "switches", "chains_off": "chains", "negatives_off": "negatives", "model_off": "model",

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.experiments.mixture_measures import in_plane
+from evenflow.experiments.mixture_measures import MIXED, WITHIN, in_plane
 from evenflow.experiments.planar_pictures import NAMES
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
 from evenflow.reference.core import Array
 
 SHOWN = 1_000  # draws of the truth
 FIELDS = {"rhat": "R-hat - 1", "rhat_mode": "R-hat of the mode - 1", "chains_off": "largest error of a zone's weight"}
+ASKED = {"rhat_mode": MIXED - 1, "chains_off": WITHIN}
 FLOOR = 1e-4   # of what is shown on a logarithmic scale
 
 
@@ -33,7 +34,8 @@ def chains(path: Path, targets: Mapping[str, Any], drawn: Mapping[str, Mapping[s
 
 
 def numbers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A panel a number, a place on the axis an algorithm, a colour a reading, a dot a seed; infinite at the upper edge."""
+    """A panel a number, a place on the axis an algorithm, a colour a reading, a dot a seed; infinite at the upper edge. A line
+    for what is asked for."""
     names, readings = (list(dict.fromkeys(row[field] for row in rows)) for field in ("algorithm", "reading"))
     figure = new_figure(4.2 * len(FIELDS), 3.4)
     for axes, (field, label) in zip(figure.subplots(1, len(FIELDS)), FIELDS.items(), strict=True):
@@ -44,6 +46,8 @@ def numbers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             mine = np.array([row["reading"] == reading for row in known], dtype=bool)
             at = np.array([names.index(row["algorithm"]) for row in known])[mine] + 0.2 * (k - 0.5)
             axes.plot(at, np.clip(values[mine], FLOOR, most), "o", color=COLOURS[k], markersize=5, label=f"a of the {reading}")
+        if field in ASKED:
+            axes.axhline(ASKED[field], color="black", linewidth=1)
         axes.set(yscale="log", ylabel=label, xticks=range(len(names)), ylim=(FLOOR / 2, 2 * most))
         axes.set_xticklabels([NAMES[name] for name in names], rotation=40, ha="right")
         axes.grid(alpha=0.3, axis="y")
