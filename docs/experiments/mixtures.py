@@ -56,7 +56,7 @@ SHORT: dict[str, Any] = {
 }
 PRESETS = {
     "quick": Preset(4, **SHORT),
-    "best": Preset(10, **SHORT, algorithms=("flowmc", "pcd", "nt")),
+    "best": Preset(8, **SHORT, algorithms=("flowmc", "pcd", "nt")),
     "paper": Preset(150, False, PRINTED, ALGORITHMS, points=50_000, batch=128),
 }
 

@@ -275,7 +275,7 @@ def test_the_table_and_verdicts_by_hand() -> None:
         row_of("pcd", rhat=20.0, rhat_mode="inf", chains_off=0.1, spread=1.2, true_spread=1.0, seconds=4.0),
         row_of("nt", stopped_at=7),
     ]
-    result = {"study": "mixture-64", "preset": "quick", "rows": rows}
+    result = {"study": "mixture-64", "preset": "quick", "rows": rows, "settings": {"a": {"code": 1.0}}}
     flowmc, pcd, nt = mixture_page.table([result]).splitlines()[2:]
     assert flowmc == "| quick | code | flowMC-EBM | 1 of 1 | 1.004 {1.05} | 1.06 | - | 0.01 | - | - | - | 1 | - | - |"
     assert pcd.startswith("| quick | code | PCD-ULA | 1 of 1 | 20 {90.90} | inf | ")
@@ -284,7 +284,10 @@ def test_the_table_and_verdicts_by_hand() -> None:
     assert "the paper's 1.05: 1.0040 at worst, reached" in said
     assert "chains within 0.02: 0.0100 at worst, reached" in said
     assert "mode at most 1.05: 1.0600 at worst, **not reached**" in said
-    assert mixture_page.seen([result]) == ["- spread within 5% of p*'s 1.000, `quick`, a of the code: flowMC-EBM"]
+    assert mixture_page.seen([result]) == ["- spread within 10% of p*'s 1.000, `quick`, a of the code: flowMC-EBM"]
+    assert mixture_page.blind([{**result, "study": "mixture-32"}]) == []
+    said, = mixture_page.blind([result])  # s^2 = 2: 32 / 2 (log 2 - 1 / 2)
+    assert ", 3.1 nats (a of the code);" in said
     assert verdict([], 2, 1.0) == "none of 2 came to its end, **not reached**"
     assert verdict([1.0], 2, 1.0) == "1.0000 at worst, **not reached**"  # one ran away
     assert verdict([1.0, 1.011], 2, 1.01) == "1.0110 at worst, **not reached**"
