@@ -136,8 +136,8 @@ def blind(results: Sequence[Row]) -> list[str]:
     nats = " and ".join(f"{value:.2g} nats (a of the {reading})" for reading, value in least.items())
     return [
         f"- the energy's first layer sees {d - rest} directions. If they hold the plane of the centres, flowMC's model is "
-        f"in the others its base, of variance s^2 in the place of 1, and KL(p* to model) at least {rest} / 2 (log s^2 + 1 / s^2 - "
-        f"1), {nats}; an energy without a tilt is flat in the others and has no Z: its chains diffuse"
+        f"in the others its base, of variance s^2 in the place of 1, and KL(p* to model) at least {rest} / 2 (log s^2 + "
+        f"1 / s^2 - 1), {nats}; an energy without a tilt is flat in the others and has no Z: its chains diffuse"
     ]
 
 
