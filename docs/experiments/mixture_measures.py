@@ -12,8 +12,9 @@ and Jarzynski (ULA, from walkers drawn by their weights).
     chains_off            the largest difference from 1/4 of the zones' weights: counted over the chains,
     negatives_off         over the last states of a pass of all chains, as in training,
     model_off             and of the model itself, by draws of its flow weighted by p / lambda
-    spread                the chains' mean squared distance to the nearest centre, over d; true_spread: of draws of p*. All
-                          numbers above are as good for a model that has seen no mode: weights of zones are right by symmetry
+    spread                the chains' mean squared distance to the nearest centre, over d; true_spread: of draws of p*;
+    plane_spread          and the same in the plane of mu_1 and mu_2, over 2: are there modes? All numbers above are as good
+                          for a model that has seen none
     acceptance_global     of i-SIR
     median_squared_error  of log p against log p*, at 10,000 draws of p*; log Z by importance from 20,000 draws of the flow,
                           Jarzynski's by its own weights
@@ -51,7 +52,8 @@ WITHIN, MIXED = 0.02, 1.05  # what is asked for: the error of a zone's weight, R
 MALA_STEP, N = 0.1, 32  # of FCE's sweeps
 MEASURED = (
     "rhat", "rhat_mode", "switch_rate", "chains_off", "negatives_off", "model_off", "acceptance_global", "spread",
-    "median_squared_error", "log_z_share", "true_spread", "zones_chains", "zones_negatives", "zones_model", "log_z",
+    "plane_spread", "median_squared_error", "log_z_share", "true_spread", "zones_chains", "zones_negatives", "zones_model",
+    "log_z",
 )
 
 
@@ -68,8 +70,10 @@ def measure(target: Any, model: Any, state: Any, buffer: int, seed: int) -> tupl
     x, accepted = walked(model, state, rng)
     _, negatives, weights = chains(replace(model, used=None) if isinstance(model, FlowMCEBM) else model, state, buffer, rng)
     draws = target.sample(target.noise(rng, DRAWS))
-    row = dict.fromkeys(MEASURED) | mixed(target, x) | {"acceptance_global": accepted, "true_spread": spread(target, draws)}
-    row |= weights_of("negatives", weighed(target, negatives, weights))
+    plane = in_plane(target, x[KEPT // 8 - 1 :: KEPT // 8].reshape(-1, target.d)).astype(np.float32)
+    row = dict.fromkeys(MEASURED) | mixed(target, x) | weights_of("negatives", weighed(target, negatives, weights))
+    row |= {"acceptance_global": accepted, "plane_spread": plane_spread(target, plane)}
+    row |= {"true_spread": spread(target.centres, draws)}
     z = log_z(target, model, state, rng)
     if z is not None:
         row["log_z_share"] = z.share
@@ -77,7 +81,7 @@ def measure(target: Any, model: Any, state: Any, buffer: int, seed: int) -> tupl
             errors = at_host(model, state)(draws) - z.log_z - target.log_prob(draws)
             row |= {"log_z": z.log_z, "median_squared_error": float(np.median(errors**2))}
             row |= {} if z.zones is None else weights_of("model", z.zones)
-    return row, {"plane": in_plane(target, x[KEPT // 8 - 1 :: KEPT // 8].reshape(-1, target.d)).astype(np.float32)}
+    return row, {"plane": plane}
 
 
 def mixed(target: Any, x: Array) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def mixed(target: Any, x: Array) -> dict[str, Any]:
     zones = target.zones(states).reshape(x.shape[:2])
     return {
         "rhat": finite_or_text(float(np.max(rhat(x)))), "rhat_mode": finite_or_text(mode_rhat(zones, target.count)),
-        "switch_rate": switch_rate(zones), "spread": spread(target, states),
+        "switch_rate": switch_rate(zones), "spread": spread(target.centres, states),
         **weights_of("chains", weighed(target, states, None)),
     }
 
@@ -95,9 +99,15 @@ def weights_of(whose: str, zones: Array) -> dict[str, Any]:
     return {f"zones_{whose}": zones.tolist(), f"{whose}_off": float(np.max(np.abs(zones - 1 / len(zones))))}
 
 
-def spread(target: Any, x: Array) -> float:
-    """The mean squared distance of x (n, d) to the nearest centre, over d: 1 for modes N(mu, I) that are far apart."""
-    return float(np.mean((x - np.array(target.centres)[target.zones(x)]) ** 2))
+def spread(centres: Any, x: Array) -> float:
+    """The mean squared distance of x (n, d) to the nearest of the centres (k, d), over d: 1 for N(mu_i, I) far apart."""
+    distances = [np.sum((x - centre) ** 2, axis=1) for centre in np.asarray(centres)]
+    return float(np.mean(np.min(distances, axis=0)) / x.shape[1])
+
+
+def plane_spread(target: Any, plane: Array) -> float:
+    """The same of points (n, 2) of the plane."""
+    return spread(in_plane(target, np.array(target.centres)), plane.astype(np.float64))
 
 
 def in_plane(target: Any, x: Array) -> Array:

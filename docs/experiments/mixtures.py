@@ -21,9 +21,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evenflow.experiments import mixture_pictures as draw
 from evenflow.experiments import planar
-from evenflow.experiments.mixture_measures import MEASURED, measure
+from evenflow.experiments.mixture_measures import DRAWS, MEASURED, in_plane, measure, plane_spread
 from evenflow.experiments.planar import ALGORITHMS, PRINTED, drawn
 from evenflow.experiments.pool import OnStep, side_by_side
 from evenflow.experiments.results import write_results
@@ -125,14 +127,20 @@ def run(
     jobs = [(d, reading, algorithm, preset, seed, out, resume)
             for seed in seeds for reading in READINGS for algorithm in how.algorithms]
     rows = side_by_side(learn, jobs, on_step)
-    known = {"a": {r: separation(d, r) for r in READINGS}, "misassignment": {r: misassignment(d, r) for r in READINGS}}
-    settings = asdict(how) | known
+    known = {"a": separation, "misassignment": misassignment, "plane_spread": true_plane_spread}
+    settings = asdict(how) | {name: {reading: f(d, reading) for reading in READINGS} for name, f in known.items()}
     write_results(out / "results.json", {"study": f"mixture-{d}", "preset": preset, "settings": settings, "rows": rows})
     first = [row for row in rows if row["seed"] == seeds[0]]
     seen = {reading: drawn(out / reading, [row for row in first if row["reading"] == reading]) for reading in READINGS}
     draw.chains(out / "chains.png", {r: Mixture(d, r).target for r in READINGS}, seen)
     draw.numbers(out / "numbers.png", rows)
     return rows
+
+
+def true_plane_spread(d: int, reading: str) -> float:
+    """Of draws of p*."""
+    target = high_dimensional(d, reading)
+    return plane_spread(target, in_plane(target, target.sample(target.noise(np.random.default_rng(0), DRAWS))))
 
 
 def learn(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from evenflow.experiments import EXPERIMENTS, mixture_measures, mixture_page, mixture_pictures, mixtures
-from evenflow.experiments.mixture_measures import in_plane, log_z, measure, mixed, spread, weights_of
+from evenflow.experiments.mixture_measures import in_plane, log_z, measure, mixed, plane_spread, spread, weights_of
 from evenflow.experiments.mixture_page import page, verdict
 from evenflow.experiments.mixtures import PICTURES, PRESETS, ROW, Mixture, Preset, summary
 from evenflow.experiments.planar import ALGORITHMS
@@ -180,7 +180,11 @@ def test_by_hand() -> None:
     target = high_dimensional(2, "paper")  # (a, a), (-a, a), (-a, -a), (a, -a)
     assert in_plane(target, np.array(target.centres)) == pytest.approx(
         0.5919 * math.sqrt(2) * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]]))
-    assert spread(target, np.array([[0.5919, 0.5919], [0.5919, 2.5919]])) == pytest.approx(1.0)  # (0 + 4) / 4
+    x = np.array([[0.5919, 0.5919], [0.5919, 2.5919]])
+    assert spread(target.centres, x) == pytest.approx(1.0)  # (0 + 4) / 4
+    assert plane_spread(target, in_plane(target, x)) == pytest.approx(1.0)
+    assert mixtures.true_plane_spread(64, "code") == pytest.approx(1.0, abs=0.03)
+    assert 0.7 < mixtures.true_plane_spread(16, "paper") < 0.9  # nearer to another centre than to their own
     assert weights_of("model", np.array([0.1, 0.3, 0.3, 0.3])) == {
         "zones_model": [0.1, 0.3, 0.3, 0.3], "model_off": pytest.approx(0.15)}
 
@@ -271,20 +275,22 @@ def row_of(algorithm: str, **values: Any) -> dict[str, Any]:
 
 def test_the_table_and_verdicts_by_hand() -> None:
     rows = [
-        row_of("flowmc", rhat=1.004, rhat_mode=1.06, chains_off=0.01, spread=1.0, true_spread=1.0, seconds=3.0),
-        row_of("pcd", rhat=20.0, rhat_mode="inf", chains_off=0.1, spread=1.2, true_spread=1.0, seconds=4.0),
+        row_of("flowmc", rhat=1.004, rhat_mode=1.06, chains_off=0.01, spread=1.0, plane_spread=1.2),
+        row_of("pcd", rhat=20.0, rhat_mode="inf", chains_off=0.1, spread=1.0, plane_spread=1.3),
         row_of("nt", stopped_at=7),
     ]
-    result = {"study": "mixture-64", "preset": "quick", "rows": rows, "settings": {"a": {"code": 1.0}}}
+    known = {"a": {"code": 1.0}, "plane_spread": {"code": 1.0}}
+    result = {"study": "mixture-64", "preset": "quick", "rows": rows, "settings": known}
     flowmc, pcd, nt = mixture_page.table([result]).splitlines()[2:]
-    assert flowmc == "| quick | code | flowMC-EBM | 1 of 1 | 1.004 {1.05} | 1.06 | - | 0.01 | - | - | - | 1 | - | - |"
+    assert flowmc == "| quick | code | flowMC-EBM | 1 of 1 | 1.004 {1.05} | 1.06 | - | 0.01 | - | - | - | 1 | 1.2 | - | - |"
     assert pcd.startswith("| quick | code | PCD-ULA | 1 of 1 | 20 {90.90} | inf | ")
     assert nt.startswith("| quick | code | NT-EBM | 0 of 1 | - {3.10} | - | ")
     said, = mixture_page.verdicts([result])
     assert "the paper's 1.05: 1.0040 at worst, reached" in said
     assert "chains within 0.02: 0.0100 at worst, reached" in said
     assert "mode at most 1.05: 1.0600 at worst, **not reached**" in said
-    assert mixture_page.seen([result]) == ["- spread within 10% of p*'s 1.000, `quick`, a of the code: flowMC-EBM"]
+    assert mixture_page.seen([result]) == [
+        "- spread in the plane within 25% of p*'s 1.000, `quick`, a of the code: flowMC-EBM"]
     assert mixture_page.blind([{**result, "study": "mixture-32"}]) == []
     said, = mixture_page.blind([result])  # s^2 = 2: 32 / 2 (log 2 - 1 / 2)
     assert ", 3.1 nats (a of the code);" in said
