@@ -7,7 +7,8 @@ paper; FCE and Jarzynski, which it does not have, in rows of their own. NT and C
 likelihood. mixture_measures.py says what is measured. Three presets:
 
     quick   a few epochs, chains 16 times shorter, 2,048 of them, N = 32, rates decaying to zero, Adam on most energies
-    best    the same, longer; flowMC, PCD and NT
+    best    the same, twice as long, with 128 units in the first layer of the energy, which sees all directions then (32 do
+            not at d = 64); flowMC, PCD and NT
     paper   as printed, with planar.py's rates: the paper has none for this study
 
     evenflow reproduce mixture-16 --preset quick
@@ -47,8 +48,9 @@ SHOWN = ("reading", *ROW[:12], "stopped_at")
 
 @dataclass(frozen=True)
 class Preset(planar.Preset):
-    """N: slots of i-SIR."""
+    """N: slots of i-SIR; units: of the energy's layers."""
     N: int = 128
+    units: tuple[int, ...] = MLPEnergy.hidden
 
 
 OURS = {"pcd": 1e-2, "nt": 1e-2, "coopflow": 1e-4, "flowmc": 1e-3, "fce": 1e-3, "jarzynski": 1e-3}
@@ -58,7 +60,7 @@ SHORT: dict[str, Any] = {
 }
 PRESETS = {
     "quick": Preset(4, **SHORT),
-    "best": Preset(8, **SHORT, algorithms=("flowmc", "pcd", "nt")),
+    "best": Preset(8, **SHORT, algorithms=("flowmc", "pcd", "nt"), units=(128, 64, 64, 64)),
     "paper": Preset(150, False, PRINTED, ALGORITHMS, points=50_000, batch=128),
 }
 
@@ -94,7 +96,7 @@ class Mixture:
 
     def model(self, algorithm: str, preset: Preset) -> Any:
         """The algorithm with the chains of the paper, or shorter ones."""
-        energy, flow, batch, shorter = MLPEnergy(self.d), self.flow, preset.batch, preset.shorter
+        energy, flow, batch, shorter = MLPEnergy(self.d, preset.units), self.flow, preset.batch, preset.shorter
         optimiser: Any = SGD() if algorithm in preset.plain else Adam()
         if algorithm == "flowmc":
             moves = ((partial(ISIR, N=preset.N), 1), (MALA(MALA_STEP), LOCAL)) * (SWEEPS // shorter)

@@ -279,7 +279,7 @@ def test_the_table_and_verdicts_by_hand() -> None:
         row_of("pcd", rhat=20.0, rhat_mode="inf", chains_off=0.1, spread=1.0, plane_spread=1.3),
         row_of("nt", stopped_at=7),
     ]
-    known = {"a": {"code": 1.0}, "plane_spread": {"code": 1.0}}
+    known = {"a": {"code": 1.0}, "plane_spread": {"code": 1.0}, "units": [32, 64]}
     result = {"study": "mixture-64", "preset": "quick", "rows": rows, "settings": known}
     flowmc, pcd, nt = mixture_page.table([result]).splitlines()[2:]
     assert flowmc == "| quick | code | flowMC-EBM | 1 of 1 | 1.004 {1.05} | 1.06 | - | 0.01 | - | - | - | 1 | 1.2 | - | - |"
