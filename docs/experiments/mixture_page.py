@@ -132,8 +132,8 @@ def blind(results: Sequence[Row]) -> list[str]:
             least = {r: (d - seen) / 2 * (math.log(1 + a[r] ** 2) + 1 / (1 + a[r] ** 2) - 1) for r in a}
             nats = " and ".join(f"{value:.2g} nats (a of the {reading})" for reading, value in least.items())
             lines.append(
-                f"- `{result['preset']}`: the energy's first layer sees {seen} directions. If the plane of the centres is among "
-                "them, flowMC's model is in the others its base, of variance s^2 in the place of 1, and KL(p* to model) at least "
+                f"- `{result['preset']}`: the energy's first layer sees {seen} directions. With the plane of the centres in their "
+                "span flowMC's model is its base in the others, of variance s^2 in the place of 1, and KL(p* to model) at least "
                 f"{d - seen} / 2 (log s^2 + 1 / s^2 - 1), {nats}; an energy without a tilt is flat in the others and has no Z: "
                 "its chains diffuse"
             )
@@ -190,8 +190,8 @@ i-SIR and 8 of MALA a step), 2,048 of them, N = 32, rates that decay linearly to
 with chains a sixteenth as long as the paper's: where they lose, that is not shown of the printed ones.
 
 The energy of `quick` and `paper` is that of the authors' code, d -> 32 -> 64 -> 64 -> 64 -> 1; which one the paper has in this
-study is not known. 32 units are too few at d = 64; `best` has 128 in their place. That may be why the paper's R-hat of ULA leaps
-from 9 to 91 between d = 32 and 64: without a tilt such an energy is flat in half of the directions.
+study is not known. 32 units are too few at d = 64; `best` has 128 in their place. That may be why the paper's R-hat of ULA
+leaps from 9 to 91 between d = 32 and 64: without a tilt such an energy is flat in half of the directions.
 
 Ours, where the paper is silent: a block of the RealNVP is two couplings that take turns in what they move, so there are four,
 with one hidden layer each; the flow begins as exactly its base, whose variance s^2 = 1 + a^2 is the largest marginal one of the
