@@ -132,8 +132,8 @@ def blind(results: Sequence[Row]) -> list[str]:
             least = {r: (d - seen) / 2 * (math.log(1 + a[r] ** 2) + 1 / (1 + a[r] ** 2) - 1) for r in a}
             nats = " and ".join(f"{value:.2g} nats (a of the {reading})" for reading, value in least.items())
             lines.append(
-                f"- `{result['preset']}`: the energy's first layer sees {seen} directions. With the plane of the centres in their "
-                "span flowMC's model is its base in the others, of variance s^2 in the place of 1, and KL(p* to model) at least "
+                f"- `{result['preset']}`: the energy's first layer sees {seen} directions. With the plane of the centres "
+                "in their span flowMC's model is its base in the others, of variance s^2, not 1, and KL(p* to model) at least "
                 f"{d - seen} / 2 (log s^2 + 1 / s^2 - 1), {nats}; an energy without a tilt is flat in the others and has no Z: "
                 "its chains diffuse"
             )
