@@ -24,7 +24,6 @@ MEANS = {
     "acceptance_global": "global acceptance", "spread": "spread", "plane_spread": "in the plane",
     "median_squared_error": "median squared error", "log_z_share": "effective",
 }
-SEEN = 0.25  # how much larger, relative, the spread may be where the chains are in the modes
 
 
 def page(paths: Sequence[str]) -> str:
@@ -116,11 +115,13 @@ def seen(results: Sequence[Row]) -> list[str]:
     lines = []
     for result in results:
         for reading, truth in result["settings"]["plane_spread"].items():
-            mine = [(name, numbers(rows, "plane_spread")) for _, r, name, rows in groups([result]) if r == reading]
-            inside = [NAMES[name] for name, values in mine if values and max(values) <= (1 + SEEN) * truth]
-            who = ", ".join(inside) or "no one's"
-            what = f"spread in the plane within {SEEN:.0%} of p*'s {truth:.3f}"
-            lines.append(f"- {what}, `{result['preset']}`, a of the {reading}: {who}")
+            blob, preset = result["settings"]["blob_spread"][reading], result["preset"]
+            spreads = {name: numbers(rows, "plane_spread") for _, r, name, rows in groups([result]) if r == reading}
+            near = [NAMES[name] for name, values in spreads.items() if values and 2 * max(values) < truth + blob]
+            lines.append(
+                f"- spread in the plane, `{preset}`, a of the {reading}: p* has {truth:.3g}, one normal density with its "
+                f"covariance {blob:.3g}; nearer to p*: {', '.join(near) or 'no one'}"
+            )
     return lines
 
 

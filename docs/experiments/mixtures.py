@@ -129,7 +129,7 @@ def run(
     jobs = [(d, reading, algorithm, preset, seed, out, resume)
             for seed in seeds for reading in READINGS for algorithm in how.algorithms]
     rows = side_by_side(learn, jobs, on_step)
-    known = {"a": separation, "misassignment": misassignment, "plane_spread": true_plane_spread}
+    known = {"a": separation, "misassignment": misassignment, "plane_spread": true_plane_spread, "blob_spread": blob_spread}
     settings = asdict(how) | {name: {reading: f(d, reading) for reading in READINGS} for name, f in known.items()}
     write_results(out / "results.json", {"study": f"mixture-{d}", "preset": preset, "settings": settings, "rows": rows})
     first = [row for row in rows if row["seed"] == seeds[0]]
@@ -143,6 +143,12 @@ def true_plane_spread(d: int, reading: str) -> float:
     """Of draws of p*."""
     target = high_dimensional(d, reading)
     return plane_spread(target, in_plane(target, target.sample(target.noise(np.random.default_rng(0), DRAWS))))
+
+
+def blob_spread(d: int, reading: str) -> float:
+    """Of one normal density with the covariance of p*, without any modes."""
+    sd = math.sqrt(1 + separation(d, reading) ** 2 * d / 2)  # in the plane
+    return plane_spread(high_dimensional(d, reading), sd * np.random.default_rng(0).standard_normal((DRAWS, 2)))
 
 
 def learn(

@@ -21,7 +21,7 @@ from evenflow.experiments.planar import ALGORITHMS
 from evenflow.experiments.pool import OnStep
 from evenflow.reference.core import SGD, Adam
 from evenflow.reference.ebm import Jarzynski
-from evenflow.reference.targets.mixtures import READINGS, high_dimensional
+from evenflow.reference.targets.mixtures import READINGS, high_dimensional, separation
 
 ROOT = Path(__file__).parents[2]
 TINY = Preset(
@@ -185,6 +185,10 @@ def test_by_hand() -> None:
     assert plane_spread(target, in_plane(target, x)) == pytest.approx(1.0)
     assert mixtures.true_plane_spread(64, "code") == pytest.approx(1.0, abs=0.03)
     assert 0.7 < mixtures.true_plane_spread(16, "paper") < 0.9  # nearer to another centre than to their own
+    far = high_dimensional(64)  # of a blob around the origin: |x|^2 - 2 |mu| E max(|x_1|, |x_2|) + |mu|^2, over 2
+    sd, away = math.sqrt(1 + separation(64, "code") ** 2 * 32), math.hypot(*far.centres[0])
+    exact = sd**2 - away * sd * 2 / math.sqrt(math.pi) + away**2 / 2
+    assert mixtures.blob_spread(64, "code") == pytest.approx(exact, rel=0.03)
     assert weights_of("model", np.array([0.1, 0.3, 0.3, 0.3])) == {
         "zones_model": [0.1, 0.3, 0.3, 0.3], "model_off": pytest.approx(0.15)}
 
@@ -279,7 +283,7 @@ def test_the_table_and_verdicts_by_hand() -> None:
         row_of("pcd", rhat=20.0, rhat_mode="inf", chains_off=0.1, spread=1.0, plane_spread=1.3),
         row_of("nt", stopped_at=7),
     ]
-    known = {"a": {"code": 1.0}, "plane_spread": {"code": 1.0}, "units": [32, 64]}
+    known = {"a": {"code": 1.0}, "plane_spread": {"code": 1.0}, "blob_spread": {"code": 1.5}, "units": [32, 64]}
     result = {"study": "mixture-64", "preset": "quick", "rows": rows, "settings": known}
     flowmc, pcd, nt = mixture_page.table([result]).splitlines()[2:]
     assert flowmc == "| quick | code | flowMC-EBM | 1 of 1 | 1.004 {1.05} | 1.06 | - | 0.01 | - | - | - | 1 | 1.2 | - | - |"
@@ -290,7 +294,8 @@ def test_the_table_and_verdicts_by_hand() -> None:
     assert "chains within 0.02: 0.0100 at worst, reached" in said
     assert "mode at most 1.05: 1.0600 at worst, **not reached**" in said
     assert mixture_page.seen([result]) == [
-        "- spread in the plane within 25% of p*'s 1.000, `quick`, a of the code: flowMC-EBM"]
+        "- spread in the plane, `quick`, a of the code: p* has 1, one normal density with its covariance 1.5; nearer to p*: "
+        "flowMC-EBM"]
     assert mixture_page.blind([{**result, "study": "mixture-32"}]) == []
     said, = mixture_page.blind([result])  # s^2 = 2: 32 / 2 (log 2 - 1 / 2)
     assert ", 3.1 nats (a of the code);" in said
