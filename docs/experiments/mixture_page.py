@@ -174,10 +174,11 @@ a chain is in: inf where no half chain moves and they differ. R-hat is raised by
 one mode already: PCD's steps of 1e-3 need a thousand to cross one. Then means over the seeds, in brackets standard deviations.
 *switches*: how often a kept state is in another zone than the one before. Largest differences of a zone's weight from 1/4:
 *chains*, counted over those chains; *negatives*, over the last states of all chains of a pass as in training (2,048; counting
-as many independent points costs 0.01); *model*, by draws of the flow weighted by p / lambda. *spread*: the chains' mean squared
-distance to the nearest centre over d, 1 for p* but where its modes overlap; *in the plane* of mu_1 and mu_2, over 2. *median
-squared error*: of log p against log p*, at 10,000 draws of p*, log Z by importance from 20,000 draws of the flow (Jarzynski: by
-its own weights), of which the share *effective* counts; there is none where there is no flow or less than 1 % is effective.
+as many independent points costs 0.01 to 0.02); *model*, by 20,000 draws of the flow weighted by p / lambda, of which only the
+share *effective* counts. *spread*: the chains' mean squared distance to the nearest centre over d, 1 for p* but where its modes
+overlap; *in the plane* of mu_1 and mu_2, over 2. *median squared error*: of log p against log p*, at 10,000 draws of p*, log Z
+by importance from the same draws of the flow (Jarzynski: by its own weights); there is none where there is no flow or less than
+1 % of them is effective.
 
 The chains start from the flow for flowMC (1 i-SIR and 8 MALA in turn), NT (MALA in latent space), CoopFlow (steps without
 noise) and FCE, which samples nothing in training and gets flowMC's moves with its own flow; where they stand after training for
