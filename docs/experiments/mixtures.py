@@ -6,9 +6,9 @@ paper says. Both are measured, each in rows of its own. flowMC-EBM, PCD (which t
 paper; FCE and Jarzynski, which it does not have, in rows of their own. NT and CoopFlow begin with a flow trained on the data by
 likelihood. mixture_measures.py says what is measured. Three presets:
 
-    quick   a few epochs, chains 16 times shorter, 2,048 of them, N = 32, rates decaying to zero, Adam on most energies
-    best    the same, half as long again, with 128 units in the first layer of the energy, which sees all directions then (32 do
-            not at d = 64); flowMC alone
+    quick   4 epochs, chains 16 times shorter, 2,048 of them, N = 32, rates decaying to zero, Adam on most energies
+    best    the same in 6 epochs, with 128 units in the first layer of the energy, which sees all directions then (32 do not at
+            d = 64); flowMC and NT
     paper   as printed, with planar.py's rates: the paper has none for this study
 
     evenflow reproduce mixture-16 --preset quick
@@ -60,7 +60,7 @@ SHORT: dict[str, Any] = {
 }
 PRESETS = {
     "quick": Preset(4, **SHORT),
-    "best": Preset(6, **SHORT, algorithms=("flowmc",), units=(128, 64, 64, 64)),
+    "best": Preset(6, **SHORT, algorithms=("flowmc", "nt"), units=(128, 64, 64, 64)),
     "paper": Preset(150, False, PRINTED, ALGORITHMS, points=50_000, batch=128),
 }
 
