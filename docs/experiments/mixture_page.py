@@ -185,7 +185,9 @@ noise) and FCE, which samples nothing in training and gets flowMC's moves with i
 PCD (ULA) and Jarzynski (ULA, walkers drawn by weight).
 
 Weights of zones and R-hat are as good for a model that has seen no mode at all: the base has them right, by symmetry. The
-spread in the plane and the pictures tell such a model from one that has."""
+spread in the plane and the pictures tell such a model from one that has. NT with the paper's a is an example: R-hat below 1.01
+at every d, and one heap in the place of four modes; in `best` with the code's a, where it has modes, its chains do not mix.
+Below each table: what is asked of flowMC-EBM, and whose chains are in the modes."""
 DIFFERS = """
 ## What differs from the paper, and why
 

@@ -8,7 +8,7 @@ likelihood. mixture_measures.py says what is measured. Three presets:
 
     quick   4 epochs, chains 16 times shorter, 2,048 of them, N = 32, rates decaying to zero, Adam on most energies
     best    the same in 6 epochs, with 128 units in the first layer of the energy, which sees all directions then (32 do not at
-            d = 64); flowMC and NT
+            d = 64); flowMC, PCD and NT
     paper   as printed, with planar.py's rates: the paper has none for this study
 
     evenflow reproduce mixture-16 --preset quick
@@ -60,7 +60,7 @@ SHORT: dict[str, Any] = {
 }
 PRESETS = {
     "quick": Preset(4, **SHORT),
-    "best": Preset(6, **SHORT, algorithms=("flowmc", "nt"), units=(128, 64, 64, 64)),
+    "best": Preset(6, **SHORT, algorithms=("flowmc", "pcd", "nt"), units=(128, 64, 64, 64)),
     "paper": Preset(150, False, PRINTED, ALGORITHMS, points=50_000, batch=128),
 }
 
