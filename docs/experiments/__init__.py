@@ -13,6 +13,7 @@ from evenflow.reference.work.files import write_aside
 EXPERIMENTS = {  # name -> its script
     name: "evenflow.experiments." + name.replace("-", "_") for name in (
         "two-modes", "eight-gaussians", "rings", "four-modes", "latent-chains",
+        "mixture-16", "mixture-32", "mixture-64",
         "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
         "likelihood-vs-quality", "posterior",
         "tabular", "tables", "backends",

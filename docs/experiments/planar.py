@@ -30,7 +30,7 @@ the results of the trainings that are over.
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ ROW = ("algorithm", "seed", *ERRORS, "log_z_grid", *ZONES, "seconds", "stopped_a
 @dataclass(frozen=True)
 class Preset:
     """rates: of each algorithm, energy and flow; plain: which have plain steps on E, the others Adam; shorter: all chains are
-    so many times shorter than printed; pretraining: steps of likelihood for the flow of NT and CoopFlow."""
+    so many times shorter than printed; pretraining: steps of likelihood for the flow of NT and CoopFlow; flow_rates: of those
+    whose flow has a rate of its own."""
     epochs: int
     decays: bool
     rates: Mapping[str, float]
@@ -80,13 +81,14 @@ class Preset:
     batch: int = 256
     buffer: int = 8_192
     algorithms: tuple[str, ...] = ALGORITHMS
+    flow_rates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         return self.epochs * (self.points // self.batch)
 
-    def rate(self, algorithm: str) -> Callable[[int], float]:
-        rate = self.rates[algorithm]
+    def rate(self, algorithm: str, of_flow: bool = False) -> Callable[[int], float]:
+        rate = self.flow_rates.get(algorithm, self.rates[algorithm]) if of_flow else self.rates[algorithm]
         return linear_decay(rate, self.steps) if self.decays else constant(rate)
 
 
@@ -153,6 +155,15 @@ class Study:
             return FCE(energy, flow, batch, optimiser)
         return Jarzynski(energy, Normal(2, self.base_sd), ULA_STEP, preset.buffer, energy_optimiser=optimiser)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of a row."""
+        return ROW
+
+    def measured(self, model: Any, state: Any, how: Preset, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Of a trained model: the numbers of its row, and what the pictures need."""
+        return measure(self.target, self.box, model, state, how.buffer, seed)
+
     def run(
         self, out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
     ) -> list[dict[str, Any]]:
@@ -179,8 +190,11 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in (*ROW[:8], "stopped_at")} for row in rows]
 
 
-def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> dict[str, Any]:
-    """One training and what is measured after it, kept beside its checkpoint; its row."""
+def learn(study: Any, algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> dict[str, Any]:
+    """One training and what is measured after it, kept beside its checkpoint; its row.
+
+    study: a Study, or whatever has its name, target, presets, flow, model, fields and measured.
+    """
     folder, how = out / f"{algorithm}-seed{seed}", study.presets[preset]
     identity = {"study": study.name, "algorithm": algorithm, "preset": preset, "seed": seed}
     if resume and (folder / "row.json").exists():
@@ -189,10 +203,10 @@ def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resum
             if kept["identity"][name] != value:
                 raise ValueError(f"{name} is {kept['identity'][name]} there, {value} here: {folder} holds another training")
         return dict(kept["row"])
-    row = dict.fromkeys(ROW) | {"algorithm": algorithm, "seed": seed}
+    row = dict.fromkeys(study.fields) | {"algorithm": algorithm, "seed": seed}
     try:
         model, state = trained(study, algorithm, how, seed, folder, resume, identity, on_step)
-        measured, drawn = measure(study.target, study.box, model, state, how.buffer, seed)
+        measured, drawn = study.measured(model, state, how, seed)
         row |= measured | {"seconds": round(spent(read_log(folder / "log.jsonl")), 1)}
         write_aside(folder / "drawn.npz", lambda file: np.savez_compressed(file, **drawn))
     except TrainingStopped as stopped:
@@ -202,7 +216,7 @@ def learn(study: Study, algorithm: str, preset: str, seed: int, out: Path, resum
 
 
 def trained(
-    study: Study, algorithm: str, how: Preset, seed: int, folder: Path, resume: bool, identity: Any, on_step: OnStep
+    study: Any, algorithm: str, how: Preset, seed: int, folder: Path, resume: bool, identity: Any, on_step: OnStep
 ) -> tuple[Any, Any]:
     """The model, and its state after the training."""
     data, model, rng = points(study, how, seed), study.model(algorithm, how), np.random.default_rng([seed, 1])
@@ -210,7 +224,7 @@ def trained(
     if algorithm in ("nt", "coopflow"):
         flow = [pretrained(study.flow, data, how.pretraining, np.random.default_rng([seed, 3]), how.batch)]
     start, log, name = model.init(rng, *flow), Log(folder / "log.jsonl"), f"{NAMES[algorithm]}, seed {seed}"
-    rate, per_epoch = how.rate(algorithm), how.points // how.batch
+    rate, of_flow, per_epoch = how.rate(algorithm), how.rate(algorithm, of_flow=True), how.points // how.batch
     frozen = FROZEN * how.steps if algorithm == "coopflow" else 0
 
     def rows(step: int) -> Array:
@@ -226,15 +240,16 @@ def trained(
     checkpoint = folder / "checkpoint.npz"
     state = train_ebm(
         model, type(start)(*(placed(tree, np.float32) for tree in start)), lambda step, rng: there[per_step(rows, step)],
-        lambda step: Rates(rate(step), 0.0 if step < frozen else rate(step)), Settings(how.steps, checkpoint_every=500), rng,
+        lambda step: Rates(rate(step), 0.0 if step < frozen else of_flow(step)), Settings(how.steps, checkpoint_every=500), rng,
         callback=report, checkpoint=checkpoint, resume=resume and checkpoint.exists(), identity=identity,
     )
     return model, type(start)(**state.params)
 
 
-def points(study: Study, how: Preset, seed: int) -> Array:
+def points(study: Any, how: Preset, seed: int) -> Array:
     """The data of a seed."""
-    return study.target.sample(study.target.noise(np.random.default_rng(seed), how.points)).astype(np.float32)
+    x: Array = study.target.sample(study.target.noise(np.random.default_rng(seed), how.points))
+    return x.astype(np.float32)
 
 
 def spent(lines: list[dict[str, Any]]) -> float:
