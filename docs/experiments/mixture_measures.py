@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.experiments.planar_measures import at_host, chains, weighed
-from evenflow.experiments.two_modes import finite_or_text
+from evenflow.experiments.two_modes_measures import finite_or_text
 from evenflow.reference.core import Array, fetched, number, placed
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski
 from evenflow.reference.ebm.coopflow import revised
