@@ -1,4 +1,4 @@
-"""From one block to one pixel a block: what B buys and what it costs (Si et al. 2023, section 4 and Table 1).
+"""From one block to one pixel a block: what B buys and what it costs (Si et al. 2023, section 4).
 
 One class-conditional SAEF on scikit-learn's 8x8 digits with B = 1 (a plain energy flow), 2, 4, 8, 16, 32 and 64 (fully
 autoregressive) under the energy objective, and B = 16 by maximum likelihood. Only B changes: the block map is the spline one at

@@ -1,4 +1,4 @@
-"""What one trains on: the same models under every objective (Si et al. 2023, section 3; Si et al. 2022 for the pinball loss).
+"""What one trains on: one model under every objective (Si et al. 2023, section 3; Si et al. 2022).
 
 The energy score at beta = 0.5, 1 and 1.5, its sliced form, the MMD, and maximum likelihood on one SAEF; the pinball loss, which
 is for autoregressive quantile flows only, on an AQF, beside maximum likelihood on the same AQF. Within a data set all SAEFs are

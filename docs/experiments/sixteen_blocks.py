@@ -1,4 +1,4 @@
-"""Energy or likelihood at sixteen blocks: what it takes for equal samples (Si et al. 2023, the claim of their Table 1).
+"""Energy or likelihood at sixteen blocks: what it takes for equal samples (Si et al. 2023).
 
 At equal parameters and steps an energy-trained SAEF should have samples no worse than a likelihood-trained one. block-sweep
 leaves a gap at B = 16 that is about as large as the error of one judgement. Here the same model (splines, pixels in Z-order) is
