@@ -249,7 +249,8 @@ objective sees draws, not densities, and the score may hardly feel how narrow a 
 empty; so bits per dim can get worse while D-loss and Frechet get better, as the paper says of its energy flows. At B = d each
 block is one number, and its CRPS leaves the least to hide. Between energy and likelihood at B = 16 see the last line of each
 preset; with affine couplings in the place of splines, and patches line by line in that of Z-order, the energy objective is
-further behind ([digits.md](../digits.md)): much of what looked like the objective's fault is not.
+further behind ([digits.md](../digits.md)): much of what looked like the objective's fault is not. What more draws, another
+beta and more steps do to the gap stands in [sixteen-blocks](sixteen-blocks.md).
 """
 PICTURED = """![quality against the number of blocks](../images/block-sweep-quality.png)
 
