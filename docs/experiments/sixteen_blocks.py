@@ -130,10 +130,10 @@ HEAD = """# Sixteen blocks: energy or likelihood
 
 Si et al. 2023 (arXiv 2206.06672) report of energy-trained flows samples that compete with those of likelihood-trained ones.
 [block-sweep](block-sweep.md) has the two side by side at B = 16, one judgement a seed, and the energy is behind by about as
-much as such a judgement errs. `docs/experiments/sixteen_blocks.py` asks what it takes: more draws a datum, beta = 0.5, three
-times the steps. Same model throughout (SAEF, B = 16, splines, pixels in Z-order, digits), so equal parameters; each line is
-compared with likelihood at as many steps. More draws cost more time at equal steps (*time*, of the training, as a multiple of
-the first line's).
+much as such a judgement errs. `docs/experiments/sixteen_blocks.py` asks what it takes: more draws a datum, beta = 0.5,
+three times the steps. Same model throughout (SAEF, B = 16, splines, pixels in Z-order, digits), so equal parameters; each
+line is compared with likelihood at as many steps. More draws cost more time at equal steps (*time*, of the training, as a
+multiple of the first line's).
 
 *D-loss* and *Frechet*: means over 8 sets of 297 samples, against the 297 held-out digits; larger and smaller is better. *energy
 score* at beta = 1, *bits per dim*: smaller is better. Means over the seeds and, in brackets, standard deviations.
