@@ -138,15 +138,14 @@ multiple of the first line's).
 *D-loss* and *Frechet*: means over 8 sets of 297 samples, against the 297 held-out digits; larger and smaller is better. *energy
 score* at beta = 1, *bits per dim*: smaller is better. Means over the seeds and, in brackets, standard deviations.
 """
-NOTES = """What to make of it (of `best`). Neither more draws nor more steps close the gap: [draws](draws.md) finds the
-noise of the draws below that of the data from two draws on, and 1,500 digits are learnt by heart in 2,400 steps, under both
-objectives (the weights kept are those that held-out digits like best). beta = 0.5 costs nothing and gives most of the lost
-bits per dim back. At the very beginning the energy score is ahead (`quick`, 60 steps): it learns faster what is coarse.
-What is left of the gap is small beside what B or the block map make of the samples ([block-sweep](block-sweep.md),
-[generators](generators.md)). That energy can be ahead at equal parameters and steps, and clearly, [tabular](tabular.md)
-shows on 16,000 patches of photographs, with one block and with three. Why there and not here is not known; a guess is that
-16 blocks of four pixels leave to splines little that they cannot bend, so that likelihood has no need to choose, as it has
-where one block holds all.
+NOTES = """What to make of it (of `best`). No line is ahead of likelihood. More draws do not close the gap, and
+[draws](draws.md) finds the noise of the draws below that of the data from two draws on; three times the steps make no
+samples better, under either objective. beta = 0.5 costs nothing and gives more than half of the lost bits per dim back.
+After 60 steps (`quick`, one seed) each energy line is ahead. What is left of the gap is small beside what B or the block
+map make of the samples ([block-sweep](block-sweep.md), [generators](generators.md)). That energy can be ahead at equal
+parameters and steps, and clearly, [tabular](tabular.md) shows on 16,000 patches of photographs, with one block and with
+three. Why there and not here is not known; a guess is that 16 blocks of four pixels leave to splines little that they
+cannot bend, so that likelihood has no need to choose, as it has where one block holds all.
 """
 
 

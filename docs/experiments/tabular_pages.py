@@ -72,7 +72,8 @@ The readers follow the published preparation and leave 6, 8, 21, 43 and 63 colum
 formats. The preset trains as the published code does, as far as it goes here: batches of 100, Adam at a constant 1e-4, 30
 epochs without a better one end it, five layers, two hidden layers of 100 (POWER, GAS) or 512 (the others). It has no weight
 decay and no batch normalisation, and 500 of the validation rows choose the step. It is long: 30 epochs of POWER alone are
-498,000 steps. With `quick` or `best` those presets run on the five. Mean test log density, nats:
+498,000 steps. With `quick` or `best` those presets run on the five. Mean test log density, nats;
+the published numbers are quoted as they are known, the papers could not be opened to check them:
 """
 
 BARS = """Gains over the Gaussian of the same seed: right is better in every panel, whichever way the measure goes; a whisker is

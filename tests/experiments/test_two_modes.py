@@ -140,7 +140,7 @@ def test_the_table_by_hand() -> None:
     said = two_modes_page.findings([{"preset": "best", "rows": rows}])
     assert said[0] == "`best`, flowMC-EBM: the weight ends at 0.600, 0.640; with 0.61 of its samples in that mode"
     assert said[2] == "`best`, without global moves: 1 of 1 ran away (at step 7)"
-    assert said[3] == "`best`: not run for NT-EBM, CoopFlow, FCE, Jarzynski"
+    assert said[3] == "`best`: run before NT-EBM, CoopFlow, FCE, Jarzynski were here; the command above trains them, too"
     assert said[4] == "`best`: mean of |weight - 2/3| of flowMC-EBM 0.0200, 0.01 asked: **not reached**"
 
 
