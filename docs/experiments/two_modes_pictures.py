@@ -83,6 +83,6 @@ def weights(
         axes.axhline(empirical, color="black", linewidth=1.0, linestyle=":", label=f"data of the first seed, {empirical:.3f}")
         axes.set(ylabel="weight of the upper-right mode", ylim=(-0.03, 1.03))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(fontsize=8, loc="best")
     axes.set_xlabel("epoch")
     write(figure, path)
