@@ -136,7 +136,7 @@ def fitted(
         tell(progress)
 
     params, _ = trained.flow_model().fit(
-        dataset.units, dataset, len(trained.class_shares), callback=report, checkpoint=checkpoint,
+        dataset.units, dataset, trained.given, callback=report, checkpoint=checkpoint,
         resume=resume and checkpoint.exists(), identity=identity)
     return replace(trained, params=params)
 
@@ -149,7 +149,8 @@ def measure(trained: Trained, dataset: Dataset, seed: int) -> Row:
     labels = np.repeat(np.arange(10), SAMPLED)
     drawn = class_spread(footing(dataset, trained.sample(len(labels), rng, labels), rng), labels)
     real = class_spread(footing(dataset, dataset.train, rng), dataset.train_labels)
-    held_out = rows_of(dataset.held_out, dataset.units, trained.config.dtype, dataset.held_out_labels, 10)
+    context = trained.context(dataset.held_out_labels, len(dataset.held_out))
+    held_out = rows_of(dataset.held_out, dataset.units, trained.config.dtype, context)
     ratio = spread_over_error(trained.flow_model(), trained.params, held_out, rng)
     return row | {"spread": drawn / real, "spread_over_error": ratio}
 

@@ -38,7 +38,8 @@ def diversity(trained: Trained, dataset: Dataset, seed: int) -> Row:
     drawn = class_spread(footing(dataset, trained.sample(len(labels), rng, labels), rng), labels)
     spread = drawn / class_spread(footing(dataset, dataset.train, rng), dataset.train_labels)
     model, params = trained.flow_model(), trained.params
-    rows = rows_of(dataset.held_out, dataset.units, trained.config.dtype, dataset.held_out_labels, 10)
+    context = trained.context(dataset.held_out_labels, len(dataset.held_out))
+    rows = rows_of(dataset.held_out, dataset.units, trained.config.dtype, context)
     ratio = spread_over_error(model, params, rows, rng)
     return {"spread": spread, "spread_over_error": ratio, "dimension": cloud_dimension(model, params, rows, rng)}
 
