@@ -15,7 +15,7 @@ from evenflow.accel.kernels import normal, uniform
 from evenflow.reference.core import Array, Tree, tree_map, value
 from evenflow.reference.core.dispatch import definitions
 
-SMALL = 2**16  # bytes
+SMALL = 2**18  # bytes
 
 Shape = int | tuple[int, ...]
 

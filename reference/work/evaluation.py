@@ -113,13 +113,14 @@ def draws_for(trained: Trained, given: Array, m: int, rng: np.random.Generator) 
 
 
 def unweighted(dataset: Dataset) -> Dataset:
-    """With held-out rows in the place of others by their weights, as evenly as can be, and as many in all."""
-    if dataset.held_out_weights is None:
-        return dataset
-    rows = by_weight(dataset.held_out_weights, len(dataset.held_out))
-    labels, given = (None if part is None else part[rows] for part in (dataset.held_out_labels, dataset.held_out_given))
-    return dataset._replace(
-        held_out=dataset.held_out[rows], held_out_labels=labels, held_out_given=given, held_out_weights=None)
+    """With rows in the place of others by their weights, as evenly as can be, and as many in all."""
+    for part in ("train", "held_out"):
+        told, weights = dataset._asdict(), getattr(dataset, f"{part}_weights")
+        if weights is not None:
+            rows = by_weight(weights, len(weights))
+            known = {name: told[name] for name in (part, f"{part}_labels", f"{part}_given") if told[name] is not None}
+            dataset = dataset._replace(**{f"{part}_weights": None}, **{name: of[rows] for name, of in known.items()})
+    return dataset
 
 
 def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:

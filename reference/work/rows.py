@@ -44,7 +44,7 @@ def rows_of(x: Array, units: Units, dtype: str, context: Array | None = None, we
     chances = None if weights is None else weights / weights.sum()
     if units.counted is None:
         return Rows(placed(units.to_model(x), dtype), context, units, dtype, chances)
-    return Rows(placed(x, np.float64), context, units.placed(), dtype, chances)
+    return Rows(placed(x, np.float64), context, units, dtype, chances)
 
 
 def contexts_of(dataset: Dataset, given: Given | None) -> tuple[Array | None, Array | None]:

@@ -121,7 +121,7 @@ class Trained:
     def steps(self, x: Array, uniforms: Array | None = None) -> tuple[Array, Array]:
         """u (n, d) where the model computes, and log |det du/dx| (n,)."""
         u, log_det = self.units.steps(x, uniforms)
-        return placed(u, self.config.dtype), log_det
+        return placed(u, self.config.dtype), log_det.astype(self.config.dtype)
 
     def to_user(self, u: Array) -> Array:
         """In float64: in float32, data of 1.6e9 +- 10 would all come out as one number."""

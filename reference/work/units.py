@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, anywhere, arrays, beside, check_count, check_finite, check_shape, numbers, placed
+from evenflow.reference.core import Array, anywhere, arrays, beside, check_count, check_finite, check_shape, numbers
+from evenflow.reference.flows.dense import solved
 from evenflow.reference.work.bounds import from_line, to_line
 from evenflow.reference.work.far import asinh, far_out, from_asinh
 from evenflow.reference.work.tables import as_table
@@ -126,10 +127,10 @@ class Units:
         if self.far is not None:
             t, change = asinh(t, *(beside(part, t) for part in self.far))
             log_det = log_det + change
-        u = (t - self.shift.astype(t.dtype)) / self.scale.astype(t.dtype)
+        u = (t - beside(self.shift.astype(t.dtype), t)) / beside(self.scale.astype(t.dtype), t)
         if self.L is None:
             return u, log_det
-        return np.linalg.solve(self.L, u.T).T.astype(t.dtype), log_det - float(np.sum(np.log(np.diag(self.L))))
+        return solved(beside(self.L.astype(t.dtype), u), u), log_det - float(np.sum(np.log(np.diag(self.L))))
 
     def dequantised_by(self, x: Array, uniforms: Array | None) -> Array:
         """y (n, d). Raises ValueError where x or the uniforms are not what they should be."""
@@ -170,11 +171,6 @@ class Units:
             return np.where(np.isnan(x), none, x) if x.ndim == 2 and name != "L" else x
 
         return cls(**{name: read(name) for name in ("shift", "scale", "levels", "L", "whole", "bounds", "far")})
-
-    def placed(self) -> "Units":
-        """With what every number is multiplied by where models compute."""
-        L = None if self.L is None else placed(self.L, np.float64)
-        return replace(self, shift=placed(self.shift, np.float64), scale=placed(self.scale, np.float64), L=L)
 
     def uniforms(self, x: Array, rng: np.random.Generator) -> Array | None:
         """Fresh ones for x (n, d); None where there are no whole numbers."""

@@ -50,15 +50,21 @@ def process_as_it_was() -> Iterator[None]:
     dispatch.work_for(None)
 
 
+EXPECTED = {  # as scikit-learn's SGDRegressor: rows drawn by weight are like repeated ones on average, not number by number
+    "check_sample_weight_equivalence_on_dense_data": "minibatches are drawn at random",
+}
+
+
 @pytest.mark.parametrize("where", ["reference", "numpy"])
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CHECKED])
 def test_scikit_learns_own_checks(name: str, where: str) -> None:
     """All that it has for a transformer and a density."""
     with warnings.catch_warnings(), accel.use(where):
         warnings.simplefilter("ignore")  # checks warn about what they skip
-        ran = check_estimator(CHECKED[name], on_skip=None, on_fail=None)
+        ran = check_estimator(CHECKED[name], on_skip=None, on_fail=None, expected_failed_checks=EXPECTED)
     assert len(ran) > 35
-    assert [(check["check_name"], check["exception"]) for check in ran if check["status"] not in ("passed", "skipped")] == []
+    fine = ("passed", "skipped", "xfail")
+    assert [(check["check_name"], check["exception"]) for check in ran if check["status"] not in fine] == []
 
 
 @pytest.mark.parametrize(("kind", "where"), [

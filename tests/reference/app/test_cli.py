@@ -240,7 +240,7 @@ def test_bad_tables_are_one_line() -> None:
     Path("constant.csv").write_text("a,b\n" + "1,2\n3,2\n5,2\n" * 5)
     refused(evenflow("train", "maf", "--data", "constant.csv"), "columns must vary")
     np.save("nan.npy", np.array([[1.0, 2.0], [np.nan, 3.0]]))
-    refused(evenflow("train", "maf", "--data", "nan.npy"), "must be finite, got 1 NaN or infinite values")
+    refused(evenflow("train", "maf", "--data", "nan.npy"), "values are missing in 2 rows: '1' 1, the first in row 2")
 
 
 def test_resume_takes_the_runs_choices_and_refuses_others() -> None:
