@@ -30,9 +30,9 @@ CONSTANTS: dict[str, list[dict[str, int]]] = {  # with what the sources of pairs
     "energy.cu": [{**CROSS, "DIM": 2}, {**WITHIN, "DIM": 8}, {**BY_DRAWS, "DIM": 3, "HALVES": 0}],
     "energy_tiled.cu": [{**way, "EXPANDED": expanded} for way in (CROSS, WITHIN, BY_DRAWS) for expanded in (0, 1)],
 }
-EACH = [  # doubles, and the longest of the sources, take most of the time
-    pytest.param(name, constants, dtype, marks=[pytest.mark.slow] * (dtype is np.float64 or name == "chain.cu"))
-    for name in SOURCES for constants in CONSTANTS.get(name, [{"DIM": 3}]) for dtype in (np.float32, np.float64)
+EACH = [  # quick: in floats, each source but the longest with its first constants
+    pytest.param(name, constants, dtype, marks=[pytest.mark.slow] * (dtype is np.float64 or name == "chain.cu" or k > 0))
+    for name in SOURCES for k, constants in enumerate(CONSTANTS.get(name, [{"DIM": 3}])) for dtype in (np.float32, np.float64)
 ]
 
 
