@@ -36,7 +36,7 @@ def lines(document: Mapping[str, Any]) -> str:
      "settings": {}
     }
     """
-    dump = partial(json.dumps, allow_nan=False)
+    dump = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
     def entry(value: Any) -> str:
         if isinstance(value, dict) and value:
