@@ -29,7 +29,8 @@ from evenflow.reference.scores import energy_score
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.evaluation import footing
 from evenflow.reference.work.flow_model import FlowModel
-from evenflow.reference.work.rows import Rows, rows_of
+from evenflow.reference.work.folders import given_to
+from evenflow.reference.work.rows import Rows, contexts_of, rows_of
 from evenflow.reference.work.runs import Trained
 
 DTYPE, DRAWS_OF_SPREAD = "float32", 20
@@ -63,8 +64,8 @@ class Fixed(NamedTuple):
 
     @classmethod
     def of(cls, model: FlowModel, params: Tree, dataset: Dataset) -> "Fixed":
-        classes = 10 if model.config.class_conditional else 0
-        return cls(model, params, rows_of(dataset.train, dataset.units, DTYPE, dataset.train_labels, classes))
+        context = contexts_of(dataset, given_to(model.config, dataset))[0]
+        return cls(model, params, rows_of(dataset.train, dataset.units, DTYPE, context))
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """Rows, none twice, freshly dequantised, and their labels."""
@@ -172,7 +173,8 @@ def spreads(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> dic
 
 
 def held_out_rows(trained: Trained, dataset: Dataset) -> Rows:
-    return rows_of(dataset.held_out, dataset.units, trained.config.dtype, dataset.held_out_labels, 10)
+    context = trained.context(dataset.held_out_labels, len(dataset.held_out))
+    return rows_of(dataset.held_out, dataset.units, trained.config.dtype, context)
 
 
 def class_spread(u: Array, labels: Array) -> float:

@@ -111,7 +111,7 @@ def fitted(
         tell(progress)
 
     params, _ = trained.flow_model().fit(
-        dataset.units, dataset, len(trained.class_shares), callback=report, checkpoint=checkpoint,
+        dataset.units, dataset, trained.given, callback=report, checkpoint=checkpoint,
         resume=resume and checkpoint.exists(), identity=identity)
     return replace(trained, params=params)
 

@@ -12,11 +12,12 @@ import typer
 from evenflow.reference.app import console, judging, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import leave, message, reporting
-from evenflow.reference.app.samples import drawn, whole_number, write_samples
-from evenflow.reference.core import Array
+from evenflow.reference.app.forecast_pictures import forecast_picture
+from evenflow.reference.app.samples import drawn, drawn_for, whole_number, write_samples
 from evenflow.reference.work import runs
-from evenflow.reference.work.data import load
+from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.folders import CHECKPOINT, CONFIG, LOG, describe_run, read_log
+from evenflow.reference.work.matching import given_data
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.tables import Reading
@@ -37,6 +38,8 @@ EXAMPLES = """Examples:
 
 [bold]evenflow train saef --data mine.csv --blocks 2,3,5 --block-map spline --out runs/mine[/bold]
 
+[bold]evenflow train saef --data mine.csv --target y --given a,b --out runs/y[/bold]
+
 [bold]evenflow train ebm --algorithm flowmc --data two-modes --out runs/e[/bold]
 
 [bold]evenflow train saef --out runs/a --resume[/bold]
@@ -56,12 +59,14 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 def train(
     context: typer.Context, family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False,
     extend: o.Extend = False, as_json: o.JSON = False, columns: o.Columns = None, drop: o.Drop = None,
-    label_column: o.LabelColumn = None, sep: o.Sep = None, header: o.Header = None, **given: Any,
+    label_column: o.LabelColumn = None, target: o.Target = None, given: o.GivenColumns = None, weights: o.Weights = None,
+    bounds: o.Bounds = None, levels: o.Levels = None, sep: o.Sep = None, header: o.Header = None, **chosen: Any,
 ) -> None:
     """Train a model and keep the run in a folder."""
     with reporting(as_json):
-        config, source = o.choose(family, {k: v for k, v in given.items() if v is not None}, data, out, resume, extend)
-        how = {"columns": columns, "drop": drop, "label_column": label_column, "sep": sep, "header": header}
+        config, source = o.choose(family, {k: v for k, v in chosen.items() if v is not None}, data, out, resume, extend)
+        how = {"columns": columns, "drop": drop, "label_column": label_column, "target": target, "given": given,
+               "weights": weights, "bounds": bounds, "levels": levels, "sep": sep, "header": header}
         reading = o.choose_reading(how, out, resume or extend)
         out = out or o.usual_folder(config, source)
         try:
@@ -97,9 +102,11 @@ def train_and_draw(
             trained = runs.train_on(config, dataset, out, resume, lambda progress: bars(name, progress), extend)
         lines = read_log(out / LOG)
         kept = console.kept_step(lines, trained.best, trained.model.judged_by(trained.units))
+        conditional = dataset.given is not None
         draw: dict[str, Callable[[Path], None]] = {
             "loss.png": partial(draw_losses, config=config, name=name, lines=lines),
-            "samples.png": partial(draw_samples, trained=trained, data=dataset.train),
+            "forecast.png" if conditional else "samples.png": partial(
+                forecast_picture if conditional else draw_samples, trained=trained, dataset=dataset),
         }
         drew = [picture for picture in draw if can_be_drawn(draw[picture], out / picture)]
     last = {name: lines[-1][name] if lines else None for name in ("step", "loss", "held_out", "seconds")}
@@ -129,9 +136,9 @@ def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str,
     return curves, {"contrast": "mean E(data) - mean E(samples)", "held out": "nats: - log p of held-out data"}
 
 
-def draw_samples(path: Path, trained: Trained, data: Array) -> None:
+def draw_samples(path: Path, trained: Trained, dataset: Dataset) -> None:
     """Digits as images, planes as points, all else as histograms of the columns; the data beside."""
-    rng = np.random.default_rng(trained.config.seed)
+    rng, data = np.random.default_rng(trained.config.seed), dataset.train
     if trained.data == "digits":
         labels = np.tile(np.arange(10), 6) if trained.class_shares else None
         pictures.digit_grid(path, {"data": data[:60], "samples": trained.sample(60, rng, labels)})
@@ -144,15 +151,32 @@ def draw_samples(path: Path, trained: Trained, data: Array) -> None:
 
 
 @app.command(epilog="[bold]evenflow sample runs/a --n 1000 --out samples.csv[/bold]; a picture: [bold]--out digits.png[/bold]")
-def sample(run: o.Run, n: o.Count = "100", out: o.SampleOut = None, label: o.Label = None, seed: o.Seed = 0) -> None:
+def sample(
+    run: o.Run, n: o.Count = "100", out: o.SampleOut = None, label: o.Label = None, given: o.OfGiven = None, sep: o.Sep = None,
+    header: o.Header = None, seed: o.Seed = 0,
+) -> None:
     """Draw samples from a trained model, in the units of its data."""
     with reporting():
         if out is not None and out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
-        trained, count = runs.load_run(run), whole_number(n)
-        code = label_of(trained, label)
+        trained, count, rng = runs.load_run(run), whole_number(n), np.random.default_rng(seed)
+        if given is None:
+            check_given_nothing(trained, run)
+            parts, rows = drawn(trained, count, rng, label_of(trained, label)), None
+        else:
+            if label is not None:
+                raise ValueError("--label means nothing beside --given, whose rows have their own")
+            dataset = given_data(trained, given, sep, header)
+            table = trained.given.table(dataset.held_out_given, dataset.held_out_labels)  # type: ignore[union-attr]
+            parts, rows = drawn_for(trained, table, count, rng), len(table)
         with single_blas_thread():
-            write_samples(trained, drawn(trained, count, np.random.default_rng(seed), code), count, out)
+            write_samples(trained, parts, count, out, rows)
+
+
+def check_given_nothing(trained: Trained, run: Path) -> None:
+    if trained.given is not None and not trained.class_shares:
+        wanted = ", ".join(trained.given.columns)
+        raise ValueError(f"{run} models {', '.join(trained.columns or ())} given {wanted}: --given FILE with these columns")
 
 
 def label_of(trained: Trained, label: str | None) -> int | None:
@@ -165,5 +189,7 @@ def label_of(trained: Trained, label: str | None) -> int | None:
     return None if label is None else seen[label]
 
 
+app.command(
+    epilog="[bold]evenflow predict runs/y --data new.csv --quantiles .05,.5,.95 --out p.csv[/bold]")(judging.predict)
 app.command(epilog="[bold]evenflow evaluate runs/a --json[/bold]")(judging.evaluate)
 app.command(epilog="[bold]evenflow score runs/a --data new.csv --out scores.csv[/bold]")(judging.score)

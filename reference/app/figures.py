@@ -31,10 +31,16 @@ FIGURES = {
     "acceptance_local": Figure("share"), "acceptance_global": Figure("share", "higher"),
     "rhat": Figure("at least 1", "lower"), "rhat_mode": Figure("at least 1", "lower"), "ess": Figure("states", "higher"),
     "autocorrelation_time": Figure("sweeps", "lower"), "switch_rate": Figure("a sweep", "higher"),
+    "crps": Figure("units of y", "lower", "crps_se"), "energy_score": Figure("model's units", "lower", "energy_score_se"),
+    **dict.fromkeys(("coverage_50", "coverage_90", "coverage_95"), Figure("share")),
+    **dict.fromkeys(("width_50", "width_90", "width_95"), Figure("units of y", "lower")),
+    "pit": Figure("shares of bins"),
     **dict.fromkeys(("zones_true", "zones_held_out", "zones_sampled", "zones_grid"), Figure("share")),
 }
-TITLES = {"d_loss": "D-loss", "frechet": "Frechet distance", "rhat": "R-hat", "rhat_mode": "R-hat of modes", "log_z": "log Z",
-          "sampling_ms_per_1000": "sampling", "inversion_ms_per_1000": "inversion"}
+TITLES = {
+    "crps": "CRPS", "pit": "PIT", "d_loss": "D-loss", "frechet": "Frechet distance", "rhat": "R-hat", "log_z": "log Z",
+    "rhat_mode": "R-hat of modes", "sampling_ms_per_1000": "sampling", "inversion_ms_per_1000": "inversion",
+}
 
 
 def print_figures(title: str, row: dict[str, Any], reasons: dict[str, str]) -> None:

@@ -1,7 +1,10 @@
-"""The commands that judge a trained model: evaluate, and score, row by row."""
+"""The commands that ask a trained model: evaluate; score and predict, row by row."""
 import csv
 import io
 import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +13,12 @@ from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import reporting
 from evenflow.reference.app.figures import print_figures
 from evenflow.reference.core import Array, lookup
-from evenflow.reference.work import runs
+from evenflow.reference.work import predictions, runs
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.files import write_aside
-from evenflow.reference.work.matching import other_data, own_data
+from evenflow.reference.work.matching import given_data, other_data, own_data
 from evenflow.reference.work.runs import Trained
+from evenflow.reference.work.text_tables import number
 from evenflow.reference.work.threads import single_blas_thread
 
 
@@ -47,33 +51,73 @@ def score(
 ) -> None:
     """Write the log density of every row of a file, nats in the units of the data: row (from 1), log_density."""
     with reporting():
-        if out is not None:
-            lookup("file ending", out.suffix.lower(), {".csv": None})
-            if out.exists():
-                raise FileExistsError(f"{out} exists already: choose another name, or remove it")
+        check_new(out)
         trained = runs.load_run(run)
         dataset = other_data(trained, data, sep, header)
         with single_blas_thread():
             values, said = densities(trained, dataset, np.random.default_rng(seed))
         for line in (*dataset.notes, *said):
             console.say(line)
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["row", "log_density"])
-        writer.writerows(enumerate(values.tolist(), start=1))
-        if out is None:
-            sys.stdout.write(text.getvalue())
-        else:
-            write_aside(out, lambda file: file.write(text.getvalue().encode()))
+        write_table(out, ["row", "log_density"], enumerate(values.tolist(), start=1))
+
+
+def predict(
+    run: o.Run, data: o.GivenData, quantiles: o.Quantiles = ".05,.5,.95", out: o.ScoreOut = None, sep: o.Sep = None,
+    header: o.Header = None,
+) -> None:
+    """Predict what a model of p(target | given) was trained on: the mean and quantiles of each target, a line a row."""
+    with reporting():
+        check_new(out)
+        levels, trained = levels_of(quantiles), runs.load_run(run)
+        dataset = given_data(trained, data, sep, header)
+        for line in dataset.notes:
+            console.say(line)
+        given = trained.given.table(dataset.held_out_given, dataset.held_out_labels)  # type: ignore[union-attr]
+        with single_blas_thread():
+            mean, others = predictions.mean(trained, given)[:, None], predictions.quantiles(trained, given, levels)
+        targets = trained.columns or tuple(f"x{j}" for j in range(trained.d))
+        heads = [f"{name}_{kind}" for name in targets for kind in ("mean", *(f"q{level:g}" for level in levels))]
+        rows = np.moveaxis(np.concatenate([mean, others], axis=1), 2, 1).reshape(len(mean), -1).tolist()
+        write_table(out, ["row", *heads], ([i, *row] for i, row in enumerate(rows, start=1)))
+
+
+def levels_of(text: str) -> Array:
+    """What --quantiles may be."""
+    levels = np.array([number(cell.strip()) for cell in text.split(",")])
+    if not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"--quantiles must be numbers strictly between 0 and 1, with commas between them, got {text!r}")
+    return levels
+
+
+def check_new(out: Path | None) -> None:
+    """Raise where a .csv file cannot be begun."""
+    if out is not None:
+        lookup("file ending", out.suffix.lower(), {".csv": None})
+        if out.exists():
+            raise FileExistsError(f"{out} exists already: choose another name, or remove it")
+
+
+def write_table(out: Path | None, head: list[str], rows: Iterable[Any]) -> None:
+    """As .csv, into a file or on standard output."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    if out is None:
+        sys.stdout.write(text.getvalue())
+    else:
+        write_aside(out, lambda file: file.write(text.getvalue().encode()))
 
 
 def densities(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> tuple[Array, list[str]]:
     """log p (n,) of the held-out rows, and what is to be said of it: the log Z of an energy-based model."""
     from evenflow.reference.work.energy_evaluation import normaliser
     from evenflow.reference.work.evaluation import log_densities
-    x, levels = dataset.held_out, trained.units.levels
-    values = log_densities(trained, x, dataset.held_out_labels, rng.random(x.shape) if levels else None)
-    said = ["whole numbers, each with a random fraction: on average no more than their log probability"] if levels else []
+    x, given = dataset.held_out, trained.given
+    table = None if given is None else given.table(dataset.held_out_given, dataset.held_out_labels)
+    values = log_densities(trained, x, table, trained.units.uniforms(x, rng))
+    counted = trained.units.counted is not None
+    said = ["whole numbers, each with a random fraction: on average no more than their log probability"] if counted else []
     if not trained.can("log_z"):
         return values, said
     log_z, error, how = normaliser(trained, dataset, rng)

@@ -42,12 +42,27 @@ Label = Annotated[str | None, option("The class, for a class-conditional model."
 OtherData = Annotated[str | None, option("A file with the model's columns: all of its rows.", "what the run held out")]
 ScoredData = Annotated[str, typer.Option("--data", help="A file with the model's columns.", show_default=False)]
 ScoreOut = Annotated[Path | None, option("A new .csv file.", "csv on standard output")]
+OfGiven = Annotated[str | None, option("A file with what each sample is given: --n samples for each of its rows.", "nothing")]
+GivenData = Annotated[str, typer.Option("--data", help="A file with what the model is given.", show_default=False)]
+Quantiles = Annotated[str, typer.Option(help="Levels, between 0 and 1.")]
 TABLE = "The table"
 Columns = Annotated[str | None, typer.Option(
     help="Those to train on: a,b,c; by number from 1 where they have no names.", rich_help_panel=TABLE, show_default="all")]
 Drop = Annotated[str | None, typer.Option(help="Columns to leave out.", rich_help_panel=TABLE, show_default="none")]
 LabelColumn = Annotated[str | None, typer.Option(
     help="The column of the labels, whole numbers or words.", rich_help_panel=TABLE, show_default="label, where there is one")]
+Target = Annotated[str | None, typer.Option(
+    help="Columns to predict: p(target | given).", rich_help_panel=TABLE, show_default="none: all are modelled together")]
+GivenColumns = Annotated[str | None, typer.Option(
+    "--given", help="Columns that are given, numbers or words.", rich_help_panel=TABLE,
+    show_default="with --target: all others")]
+Weights = Annotated[str | None, typer.Option(
+    help="The column of the rows' weights.", rich_help_panel=TABLE, show_default="none")]
+Bounds = Annotated[str | None, typer.Option(
+    help="What columns lie between: age:0:,share:0:1.", rich_help_panel=TABLE, show_default="none")]
+Levels = Annotated[int | None, typer.Option(
+    help="Pixels: all columns hold whole numbers 0 ... LEVELS - 1, in one unit.", rich_help_panel=TABLE,
+    show_default="columns of whole numbers, each by itself")]
 Sep = Annotated[str | None, typer.Option(
     help="What stands between the cells: a character, or comma, semicolon, tab, bar, space.", rich_help_panel=TABLE,
     show_default="as the file's ending says")]

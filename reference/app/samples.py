@@ -43,8 +43,21 @@ def drawn(trained: Trained, n: int, rng: np.random.Generator, label: int | None 
         console.say(f"flowMC took {local:.0%} of the local, {far:.0%} of the global moves")
 
 
-def write_samples(trained: Trained, parts: Iterable[Array], n: int, out: Path | None) -> None:
-    """The n rows of parts into a file by its ending, or as .csv on standard output. Refuses, before any is drawn, too many."""
+def drawn_for(trained: Trained, given: Array, n: int, rng: np.random.Generator) -> Iterator[Array]:
+    """n samples for each row of given (m, k), row by row, in parts (k, d)."""
+    for row in given:
+        for done in range(0, n, ROWS):
+            k = min(ROWS, n - done)
+            yield trained.sample(k, rng, np.tile(row, (k, 1)))
+
+
+def write_samples(trained: Trained, parts: Iterable[Array], each: int, out: Path | None, rows: int | None = None) -> None:
+    """The samples of parts into a file by its ending, or as .csv on standard output. Refuses, before any is drawn, too many.
+
+    As many as `each`, or as many for each of so many rows of what is given: a .csv then begins with the row's number, from 1,
+    an array has the shape (rows, each, d).
+    """
+    n = each * (1 if rows is None else rows)
     ending = ".csv" if out is None else out.suffix.lower()
     size, write = lookup("file ending", ending, WRITERS)
     if ending == ".png" and n > PICTURED:
@@ -52,50 +65,55 @@ def write_samples(trained: Trained, parts: Iterable[Array], n: int, out: Path | 
     if out is None:
         if n > PRINTED:
             raise ValueError(f"{PRINTED:,} samples at most go to standard output, got --n {n}: name a file with --out")
-        write_csv(sys.stdout, trained, parts)
+        write_csv(sys.stdout, trained, parts, rows and each)
         return
     needed, free = n * trained.d * size, shutil.disk_usage(next(p for p in out.absolute().parents if p.exists())).free
     if needed > free:
         raise ValueError(f"{n} samples take about {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free for {out}")
-    write(out, trained, parts, n)
+    write(out, trained, parts, (each,) if rows is None else (rows, each))
 
 
-def write_csv(file: IO[str], trained: Trained, parts: Iterable[Array]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(trained.columns or [f"x{j}" for j in range(trained.d)])
-    for x in parts:
-        writer.writerows(x.tolist())
+def write_csv(file: IO[str], trained: Trained, parts: Iterable[Array], each: int | None) -> None:
+    """Words as words; each: samples for a row, whose number then comes first."""
+    writer, columns = csv.writer(file, lineterminator="\n"), trained.columns or tuple(f"x{j}" for j in range(trained.d))
+    words = [(j, trained.words[name]) for j, name in enumerate(columns) if name in trained.words]
+    writer.writerow((("row",) if each else ()) + columns)
+    lines = (line for x in parts for line in x.tolist())
+    for i, line in enumerate(lines):
+        for j, classes in words:
+            line[j] = classes[int(line[j])]
+        writer.writerow([i // each + 1, *line] if each else line)
 
 
-def csv_file(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+def csv_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
     def write(file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        write_csv(text, trained, parts)
+        write_csv(text, trained, parts, shape[1] if len(shape) > 1 else None)
         text.detach()
 
     write_aside(out, write)
 
 
-def npy_file(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
-    write_aside(out, lambda file: write_npy(file, parts, n, trained.d))
+def npy_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
+    write_aside(out, lambda file: write_npy(file, parts, (*shape, trained.d)))
 
 
-def npz_file(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+def npz_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w") as archive, archive.open("x.npy", "w", force_zip64=True) as entry:
-            write_npy(entry, parts, n, trained.d)
+            write_npy(entry, parts, (*shape, trained.d))
 
     write_aside(out, write)
 
 
-def write_npy(file: IO[bytes], parts: Iterable[Array], n: int, d: int) -> None:
-    """What np.save writes of all parts in one array (n, d)."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (n, d)})
+def write_npy(file: IO[bytes], parts: Iterable[Array], shape: tuple[int, ...]) -> None:
+    """What np.save writes of all parts in one array of this shape."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
     for x in parts:
         file.write(x.astype("<f8").tobytes())
 
 
-def picture(out: Path, trained: Trained, parts: Iterable[Array], n: int) -> None:
+def picture(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
     flat = pictures.scatter_picture if trained.d == 2 else pictures.marginals_picture
     draw: Callable[..., None] = pictures.digit_grid if trained.data == "digits" else flat
     draw(out, {"samples": np.concatenate(list(parts))})

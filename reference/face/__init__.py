@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         sliced_energy_score,
     )
     from evenflow.reference.work.estimators import EBMEstimator, FlowEstimator
+    from evenflow.reference.work.regressor import FlowRegressor
     from evenflow.reference.work.runs import load_run as load
     from evenflow.reference.work.training import train
 
@@ -53,6 +54,7 @@ PLACES = {  # module below evenflow -> the names that come from it
         "sliced_energy_score",
     ),
     "reference.work.estimators": ("EBMEstimator", "FlowEstimator"),
+    "reference.work.regressor": ("FlowRegressor",),
     "reference.work.runs": ("load",),
     "reference.work.training": ("train",),
 }
@@ -61,10 +63,10 @@ MODULE_OF = {name: f"evenflow.{module}" for module, names in PLACES.items() for 
 
 __all__ = [
     "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow", "EBMEstimator",
-    "Flow", "FlowEstimator", "FlowMC", "FlowMCEBM", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal", "RandomWalk",
-    "Uniform", "__version__", "aqf", "crps", "dense_flow", "energy_distance", "energy_score", "ess", "kernel_score",
-    "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sliced_energy_distance", "sliced_energy_score",
-    "spline_flow", "to_device", "to_host", "train", "use",
+    "Flow", "FlowEstimator", "FlowMC", "FlowMCEBM", "FlowRegressor", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal",
+    "RandomWalk", "Uniform", "__version__", "aqf", "crps", "dense_flow", "energy_distance", "energy_score", "ess",
+    "kernel_score", "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sliced_energy_distance",
+    "sliced_energy_score", "spline_flow", "to_device", "to_host", "train", "use",
 ]
 
 

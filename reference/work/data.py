@@ -1,17 +1,21 @@
 """Data sets: digits, toys, and the user's files, shuffled and split into rows to train on and rows held out."""
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, check_shape, unknown
+from evenflow.reference.core import Array, check_count, unknown
 from evenflow.reference.targets.toys import TARGETS
-from evenflow.reference.work.tables import ENDINGS, PLAIN, Reading, read
-from evenflow.reference.work.units import Units, check_whole
+from evenflow.reference.work.columns import NO_WORDS, Table, Words, read
+from evenflow.reference.work.far import FAR, middle_and_width
+from evenflow.reference.work.given import Given
+from evenflow.reference.work.tables import ENDINGS, PLAIN, Reading
+from evenflow.reference.work.units import Units
 
 DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
-FEW, FAR = 20, 50  # rows a dimension that are little; interquartile ranges that are far
+FEW = 20  # rows a dimension that are little
 
 
 class Dataset(NamedTuple):
@@ -26,11 +30,17 @@ class Dataset(NamedTuple):
     classes: tuple[Any, ...] = ()     # (K,) what the file calls the labels; empty: 0, 1, ...
     reading: Reading = PLAIN          # how the file was read
     notes: tuple[str, ...] = ()       # what was decided on the way, and what to doubt
+    given: Given | None = None        # what the rows are given, where they are to be modelled given others
+    train_given: Array | None = None     # (n, k) in the user's units
+    held_out_given: Array | None = None
+    train_weights: Array | None = None   # (n,) positive
+    held_out_weights: Array | None = None
+    words: Words = NO_WORDS           # the classes of columns of words, modelled or given
 
     @property
     def digest(self) -> str:
         """A fingerprint of the numbers and labels in both parts: of the data, and of how they are split."""
-        parts = [part for part in self[1:5] if part is not None]
+        parts = [part for part in (*self[1:5], *self[11:15]) if part is not None]
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
@@ -52,16 +62,83 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2, **how: Any) -
     path = Path(name)
     if not (path.suffix or reading.sep):
         raise ValueError(unknown("data set", name, ["digits", *TARGETS, f"or a file: {', '.join(ENDINGS)}"]))
-    x, values, columns, notes = read(path, reading)
-    labels, classes = (None, ()) if values is None else numbered(f"the labels in {name}", values)
+    table = read(path, reading)
+    return split(name, reading, table if table.weights is None else weighed(table), rng, held_out)
+
+
+def split(name: str, reading: Reading, table: Table, rng: np.random.Generator, held_out: float) -> Dataset:
+    """A file's rows in two parts, with the units of the first."""
+    x, columns, given = table.x, table.columns, table.given
+    labels, classes = (None, ()) if table.labels is None else numbered(f"the labels in {name}", table.labels)
     n = len(x) - round(held_out * len(x))
     if not 2 <= n < len(x):
         raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
-    order = shuffled(x, labels, rng)
-    units = Units.whitened(x[order[:n]], columns)
-    notes, x = (*notes, *doubts(x, n, columns)), x[order]
-    y, k = (None, None) if labels is None else (labels[order[:n]], labels[order[n:]])
-    return Dataset(name, x[:n], x[n:], y, k, units, columns, classes, reading, notes)
+    order = shuffled(x if given is None else np.column_stack([x, given]), labels, rng)
+    first, rest = order[:n], order[n:]
+    units = units_for(x[first], columns, reading)
+    notes = (*table.notes, *decided(units, columns, table), *doubts(x[order], n, columns, units))
+    known = None if given is None else Given.fitted(given[first], table.given_columns, table.words)
+    (y, y_rest), (c, c_rest), (w, w_rest) = (
+        (None, None) if part is None else (part[first], part[rest]) for part in (labels, given, table.weights))
+    return Dataset(
+        name, x[first], x[rest], y, y_rest, units, columns, classes, reading, notes, known, c, c_rest, w, w_rest, table.words)
+
+
+def weighed(table: Table) -> Table:
+    """Without the rows of weight 0, which are as if they were not there."""
+    assert table.weights is not None
+    rows = np.flatnonzero(table.weights)
+    if len(rows) == len(table.x):
+        return table
+    labels = table.labels and [table.labels[i] for i in rows]
+    said = f"{len(table.x) - len(rows)} rows of weight 0 are left out"
+    given = None if table.given is None else table.given[rows]
+    return table._replace(
+        x=table.x[rows], labels=labels, given=given, weights=table.weights[rows], notes=(*table.notes, said))
+
+
+def units_for(x: Array, columns: tuple[str, ...] | None, reading: Reading) -> Units:
+    """Those of a table's rows x (n, d) to train on: columns in which every number is whole are of whole numbers."""
+    bounds = bounds_of_columns(x.shape[1], columns, reading.bounds)
+    if reading.levels is None:
+        return Units.whitened(x, columns, (np.floor(x) == x).all(axis=0), bounds)
+    if bounds is not None:
+        raise ValueError("bounds mean nothing for pixels: levels say what they lie between")
+    return Units.whole_numbers(x, reading.levels)
+
+
+def bounds_of_columns(
+    d: int, columns: tuple[str, ...] | None, bounds: tuple[tuple[str, float, float], ...] | None
+) -> Array | None:
+    """Low and high (2, d) from `Reading.bounds`; None where there are none."""
+    if bounds is None:
+        return None
+    pair, names = np.tile([[-np.inf], [np.inf]], d), columns or tuple(str(j + 1) for j in range(d))
+    for name, *ends in bounds:
+        if name not in names:
+            raise ValueError(f"bounds must be of columns that are modelled: {unknown('column', name, names)}")
+        pair[:, names.index(name)] = ends
+    return pair
+
+
+def decided(units: Units, columns: tuple[str, ...] | None, table: Table) -> list[str]:
+    """How each column is seen, where it is not simply a real number."""
+    names = np.array(columns or [str(j + 1) for j in range(len(units.shift))], dtype=object)
+    said = [f"column {name!r}: words, {len(words)} classes ({listed(words)})" for name, words in table.words.items()]
+    if units.levels is not None:
+        return [*said, f"pixels: whole numbers 0 to {units.levels - 1}, in one unit"]
+    counted = [name for name in names[units.counted if units.counted is not None else []] if name not in table.words]
+    if counted:
+        said.append(f"whole numbers, dequantised, and whole in samples: {listed(counted)}")
+    if units.bounds is not None:
+        ends = zip(names, *units.bounds, strict=True)
+        bounded = [f"{name} {low:g}:{high:g}" for name, low, high in ends if low > -np.inf or high < np.inf]
+        said.append(f"between bounds: {listed(bounded)}")
+    return said
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
 
 
 def shuffled(x: Array, labels: Array | None, rng: np.random.Generator) -> Array:
@@ -77,25 +154,22 @@ def shuffled(x: Array, labels: Array | None, rng: np.random.Generator) -> Array:
     return np.concatenate([order[first], np.delete(order, first)])
 
 
-def doubts(x: Array, n: int, columns: tuple[str, ...] | None) -> list[str]:
-    """What should be looked at before a model is trained on n of the rows x (m, d).
-
-    Far out is what lies FAR interquartile ranges from the median (where half of a column is one value: FAR times as far from it
-    as half of the others). A few such rows set the column's unit, its standard deviation, and all else becomes a point.
-    """
+def doubts(x: Array, n: int, columns: tuple[str, ...] | None, units: Units) -> list[str]:
+    """What should be looked at before a model is trained on the first n of the rows x (m, d), in these units."""
     said, (m, d) = [], x.shape
     if n < FEW * d:
         said.append(few(n, d))
     for j, column in enumerate(x.T):
-        middle, name = float(np.median(column)), columns[j] if columns else str(j + 1)
+        (middle, width), name = middle_and_width(column), columns[j] if columns else str(j + 1)
         if m > 2 and column[0] in (0, 1) and (np.diff(column) == 1).all():
             said.append(f"column {name!r} counts the rows: where that is no measurement, --drop {name}")
-        away = np.abs(column - middle)
-        scale = np.subtract(*np.quantile(column, [0.75, 0.25])) or np.median(away[away > 0])
-        if far := int(np.sum(away > FAR * scale)):
-            i = int(away.argmax())
+        bounded = units.bounds is not None and np.isfinite(units.bounds[:, j]).any()
+        if (far := int(np.sum(np.abs(column - middle) > FAR * width))) and not bounded:
+            i = int(np.abs(column - middle).argmax())
             where = f"{far} of {m} rows lie far from all others (median {middle:.3g}; row {i + 1}: {column[i]:.3g})"
-            said.append(f"column {name!r}: {where}, and set its unit: mend or leave out those rows, or --drop {name}")
+            seen = units.far is not None and units.far[0, j] == units.far[0, j]
+            so = "they are brought in, by asinh: if they are mistakes" if seen else "none is trained on: if they are mistakes"
+            said.append(f"column {name!r}: {where}; {so}, mend or leave out those rows, or --drop {name}")
     return said
 
 
@@ -121,13 +195,6 @@ def digits(rng: np.random.Generator) -> Dataset:
     x, labels = x[order].astype(np.float64), labels[order].astype(np.int64)
     units = Units.whole_numbers(x[:n], levels=17)
     return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None)
-
-
-def one_hot(labels: Array, classes: int) -> Array:
-    """labels (n,), whole numbers 0 ... classes - 1 -> (n, classes), row i with its 1 at labels[i]."""
-    check_shape("labels", labels, "n")
-    check_whole("labels", labels, classes)
-    return (labels[:, None] == np.arange(classes)).astype(np.float64)
 
 
 def patch_order(side: int, patch: int) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ FIELDS = (
 def evaluate_energy(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> dict[str, Any]:
     """The row of numbers above."""
     x = dataset.held_out
-    at_data = trained.log_density(x, uniforms=rng.random(x.shape) if trained.units.levels else None).astype(np.float64)
+    at_data = trained.log_density(x, uniforms=trained.units.uniforms(x, rng)).astype(np.float64)
     z, box = trained.log_z(DRAWS, rng), on_grid(trained, dataset)
     log_z, error = (z.log_z, z.standard_error) if box is None else (box.log_z, 0.0)
     walked = trained.walk(CHAINS, SWEEPS, rng)
@@ -134,7 +134,7 @@ def on_grid(trained: Trained, dataset: Dataset) -> Grid | None:
     if trained.d > 2:
         return None
     data = np.concatenate([dataset.train, dataset.held_out])
-    u = trained.units.to_model(data, np.full(data.shape, 0.5) if trained.units.levels else None)
+    u = trained.units.to_model(data, None if trained.units.counted is None else np.full(data.shape, 0.5))
     reach = REACH * (trained.config.base_scale or 1.0)
     low, high = np.minimum(u.min(axis=0) - 1, -reach), np.maximum(u.max(axis=0) + 1, reach)
     points = min(int(np.ceil(np.max(high - low) / CELL)), POINTS)

@@ -30,15 +30,16 @@ from evenflow.reference.work.checkpoints import Best, State
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.ebm_training import pretrained, train_ebm
 from evenflow.reference.work.flow_model import base_of, looks
+from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import Config
-from evenflow.reference.work.rows import rows_of
+from evenflow.reference.work.rows import judges, rows_of
 from evenflow.reference.work.sampling import Walk, flow_draws, walk
 from evenflow.reference.work.training import Settings
 from evenflow.reference.work.units import Units
 
 CHAINS = (sampling.CHAINS, 1000)  # at least and at most
 BURN_IN, EVERY = 10, 2       # sweeps before the first samples are taken from the chains, and between takes
-HELD_OUT, DRAWS = 500, 2000  # held-out rows and draws of the flow that judge the training as it goes on
+DRAWS = 2000  # of the flow judge the training as it goes on
 TRUST = 0.01                 # where a smaller share of the draws is effective, they judge nothing
 FROZEN = 0.05                # of the training: CoopFlow's flow waits so long (Xie et al. 2022)
 PRETRAIN_RATE = 0.003        # of a flow trained beforehand, decaying linearly to zero
@@ -98,7 +99,7 @@ class EnergyModel:
     abilities = ("log_z",)
 
     @classmethod
-    def of(cls, config: Config, d: int, classes: int, data: str, whole: bool = False) -> "EnergyModel":
+    def of(cls, config: Config, d: int, context_dim: int, data: str, whole: bool = False) -> "EnergyModel":
         algorithm = build_algorithm(config, d)
         return cls(config, algorithm, getattr(algorithm, "flow", Flow(base_of(config, d), Permutation(tuple(range(d))))))
 
@@ -171,16 +172,16 @@ class EnergyModel:
         return "loss"
 
     def fit(
-        self, units: Units, dataset: Dataset, classes: int, resume: bool = False, **kept: Any
+        self, units: Units, dataset: Dataset, given: Given | None, resume: bool = False, **kept: Any
     ) -> tuple[Any, Best | None]:
         """As `read`, after training. kept: callback, checkpoint, identity, as in `training.loop`."""
         config, rng = self.config, np.random.default_rng(self.config.seed)
 
-        rows, held_out = (rows_of(x, units, config.dtype) for x in (dataset.train, dataset.held_out[:HELD_OUT]))
+        rows = rows_of(dataset.train, units, config.dtype, weights=dataset.train_weights)
+        judging = dataset.held_out[judges(dataset.held_out_weights)]
 
         def draw(step: int, rng: np.random.Generator) -> Array:
-            n = len(rows)
-            return rows.at(rng.choice(n, size=min(config.batch, n), replace=False), rng)[0]
+            return rows.at(rows.some(config.batch, rng), rng)[0]
 
         def judge(state: Any) -> dict[str, float]:
             """log_z, its effective sample size; loss: mean negative log-likelihood of held-out data, nats in the user's units.
@@ -192,12 +193,13 @@ class EnergyModel:
             told = {"log_z": log_z.log_z, "log_z_ess": log_z.ess}
             if log_z.ess < TRUST * DRAWS:
                 return told
-            at_data = fetched(self.log_density(state, held_out.at(slice(None), rng)[0])) + units.log_det()
+            u, log_det = units.steps(judging, units.uniforms(judging, rng))
+            at_data = fetched(self.log_density(state, placed(u, config.dtype))) + log_det
             return {"loss": log_z.log_z - float(np.mean(at_data.astype(np.float64))), **told}
 
         data = None
         if hasattr(config, "pretrain_steps") and not resume:
-            copies = np.concatenate([dataset.train] * COPIES) if units.levels else dataset.train
+            copies = np.concatenate([dataset.train] * COPIES) if units.counted is not None else dataset.train
             data = rows_of(copies, units, config.dtype).at(slice(None), rng)[0]
         settings = Settings(
             config.steps, patience=config.patience, evaluate_every=looks(len(dataset.train)),

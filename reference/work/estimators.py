@@ -7,7 +7,9 @@
 The choices are those of work/options.py under the same names, but for `seed`, which scikit-learn calls random_state; None: the
 family's default. Rows of X go in and samples come out in the user's units.
 
-levels        None for real numbers; L for whole numbers 0 ... L - 1, which are dequantised
+levels        None for real numbers; L for whole numbers 0 ... L - 1 in all columns, in one unit, which are dequantised; "auto"
+              for a table in which some columns are of whole numbers, each dequantised by itself
+bounds        {column: (low, high)}, None for a side without one: by name, or by number from 1 where columns have no names
 held_out      the share of the rows that judges the training instead of being trained on
 folder        where to keep the run (runs.py), a new one for each fit; None for nowhere
 random_state  an int: always the same numbers; None, a RandomState or a Generator: others every time
@@ -22,14 +24,15 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from evenflow.reference.core import Array, check_unmasked, logsumexp
 from evenflow.reference.core.dispatch import as_its_caller
 from evenflow.reference.work.energy_model import TRUST
-from evenflow.reference.work.options import ALGORITHMS, FLOWS
+from evenflow.reference.work.options import ALGORITHMS, FLOWS, Config
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.scikit import Estimator, defaults_of, signature_of
 
@@ -49,7 +52,37 @@ def has_density(estimator: Any) -> bool:
     return True
 
 
-class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
+class Table(DensityMixin, Estimator):  # type: ignore[misc]
+    """What the two share: a table X is all that there is to model, labels apart."""
+
+    @as_its_caller()
+    def fit(self, X: Array, y: Array | None = None, sample_weight: Array | None = None) -> Self:
+        """X (n, d) finite numbers; y (n,) labels of any kind, for a class-conditional model alone; sample_weight (n,).
+
+        Weights are at least 0: how often a row is drawn, in training and in judging it. Raises ValueError.
+        """
+        config = self.config()
+        x, codes = self.checked(config, X, y)
+        names = getattr(self, "feature_names_in_", None)
+        columns = None if names is None else tuple(names.tolist())
+        return self.fit_to(config, self.split(x, codes, config.seed, columns, weights=self.weights(sample_weight, x)))
+
+    def checked(self, config: Config, X: Array, y: Array | None) -> tuple[Array, Array | None]:
+        """X as a float64 table; y as whole numbers 0, 1, ... if the model is class-conditional, else None."""
+        check_unmasked("X", X)
+        check_unmasked("y", y)
+        if not vars(config).get("class_conditional"):
+            return validate_data(self, X, dtype=np.float64, ensure_min_samples=3), None
+        if y is None:
+            required = f"this {type(self).__name__} estimator requires y to be passed, but the target y is None"
+            raise ValueError(f"class_conditional needs labels: {required}")
+        x, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=3)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        return x, codes
+
+
+class FlowEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Table):  # type: ignore[misc]
     """A density, a sampler and a transformer for tables. After fit also classes_ if it is class-conditional.
 
     >>> X = np.random.default_rng(0).standard_normal((50, 3))
@@ -137,7 +170,7 @@ for method in ("transform", "fit_transform"):  # here: set_output, which wraps t
     setattr(FlowEstimator, method, with_density(getattr(FlowEstimator, method)))
 
 
-class EBMEstimator(Estimator):
+class EBMEstimator(Table):
     """A density and a sampler for tables: an energy-based model, p = e^-E rho / Z.
 
     After fit also log_z_, log Z by importance sampling from the companion flow, or from rho where there is none, with its

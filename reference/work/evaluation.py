@@ -1,16 +1,17 @@
 """How good is a trained model? One row of numbers, measured on held-out data: those that the model can be asked for.
 
 Real data and samples are compared on one footing, in the model's units. Whole-number data are dequantised with fresh
-uniforms; so are samples, after they have been made whole like the data. A class-conditional model is given the held-out
-labels. A name with _se is the standard error of the number before it, that of a mean of independent terms; beside two numbers
-stands what a Gaussian fitted to the training rows gets (gaussian.py). None where there is no such number, `reasons` says why.
+uniforms; so are samples, after they have been made whole like the data. A conditional model is given what the held-out rows
+are given. A name with _se is the standard error of the number before it, that of a mean of independent terms; beside two
+numbers stands what a Gaussian fitted to the training rows gets (gaussian.py), its mean linear in what is given. None where
+there is no such number, `reasons` says why.
 
     held_out_rows           how many they are
     held_out_log_likelihood mean log p of a row, nats, in the user's units; of whole numbers a bound (data.py). Of an
                             energy-based model with its log Z, whose error is part of the error (energy_evaluation.py)
     gaussian_log_likelihood of the same rows, with the same uniforms
-    held_out_energy_score   beta = 1: DRAWS draws for each held-out item where the model takes labels, else SHARED draws as
-                            one forecast for all; gaussian_energy_score with as many
+    held_out_energy_score   beta = 1: DRAWS draws for each held-out item where the model is given something, else SHARED draws
+                            as one forecast for all; gaussian_energy_score with as many
     d_loss                  held-out cross-entropy of a classifier that tells held-out data from as many samples (metrics.py);
                             log 2 = 0.693 if it cannot. At most COMPARED of each
     frechet                 Frechet distance between features of held-out data and of the same samples: digits, the last hidden
@@ -20,7 +21,8 @@ stands what a Gaussian fitted to the training rows gets (gaussian.py). None wher
     sampling_ms_per_1000    milliseconds for 1,000 samples, and inversion_ms_per_1000 for the way back; medians of 5
     round_trip_error        the largest |x - T(T^-1(x))| over held-out data, in the model's units
 
-Those of an energy-based model alone are in energy_evaluation.py. Times depend on the machine: compare them within one run.
+Those of an energy-based model alone are in energy_evaluation.py, those of p(y | given) in forecasts.py. Times depend on the
+machine: compare them within one run.
 """
 import math
 import time
@@ -35,7 +37,10 @@ from evenflow.reference.scores import energy_score
 from evenflow.reference.work import energy_evaluation, gaussian
 from evenflow.reference.work.data import FEW, Dataset, few
 from evenflow.reference.work.energy_evaluation import evaluate_energy, mean_and_error
+from evenflow.reference.work.forecasts import DRAWS as FORECAST
+from evenflow.reference.work.forecasts import forecast_figures
 from evenflow.reference.work.metrics import LEAST, d_loss, digit_features, frechet_distance
+from evenflow.reference.work.rows import by_weight
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.sampling import CHUNK
 
@@ -51,16 +56,22 @@ def evaluate(trained: Trained, dataset: Dataset, seed: int = 0) -> dict[str, Any
     if dataset.held_out.shape[1] != trained.d:
         raise ValueError(f"data must have the model's {trained.d} columns, got {dataset.held_out.shape[1]}")
     dataset = dataset._replace(units=trained.units)  # never those of other data
-    rng, labels = np.random.default_rng(seed), dataset.held_out_labels if trained.class_shares else None
+    dataset, rng = unweighted(dataset), np.random.default_rng(seed)
+    given = None if trained.given is None else trained.given.table(dataset.held_out_given, dataset.held_out_labels)
     told = evaluate_energy(trained, dataset, rng) if trained.can("log_z") else dict.fromkeys(OF_FLOWS)
-    samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if labels is None else labels[:COMPARED])
-    told |= held_out_energy_score(trained, dataset, labels, rng) | compare(dataset, samples, rng, seed)
-    uniforms = rng.random(dataset.held_out.shape) if dataset.units.levels else None
+    samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if given is None else given[:COMPARED])
+    told |= held_out_energy_score(trained, dataset, given, rng) | compare(dataset, samples, rng, seed)
+    uniforms = dataset.units.uniforms(dataset.held_out, rng)
     if trained.can("density"):
-        told |= likelihood_and_round_trip(trained, dataset, labels, uniforms)
+        told |= likelihood_and_round_trip(trained, dataset, given, uniforms)
     if not trained.can("log_z"):
-        told |= speed(trained, labels, rng)
-    told |= of_gaussian(trained, dataset, uniforms, np.random.default_rng(seed))
+        told |= speed(trained, given, rng)
+    told |= of_gaussian(trained, dataset, given, uniforms, np.random.default_rng(seed))
+    if given is not None and not trained.class_shares:
+        draw = lambda rows: draws_for(trained, given[rows], FORECAST, rng)
+        seen = lambda y: footing(dataset, y.reshape(-1, trained.d), rng).reshape(y.shape)
+        figures = forecast_figures(dataset.held_out, draw, seen, rng)
+        told |= {name: figures[name] for name in figures if name not in ("energy_score", "energy_score_se")}
     return {"held_out_rows": len(dataset.held_out), **dict.fromkeys((*LIKELIHOOD, *OF_SAMPLES)), **told}
 
 
@@ -82,18 +93,33 @@ def footing(dataset: Dataset, x: Array, rng: np.random.Generator) -> Array:
 
 
 def held_out_energy_score(
-    trained: Trained, dataset: Dataset, labels: Array | None, rng: np.random.Generator
+    trained: Trained, dataset: Dataset, given: Array | None, rng: np.random.Generator
 ) -> dict[str, float | None]:
     y = footing(dataset, dataset.held_out, rng)
-    if labels is None:
+    if given is None:
         scores = energy_score(footing(dataset, trained.sample(SHARED, rng), rng), y)
     else:
         parts = []
-        for at, told in in_chunks(y, labels):
-            draws = footing(dataset, trained.sample(DRAWS * len(at), rng, np.tile(told, DRAWS)), rng)
+        for at, told in in_chunks(y, given):
+            draws = footing(dataset, draws_for(trained, told, DRAWS, rng).reshape(-1, trained.d), rng)
             parts.append(energy_score(draws.reshape(DRAWS, *at.shape), at))
         scores = np.concatenate(parts)
     return mean_and_error("held_out_energy_score", scores)
+
+
+def draws_for(trained: Trained, given: Array, m: int, rng: np.random.Generator) -> Array:
+    """m draws for each row of given (n, k): (m, n, d), in the user's units."""
+    return trained.sample(m * len(given), rng, np.tile(given, (m, 1))).reshape(m, len(given), trained.d)
+
+
+def unweighted(dataset: Dataset) -> Dataset:
+    """With held-out rows in the place of others by their weights, as evenly as can be, and as many in all."""
+    if dataset.held_out_weights is None:
+        return dataset
+    rows = by_weight(dataset.held_out_weights, len(dataset.held_out))
+    labels, given = (None if part is None else part[rows] for part in (dataset.held_out_labels, dataset.held_out_given))
+    return dataset._replace(
+        held_out=dataset.held_out[rows], held_out_labels=labels, held_out_given=given, held_out_weights=None)
 
 
 def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:
@@ -102,36 +128,41 @@ def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:
         yield tuple(part if part is None else part[start : start + CHUNK] for part in (x, *beside))
 
 
-def log_densities(trained: Trained, x: Array, labels: Array | None, uniforms: Array | None) -> Array:
+def log_densities(trained: Trained, x: Array, given: Array | None, uniforms: Array | None) -> Array:
     """`Trained.log_density` (n,) in float64, a chunk of rows at a time."""
-    parts = [trained.log_density(*chunk) for chunk in in_chunks(x, labels, uniforms)]
+    parts = [trained.log_density(*chunk) for chunk in in_chunks(x, given, uniforms)]
     return np.concatenate(parts).astype(np.float64)
 
 
 def likelihood_and_round_trip(
-    trained: Trained, dataset: Dataset, labels: Array | None, uniforms: Array | None
+    trained: Trained, dataset: Dataset, given: Array | None, uniforms: Array | None
 ) -> dict[str, float | None]:
     model, errors = trained.flow_model(), []
-    for x, told, fractions in in_chunks(dataset.held_out, labels, uniforms):
+    for x, told, fractions in in_chunks(dataset.held_out, given, uniforms):
         z, u = trained.encode(x, told, fractions), trained.to_model(x, fractions)
         again = model.forward(trained.params, placed(z, trained.config.dtype), trained.context(told, len(x)))
         errors.append(float(np.max(np.abs(fetched(again - u)))))
-    log_p = log_densities(trained, dataset.held_out, labels, uniforms)
+    log_p = log_densities(trained, dataset.held_out, given, uniforms)
     return mean_and_error("held_out_log_likelihood", log_p) | {"round_trip_error": max(errors)}
 
 
 def of_gaussian(
-    trained: Trained, dataset: Dataset, uniforms: Array | None, rng: np.random.Generator
+    trained: Trained, dataset: Dataset, given: Array | None, uniforms: Array | None, rng: np.random.Generator
 ) -> dict[str, float | None]:
-    """What a Gaussian gets that is fitted to the training rows, dequantised like all others."""
-    known = gaussian.fitted(footing(dataset, dataset.train, rng))
+    """What a Gaussian gets that is fitted to the training rows, dequantised alike; its mean is linear in what is given."""
+    train, (u, log_det) = footing(dataset, dataset.train, rng), trained.units.steps(dataset.held_out, uniforms)
+    mean, noise = np.zeros((1, trained.d)), rng.standard_normal((SHARED, trained.d))
+    if given is not None and trained.given is not None and len(train):
+        context = trained.given.context(trained.given.table(dataset.train_given, dataset.train_labels))
+        B = np.linalg.lstsq(context, train - train.mean(axis=0), rcond=None)[0]
+        train, mean, noise = train - context @ B, trained.given.context(given) @ B, rng.standard_normal((DRAWS, *u.shape))
+    known = gaussian.fitted(train)
     if known is None:
         return {}
-    u = trained.units.to_model(dataset.held_out, uniforms)
-    draws = trained.to_user(known.sample(rng.standard_normal((SHARED, trained.d))))
-    score = np.mean(energy_score(footing(dataset, draws, rng), footing(dataset, dataset.held_out, rng)))
-    likelihood = np.mean(known.log_density(u)) + trained.units.log_det()
-    return {"gaussian_log_likelihood": float(likelihood), "gaussian_energy_score": float(score)}
+    draws = trained.to_user((mean + known.sample(noise)).reshape(-1, trained.d))
+    score = energy_score(footing(dataset, draws, rng).reshape(noise.shape), footing(dataset, dataset.held_out, rng))
+    likelihood = float(np.mean(known.log_density(u - mean) + log_det))
+    return {"gaussian_log_likelihood": likelihood, "gaussian_energy_score": float(np.mean(score))}
 
 
 def reasons(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> dict[str, str]:
@@ -163,10 +194,10 @@ def warnings(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> list[st
     return said
 
 
-def speed(trained: Trained, labels: Array | None, rng: np.random.Generator) -> dict[str, float]:
+def speed(trained: Trained, given: Array | None, rng: np.random.Generator) -> dict[str, float]:
     """On 1,000 rows of the model's own samples, the transformation alone."""
     n, flow, params = 1000, trained.flow_model().flow, trained.params
-    context = trained.context(None if labels is None else np.resize(labels, n), n)
+    context = trained.context(None if given is None else np.resize(given, (n, given.shape[1])), n)
     noise = placed(flow.noise(rng, n), trained.config.dtype)
     x = flow.sample(params, noise, context)
     taken = {"sampling_ms_per_1000": milliseconds(lambda: fetched(flow.sample(params, noise, context)))}

@@ -15,12 +15,12 @@ from evenflow.reference.saef import FreeForm, aqf, saef
 from evenflow.reference.saef.objectives import Objective, objective_for
 from evenflow.reference.work.checkpoints import Best, State
 from evenflow.reference.work.data import Dataset, patch_order
+from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import Config
-from evenflow.reference.work.rows import Rows, rows_of
+from evenflow.reference.work.rows import Rows, contexts_of, judges, rows_of
 from evenflow.reference.work.training import Settings, train, weights
 from evenflow.reference.work.units import Units
 
-HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
 ROWS = 4096         # samples at a time: a network's activations then stay small
 LOG_SCALE = 5.0     # of all layers together: no row is taken for more than e^5 times as far out as it is
 ACTIVATIONS = "tanh", "relu"  # of the networks: for real numbers bounded, so that a row far out in one coordinate does not
@@ -76,15 +76,14 @@ def block_order(config: Config, data: str) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True)
 class FlowModel:
-    """u (n, d) are points in the model's units, context (n, c) the one-hot labels of a class-conditional model."""
+    """u (n, d) are points in the model's units, context (n, c) what they are given (given.py)."""
     config: Config
     flow: Flow | FreeForm
     objective: Objective
 
     @classmethod
-    def of(cls, config: Config, d: int, classes: int, data: str, whole: bool = False) -> "FlowModel":
+    def of(cls, config: Config, d: int, context_dim: int, data: str, whole: bool = False) -> "FlowModel":
         """Raises ValueError for choices that do not fit the data or each other."""
-        context_dim = classes if config.class_conditional else 0
         flow = build_flow(config, d, context_dim, block_order(config, data), ACTIVATIONS[whole])
         how = vars(config)
         return cls(config, flow, objective_for(flow, config.objective, how.get("beta", 1.0), how.get("draws", 4)))
@@ -134,14 +133,14 @@ class FlowModel:
             return self.flow
         raise ValueError("a model with a free-form head has no inverse and no density, only samples")
 
-    def fit(self, units: Units, dataset: Dataset, classes: int, **kept: Any) -> tuple[Tree, Best | None]:
+    def fit(self, units: Units, dataset: Dataset, given: Given | None, **kept: Any) -> tuple[Tree, Best | None]:
         """As `read`, after training. kept: callback, checkpoint, resume, identity, as in `training.train`."""
         config, n, rng = self.config, len(dataset.train), np.random.default_rng(self.config.seed)
         start, dtype = self.init(rng), config.dtype
 
-        classes = classes if config.class_conditional else 0
-        rows = rows_of(dataset.train, units, dtype, dataset.train_labels, classes)
-        held_out = rows_of(dataset.held_out, units, dtype, dataset.held_out_labels, classes)
+        context, judged = contexts_of(dataset, given)
+        rows = rows_of(dataset.train, units, dtype, context, dataset.train_weights)
+        held_out = rows_of(dataset.held_out, units, dtype, judged, dataset.held_out_weights)
 
         def arguments(rng: np.random.Generator, rows: Rows, chosen: Any) -> tuple[Any, ...]:
             """What the loss takes: rows in the model's units, freshly dequantised; the objective's noise; one-hot labels."""
@@ -149,9 +148,9 @@ class FlowModel:
             return u, placed(self.objective.noise(streams(rng, dtype), self.flow, len(u)), dtype), context
 
         def draw(rng: np.random.Generator) -> tuple[Any, ...]:
-            return arguments(rng, rows, rng.choice(n, size=min(config.batch, n), replace=False))
+            return arguments(rng, rows, rows.some(config.batch, rng))
 
-        fixed = arguments(np.random.default_rng(config.seed), held_out, slice(HELD_OUT))
+        fixed = arguments(np.random.default_rng(config.seed), held_out, judges(dataset.held_out_weights))
         schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
         settings = Settings(
             config.steps, schedule=schedule, clip=config.clip, average_decay=config.average_decay, patience=config.patience,
@@ -163,7 +162,7 @@ class FlowModel:
     def judged_by(self, units: Units) -> str:
         """What of `judge` tells the best weights: the likelihood, which knows a run that has gone astray the soonest.
 
-        Without a density the loss; so it is of whole numbers, whose likelihood is one of uniform noise as well.
+        Without a density the loss; so it is of pixels, whose likelihood is one of uniform noise as well.
         """
         return "nll" if "density" in self.abilities and units.levels is None else "loss"
 

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from evenflow.reference.work.checkpoints import check_same
+from evenflow.reference.work.columns import check_classes
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.files import CorruptFileError, naming, remove_parts, write_aside
+from evenflow.reference.work.given import LABEL, Given
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Progress
-from evenflow.reference.work.units import Units
 
 PathLike = str | os.PathLike[str]
-FORMAT = 3  # of config.json
-MOST_CLASSES = 1000
+FORMAT = 4  # of config.json
 CONFIG, CHECKPOINT, LOG = "config.json", "checkpoint.npz", "log.jsonl"
 LOGGED = {"step", "loss", "held_out", "seconds"}  # in every line at least
 
@@ -33,35 +33,33 @@ LOGGED = {"step", "loss", "held_out", "seconds"}  # in every line at least
 def describe_run(config: Config, dataset: Dataset) -> dict[str, Any]:
     """All of a run but its numbers, as JSON.  steps: as many as are to be made; in config, as many as it was begun with."""
     config, units, columns = config.for_rows(len(dataset.train)), dataset.units, dataset.columns
-    shares, classes = shares_of(dataset) if vars(config).get("class_conditional") else ([], ())
+    given = given_to(config, dataset)
     return {
-        "format": FORMAT, "config": config.as_json(), "steps": config.steps, "class_shares": shares, "classes": list(classes),
+        "format": FORMAT, "config": config.as_json(), "steps": config.steps, "given": given and given.as_json(),
         "data": os.path.abspath(dataset.name) if Path(dataset.name).suffix and os.path.isfile(dataset.name) else dataset.name,
         "digest": dataset.digest, "reading": dataset.reading.as_json(), "columns": None if columns is None else list(columns),
-        "units": {"shift": units.shift.tolist(), "scale": units.scale.tolist(), "levels": units.levels,
-                  "L": None if units.L is None else units.L.tolist()},
+        "units": units.as_json(), "words": {name: list(words) for name, words in dataset.words.items()},
     }
 
 
-def shares_of(dataset: Dataset) -> tuple[list[float], tuple[Any, ...]]:
-    """How frequent each class is among the rows to train on, and what the classes are called.
+def given_to(config: Config, dataset: Dataset) -> Given | None:
+    """What a model of these choices is given: columns, labels if it is class-conditional, both, or nothing.
 
     A class that the held-out rows alone have has the share 0. Raises ValueError where there are no labels, or too many.
     """
+    if not vars(config).get("class_conditional"):
+        if dataset.given is not None and config.family == "ebm":
+            raise ValueError("target and given mean nothing for an energy-based model: its p(x) has no context; take a flow")
+        return dataset.given
     labels, judged = dataset.train_labels, dataset.held_out_labels
     if labels is None or judged is None:
         raise ValueError(f"class_conditional needs labels, and {dataset.name} has none")
     classes = dataset.classes or tuple(range(1 + int(max(labels.max(), judged.max(initial=0)))))
-    if len(classes) > min(MOST_CLASSES, max(20, len(labels) // 2)):
-        few = f"at most {MOST_CLASSES} classes, with two rows each beyond twenty"
-        raise ValueError(f"class_conditional takes {few}, got {len(classes)} in {len(labels)} rows: is that column the label?")
-    return (np.bincount(labels, minlength=len(classes)) / len(labels)).tolist(), classes
-
-
-def units_of(described: dict[str, Any]) -> Units:
-    units = described["units"]
-    L = None if units["L"] is None else np.array(units["L"])
-    return Units(np.array(units["shift"]), np.array(units["scale"]), units["levels"], L)
+    check_classes("class_conditional, the labels", len(classes), len(labels))
+    if dataset.given is not None:
+        return dataset.given.and_labels(classes)
+    shares = np.bincount(labels, minlength=len(classes)) / len(labels)
+    return Given((LABEL,), None, (classes,), True, tuple(shares.tolist()))
 
 
 def identity(described: dict[str, Any]) -> dict[str, Any]:

@@ -4,32 +4,62 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Array, placed, streams
-from evenflow.reference.work.data import one_hot
+from evenflow.reference.work.data import Dataset
+from evenflow.reference.work.given import Given
 from evenflow.reference.work.units import Units
+
+HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
 
 
 class Rows(NamedTuple):
     """Data as a training sees them. Real numbers are in the model's units; whole numbers wait to be dequantised, in float64."""
     x: Array               # (n, d)
-    context: Array | None  # (n, classes), one-hot labels
+    context: Array | None  # (n, width), what is given
     units: Units
     dtype: str
+    chances: Array | None = None  # (n,), sum 1: how often each row is drawn; None: all alike
 
     def __len__(self) -> int:  # rows, not fields
         return len(self.x)
 
+    def some(self, size: int, rng: np.random.Generator) -> Array:
+        """The numbers of a batch of rows: different ones, or with chances as they fall."""
+        n = len(self)
+        if self.chances is None:
+            return rng.choice(n, size=min(size, n), replace=False)
+        return rng.choice(n, size=min(size, n), p=self.chances)
+
     def at(self, chosen: Any, rng: np.random.Generator) -> tuple[Array, Array | None]:
         """The rows of these numbers in the model's units, whole numbers with fresh uniforms; and their context."""
         x, context = self.x[chosen], None if self.context is None else self.context[chosen]
-        if self.units.levels is not None:
+        if self.units.counted is not None:
             uniforms = placed(streams(rng, x.dtype).random(x.shape), x.dtype)
             x = placed(self.units.to_model(x, uniforms), self.dtype)
         return x, context
 
 
-def rows_of(x: Array, units: Units, dtype: str, labels: Array | None = None, classes: int = 0) -> Rows:
-    """x (n, d) in the user's units; labels (n,) where the model is class-conditional."""
-    context = None if labels is None or not classes else placed(one_hot(labels, classes), dtype)
-    if units.levels is None:
-        return Rows(placed(units.to_model(x), dtype), context, units, dtype)
-    return Rows(placed(x, np.float64), context, units.placed(), dtype)
+def rows_of(x: Array, units: Units, dtype: str, context: Array | None = None, weights: Array | None = None) -> Rows:
+    """x (n, d) in the user's units; context (n, width), weights (n,) positive."""
+    context = None if context is None else placed(context, dtype)
+    chances = None if weights is None else weights / weights.sum()
+    if units.counted is None:
+        return Rows(placed(units.to_model(x), dtype), context, units, dtype, chances)
+    return Rows(placed(x, np.float64), context, units.placed(), dtype, chances)
+
+
+def contexts_of(dataset: Dataset, given: Given | None) -> tuple[Array | None, Array | None]:
+    """The contexts of the rows to train on and of those held out."""
+    if given is None:
+        return None, None
+    train = given.table(dataset.train_given, dataset.train_labels)
+    return given.context(train), given.context(given.table(dataset.held_out_given, dataset.held_out_labels))
+
+
+def judges(weights: Array | None) -> Any:
+    """Which held-out rows judge the training: the first HELD_OUT, or as many by their weights (n,), as evenly as can be."""
+    return slice(HELD_OUT) if weights is None else by_weight(weights, HELD_OUT)
+
+
+def by_weight(weights: Array, size: int) -> Array:
+    """The numbers of so many rows, each as often as its share of the weights (n,), to the nearest whole numbers."""
+    return np.searchsorted(np.cumsum(weights) / weights.sum(), (np.arange(size) + 0.5) / size)

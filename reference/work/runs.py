@@ -4,20 +4,22 @@ A Trained model takes and gives data in the user's units; the standardisation is
 energy-based model, shows in what it can do.
 """
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, arrays, check_count, check_finite, check_shape, fetched, placed
+from evenflow.reference.core import Array, arrays, check_count, check_shape, fetched, placed
 from evenflow.reference.ebm.normalizer import LogZ
 from evenflow.reference.work import folders
 from evenflow.reference.work.checkpoints import Best, load_checkpoint
-from evenflow.reference.work.data import Dataset, one_hot
+from evenflow.reference.work.columns import Words
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.flow_model import FlowModel
+from evenflow.reference.work.given import Given
 from evenflow.reference.work.lock import alone
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
@@ -32,11 +34,11 @@ class Trained:
     config: Config
     data: str                          # the data set's name, or its path
     units: Units
-    class_shares: tuple[float, ...]    # how frequent each label is in the training data; empty where there are none
+    given: Given | None                # what samples and densities are given, labels for one; None: nothing
     columns: tuple[str, ...] | None
     model: FlowModel | EnergyModel
     params: Any
-    classes: tuple[Any, ...] = ()      # what the data call the labels 0 ... K - 1
+    words: Words = field(default_factory=dict)  # the classes of columns of words
     digest: str = ""                   # Dataset.digest of what it was trained on
     reading: Reading = PLAIN           # how that was read
     best: Best | None = None           # the step whose parameters these are, and its held-out loss; None: the last ones
@@ -45,36 +47,49 @@ class Trained:
     def d(self) -> int:
         return len(self.units.shift)
 
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """What the data call the labels 0 ... K - 1; empty where the model is not class-conditional."""
+        return self.given.classes[-1] if self.given is not None and self.given.labelled else ()
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """How frequent each label is in the training data; empty where labels are not all that is given."""
+        return () if self.given is None else self.given.shares
+
     def can(self, ability: str) -> bool:
         """density: log_density is normalised; inverse: encode, decode; log_z: log_density is log p + log Z, chains walk."""
         return ability in self.model.abilities
 
-    def sample(self, n: int, rng: np.random.Generator, labels: Array | None = None) -> Array:
-        """n samples (n, d) in the user's units; labels (n,) for a class-conditional model, else drawn as in the data."""
-        check_count("n", n)
-        if labels is None and self.class_shares:
-            labels = rng.choice(len(self.class_shares), size=n, p=self.class_shares)
-        return self.to_user(self.model.sample(self.params, n, rng, self.context(labels, n)))
+    def sample(self, n: int, rng: np.random.Generator, given: Array | None = None) -> Array:
+        """n samples (n, d) in the user's units, each given its row of given (n, k), or its label (n,).
 
-    def log_density(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
+        Labels that are not there are drawn as in the data.
+        """
+        check_count("n", n)
+        if given is None and self.class_shares:
+            given = rng.choice(len(self.class_shares), size=n, p=self.class_shares)
+        return self.to_user(self.model.sample(self.params, n, rng, self.context(given, n)))
+
+    def log_density(self, x: Array, given: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n,) nats in those units; of an energy-based model, log p + log Z.
 
-        Whole-number data need uniforms (n, d) in [0, 1).
+        Where there are whole numbers uniforms (n, d) in [0, 1) are needed.
         """
-        u = self.to_model(x, uniforms)
-        return fetched(self.model.log_density(self.params, u, self.context(labels, len(u)))) + self.units.log_det()
+        u, log_det = self.steps(x, uniforms)
+        return fetched(self.model.log_density(self.params, u, self.context(given, len(u)))) + log_det
 
-    def encode(self, x: Array, labels: Array | None = None, uniforms: Array | None = None) -> Array:
+    def encode(self, x: Array, given: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> z (n, d), distributed as the flow's base if the model is right."""
         u = self.to_model(x, uniforms)
-        return fetched(self.flow_model().inverse(self.params, u, self.context(labels, len(u))))
+        return fetched(self.flow_model().inverse(self.params, u, self.context(given, len(u))))
 
     @arrays("z")
-    def decode(self, z: Array, labels: Array | None = None) -> Array:
+    def decode(self, z: Array, given: Array | None = None) -> Array:
         """z (n, d) -> x (n, d) in the user's units."""
         check_shape("z", z, "n", self.d)
         z = placed(z, self.config.dtype)
-        return self.to_user(self.flow_model().forward(self.params, z, self.context(labels, len(z))))
+        return self.to_user(self.flow_model().forward(self.params, z, self.context(given, len(z))))
 
     def log_z(self, draws: int, rng: np.random.Generator) -> LogZ:
         """log Z of an energy-based model, by importance sampling from its companion flow, or from its base alone."""
@@ -100,25 +115,33 @@ class Trained:
         raise ValueError("a flow is normalised: it has no log Z, and no chains walk")
 
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
-        check_shape("x", x, "n", self.d)
-        check_finite("x", x)
-        return placed(self.units.to_model(x, uniforms), self.config.dtype)
+        return self.steps(x, uniforms)[0]
+
+    @arrays("x", "uniforms")
+    def steps(self, x: Array, uniforms: Array | None = None) -> tuple[Array, Array]:
+        """u (n, d) where the model computes, and log |det du/dx| (n,)."""
+        u, log_det = self.units.steps(x, uniforms)
+        return placed(u, self.config.dtype), log_det
 
     def to_user(self, u: Array) -> Array:
         """In float64: in float32, data of 1.6e9 +- 10 would all come out as one number."""
         return self.units.to_user(fetched(u).astype(np.float64))
 
-    def context(self, labels: Array | None, n: int) -> Array | None:
-        """The one-hot labels that a class-conditional model takes; None for any other."""
-        classes = len(self.class_shares)
-        if not classes:
-            if labels is not None:
-                raise ValueError("labels must be None: the model is not class-conditional")
+    def context(self, given: Array | None, n: int) -> Array | None:
+        """What n rows are given, words and labels as their numbers, as the model takes it; None for a model of x alone."""
+        known = self.given
+        if known is None:
+            if given is not None:
+                raise ValueError("given must be None: the model is given nothing, and is not class-conditional")
             return None
-        if labels is None:
-            raise ValueError(f"labels must be given, one of 0, ..., {classes - 1} for each of {n} rows")
-        check_shape("labels", labels, n)
-        return placed(one_hot(np.asarray(labels), classes), self.config.dtype)
+        wanted = f"labels, one of 0, ..., {len(self.classes) - 1}" if known.shares else f"columns {', '.join(known.columns)}"
+        if given is None:
+            raise ValueError(f"given must hold {wanted}, for each of {n} rows, got None")
+        given = np.asarray(given)
+        if given.ndim == 1 and len(known.columns) == 1:
+            given = given[:, None]
+        check_shape("given", given, n, len(known.columns))
+        return placed(known.context(given), self.config.dtype)
 
 
 def train_on(
@@ -140,7 +163,7 @@ def train_on(
         raise ValueError("folder must name a folder, got ''")
     described = folders.describe_run(config, dataset)
     trained = assemble(described)
-    fit = partial(trained.model.fit, trained.units, dataset, len(trained.class_shares))
+    fit = partial(trained.model.fit, trained.units, dataset, trained.given)
     if folder is None:
         params, best = fit(callback=callback)
         return replace(trained, params=params, best=best)
@@ -163,14 +186,17 @@ def assemble(described: dict[str, Any]) -> Trained:
     if not isinstance(described["data"], str):
         raise TypeError(f"data must be a name or a path, got {described['data']!r}")
     config = Config(**{**described["config"], "steps": described["steps"]})
-    units, shares = folders.units_of(described), tuple(described["class_shares"])
+    units = Units.from_json(described["units"])
+    given = None if described["given"] is None else Given.from_json(described["given"])
     kind = EnergyModel if config.family == "ebm" else FlowModel
-    model = kind.of(config, len(units.shift), len(shares), described["data"], units.levels is not None)
+    width = 0 if given is None else given.width
+    model = kind.of(config, len(units.shift), width, described["data"], units.levels is not None)
     columns = None if described["columns"] is None else tuple(described["columns"])
-    classes, digest, reading = tuple(described["classes"]), described["digest"], Reading(**described["reading"])
+    words = {name: tuple(each) for name, each in described["words"].items()}
+    digest, reading = described["digest"], Reading(**described["reading"])
     if not isinstance(digest, str):
         raise ValueError(f"digest must be a string, got {digest!r}")
-    return Trained(config, described["data"], units, shares, columns, model, None, classes, digest, reading)
+    return Trained(config, described["data"], units, given, columns, model, None, words, digest, reading)
 
 
 def load_description(folder: folders.PathLike) -> Trained:

@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_random_state, validate_data
 
 from evenflow.reference.core import Array, Tree, check_count, check_unmasked, dispatch, fetched, placed
-from evenflow.reference.core.dispatch import as_its_caller
-from evenflow.reference.work.data import Dataset
+from evenflow.reference.work.columns import checked_weights
+from evenflow.reference.work.data import Dataset, bounds_of_columns, units_for
 from evenflow.reference.work.folders import LOG, read_log
+from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import FLOWS, OPTIONS, Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
+from evenflow.reference.work.tables import Reading, bounds_of
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
 
-OWN = {"levels": None, "held_out": 0.2, "folder": None, "random_state": None}  # what is no choice of a Config
+AUTO = "auto"  # levels: each column of whole numbers alone
+OWN = {"levels": None, "bounds": None, "held_out": 0.2, "folder": None, "random_state": None}  # what is no choice of a Config
 NOTED = ("step", "loss", "held_out")  # in history_
 
 
@@ -63,8 +65,8 @@ def each_part(f: Callable[[Tree], Tree], params: Any) -> Any:
     return type(params)(*map(f, params)) if isinstance(params, tuple) else f(params)
 
 
-class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
-    """What the two estimators share.
+class Estimator(BaseEstimator):  # type: ignore[misc]
+    """What the estimators share.
 
     After fit: trained_ (runs.Trained, its parameters on the host), n_features_in_, feature_names_in_ where X has names;
     history_, for each step a dict with its step, loss and held_out; best_step_, after which the weights were as they are kept.
@@ -78,12 +80,12 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         for name, value in {**self.defaults, **given}.items():
             setattr(self, name, value)
 
-    @as_its_caller()
-    def fit(self, X: Array, y: Array | None = None) -> Self:
-        """X (n, d) finite numbers; y (n,) labels of any kind, for a class-conditional model alone. Raises ValueError."""
+    def config(self) -> Config:
         chosen = {name: getattr(self, name) for name in self.defaults if name not in OWN}
-        config = Config(**{"family": "ebm", **chosen, "seed": seed_of(self.random_state)})
-        dataset, history = self.split(*self.checked(config, X, y), config.seed), []
+        return Config(**{"family": "ebm", **chosen, "seed": seed_of(self.random_state)})
+
+    def fit_to(self, config: Config, dataset: Dataset) -> Self:
+        history: list[dict[str, Any]] = []
 
         def note(progress: Progress) -> None:
             history.append({name: getattr(progress, name) for name in NOTED})
@@ -91,41 +93,52 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         with single_blas_thread():
             return self.take(train_on(config, dataset, self.folder, callback=note), history)
 
-    def checked(self, config: Config, X: Array, y: Array | None) -> tuple[Array, Array | None]:
-        """X as a float64 table; y as whole numbers 0, 1, ... if the model is class-conditional, else None."""
-        check_unmasked("X", X)
-        check_unmasked("y", y)
-        if not vars(config).get("class_conditional"):
-            return validate_data(self, X, dtype=np.float64, ensure_min_samples=3), None
-        if y is None:
-            required = f"this {type(self).__name__} estimator requires y to be passed, but the target y is None"
-            raise ValueError(f"class_conditional needs labels: {required}")
-        x, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=3)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        return x, codes
+    def weights(self, sample_weight: Any, X: Array) -> Array | None:
+        """(n,), for the n rows of X."""
+        if sample_weight is None:
+            return None
+        check_unmasked("sample_weight", sample_weight)
+        return checked_weights(_check_sample_weight(sample_weight, X, dtype=np.float64), "sample_weight")
 
-    def split(self, x: Array, codes: Array | None, seed: int) -> Dataset:
-        """Training and held-out rows, by a shuffle; a row of each class is trained on."""
-        held_out, levels = self.held_out, self.levels
-        if levels is not None:
-            check_count("levels", levels, least=2)
+    def split(
+        self, x: Array, codes: Array | None, seed: int, columns: tuple[str, ...] | None = None, given: Array | None = None,
+        weights: Array | None = None,
+    ) -> Dataset:
+        """Training and held-out rows, by a shuffle; a row of each class is trained on; rows of weight 0 are left out.
+
+        x (n, d) is modelled; codes (n,) are its classes, given (n, k) what it is given.
+        """
+        if weights is not None:
+            x, codes, given, weights = (None if part is None else part[weights > 0] for part in (x, codes, given, weights))
+        held_out = self.held_out
         if not isinstance(held_out, float | np.floating) or not 0 < held_out < 1:
             raise ValueError(f"held_out must lie strictly between 0 and 1, got {held_out!r}")
         k = max(1, round(held_out * len(x)))
         if len(x) - k < 2:
             raise ValueError(f"held_out must leave at least 2 rows to train on, got {held_out} of {len(x)} rows")
-        order, columns = np.random.default_rng(seed).permutation(len(x)), getattr(self, "feature_names_in_", None)
+        order = np.random.default_rng(seed).permutation(len(x))
         if codes is not None:
             first = np.unique(codes[order], return_index=True)[1]
             if len(first) > len(x) - k:
                 raise ValueError(f"y must have no more classes than rows to train on, {len(x) - k}, got {len(first)}")
             order = np.concatenate([np.delete(order, first), order[first]])
-        names = None if columns is None else tuple(columns.tolist())
-        train, judge = x[order[k:]], x[order[:k]]
-        units = Units.whole_numbers(train, operator.index(levels)) if levels else Units.whitened(train, names)
-        told = None if codes is None else codes[order]
-        return Dataset("X", train, judge, None if told is None else told[k:], None if told is None else told[:k], units, names)
+        train, judge = order[k:], order[:k]
+        (y, y_rest), (c, c_rest), (w, w_rest) = (
+            (None, None) if part is None else (part[train], part[judge]) for part in (codes, given, weights))
+        known = None if given is None else Given.fitted(given[train], self.given_names(given.shape[1]), {})
+        return Dataset("X", x[train], x[judge], y, y_rest, self.units_of(x[train], columns), columns, given=known,
+                       train_given=c, held_out_given=c_rest, train_weights=w, held_out_weights=w_rest)
+
+    def units_of(self, x: Array, columns: tuple[str, ...] | None) -> Units:
+        bounds = bounds_of_columns(x.shape[1], columns, bounds_of(self.bounds))
+        if self.levels is None:
+            return Units.whitened(x, columns, None, bounds)
+        if isinstance(self.levels, str) and self.levels != AUTO:
+            raise ValueError(f"levels must be None, a whole number or {AUTO!r}, got {self.levels!r}")
+        return units_for(x, columns, Reading(levels=None if self.levels == AUTO else self.levels, bounds=self.bounds))
+
+    def given_names(self, k: int) -> list[str]:
+        return list(getattr(self, "feature_names_in_", [str(j + 1) for j in range(k)]))
 
     def take(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
         """What there is after fit or load."""
@@ -153,7 +166,7 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "trained_")
         check_unmasked("X", X)
         x = validate_data(self, X, dtype=np.float64, reset=False)
-        if self.trained_.units.levels is None:
+        if self.trained_.units.counted is None:
             return x, None
         rows = np.ascontiguousarray(x + 0.0).view(np.uint32)  # the sum turns -0 into 0
         return x, np.stack([np.random.default_rng(row).random(x.shape[1]) for row in rows])
@@ -179,7 +192,8 @@ class Estimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if trained.config.family not in cls.families:
             what = "a flow: FlowEstimator" if trained.config.family in FLOWS else "an energy-based model: EBMEstimator"
             raise ValueError(f"{folder} holds the run of {what}.load reads it")
-        estimator = cls(**chosen, levels=trained.units.levels, random_state=trained.config.seed)
+        levels = trained.units.levels or (None if trained.units.whole is None else AUTO)
+        estimator = cls(**chosen, levels=levels, random_state=trained.config.seed)
         estimator.n_features_in_ = trained.d
         if trained.columns is not None:
             estimator.feature_names_in_ = np.array(trained.columns, dtype=object)

@@ -1,26 +1,21 @@
-"""Tables as people have them: a file is read as it is meant, or refused in one line that says where and what to do.
+"""Files of data as people have them, and how to read one. columns.py says what becomes of its columns.
 
     .csv, .tsv, and both as .gz     text, UTF-8 (text_tables.py); any other ending where `sep` is given
     .npy, .npz                      one array (n, d), a vector as (n, 1); the arrays "x" and, where there are labels, "y"
     .parquet                        where pyarrow is installed
-
-Columns go by their names; where the file has none, by their numbers from 1. A first column without a name that holds no
-measurements is an index and left out, and so is a column without a name and without anything in it. `notes` says what was
-decided.
 """
 import csv
-import re
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, array, check_finite, check_shape, lookup, unknown
-from evenflow.reference.work.text_tables import MISSING, SEPARATORS, number, numbers, read_text
+from evenflow.reference.core import Array, array, check_count, check_finite, check_shape, lookup, unknown
+from evenflow.reference.work.text_tables import SEPARATORS, read_text
 
-UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # as pandas calls them
 ENDINGS = (".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
@@ -31,21 +26,55 @@ def several(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(map(str, names))
 
 
+def bounds_of(given: Any) -> tuple[tuple[str, float, float], ...] | None:
+    """age:0:,share:0:1 on the command line; in Python also {"age": (0, None), "share": (0, 1)}.
+
+    >>> bounds_of("age:0:,share:0:1")
+    (('age', 0.0, inf), ('share', 0.0, 1.0))
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        given = [part.rsplit(":", 2) for part in several(given) or ()]
+    triples = [(k, *ends) for k, ends in given.items()] if isinstance(given, Mapping) else given
+    made = []
+    for triple in triples:
+        try:
+            name, *ends = triple
+            low, high = (far if end in (None, "") else float(end) for far, end in zip((-math.inf, math.inf), ends, strict=True))
+        except (TypeError, ValueError):
+            said = f"bounds must say column:low:high for each, low or high left out where there is none, got {given!r}"
+            raise ValueError(said) from None
+        if not low < high:
+            raise ValueError(f"bounds must have low below high, got {low:g} and {high:g} for {name!r}")
+        made.append((str(name), low, high))
+    return tuple(made)
+
+
 @dataclass(frozen=True)
 class Reading:
     """How to read a table, beyond its ending. A run keeps it, so that its data and others are read the same way."""
     columns: tuple[str, ...] | None = None  # those to take, in this order; None: all
     drop: tuple[str, ...] | None = None     # those to leave out
     label_column: str | None = None         # None: the one called "label", if there is one
+    target: tuple[str, ...] | None = None   # those to model, given others
+    given: tuple[str, ...] | None = None    # those that are given; None, where there is a target: all others
+    weights: str | None = None              # the column of the rows' weights
+    bounds: tuple[tuple[str, float, float], ...] | None = None  # column, low, high; -inf and inf where there is none
+    levels: int | None = None               # pixels: whole numbers 0 ... levels - 1 in all columns
     sep: str | None = None                  # None: what the ending says
     header: str = "auto"                    # yes, no; auto: the rule in text_tables.py
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", several(self.columns))
-        object.__setattr__(self, "drop", several(self.drop))
-        asked = (*(self.columns or ()), *(self.drop or ()))
-        if len(set(asked)) < len(asked):
-            raise ValueError(f"columns and drop must name each column once, got {', '.join(asked)}")
+        for name in ("columns", "drop", "target", "given"):
+            object.__setattr__(self, name, several(getattr(self, name)))
+        object.__setattr__(self, "bounds", bounds_of(self.bounds))
+        for first, other in (("columns", "drop"), ("target", "given")):
+            asked = (*(getattr(self, first) or ()), *(getattr(self, other) or ()))
+            if len(set(asked)) < len(asked):
+                raise ValueError(f"{first} and {other} must name each column once, got {', '.join(asked)}")
+        if self.levels is not None:
+            check_count("levels", self.levels, least=2)
         lookup("header", self.header, {"auto": 0, "yes": 0, "no": 0})
         sep = {"\\t": "\t", **{name: sign for sign, name in SEPARATORS.items()}}.get(self.sep or "", self.sep)
         if sep is not None and (len(sep) != 1 or sep in '\n\r"'):
@@ -55,18 +84,17 @@ class Reading:
     def as_json(self) -> dict[str, Any]:
         """What was asked for: plain JSON, and arguments that make the same Reading."""
         asked = {name: how for name, how in vars(self).items() if how not in (None, "auto")}
-        return {name: list(how) if isinstance(how, tuple) else how for name, how in asked.items()}
+        return {name: plain(how) for name, how in asked.items()}
 
 
 PLAIN = Reading()  # by the ending alone
 
 
-class Table(NamedTuple):
-    """What a file holds."""
-    x: Array                           # (n, d) float64
-    labels: list[Any] | None           # (n,) whole numbers or words
-    columns: tuple[str, ...] | None
-    notes: tuple[str, ...]
+def plain(part: Any) -> Any:
+    """As JSON has it: lists, and None for a bound that is not there."""
+    if isinstance(part, tuple):
+        return [plain(each) for each in part]
+    return None if isinstance(part, float) and math.isinf(part) else part
 
 
 class Raw(NamedTuple):
@@ -77,21 +105,18 @@ class Raw(NamedTuple):
     labels: Any = None
 
 
-def read(path: Path, reading: Reading, like: tuple[str, ...] | None = None) -> Table:
-    """A file by its ending; like: the columns of a model, which are then taken by name, and labels only where there are some.
+def raw_of(path: Path, reading: Reading, asked: Collection[str]) -> Raw:
+    """A file by its ending; asked: names of columns that are asked for.
 
     Raises FileNotFoundError, ValueError, or ModuleNotFoundError for pyarrow.
     """
     suffix = ending(path)
     if reading.sep or suffix.removesuffix(".gz") in (".csv", ".tsv"):
         sep = reading.sep or ("\t" if suffix.startswith(".tsv") else ",")
-        asked = {*(reading.columns or ()), *(reading.drop or ()), *(like or ()), reading.label_column or "label"}
-        raw = Raw(*read_text(path, sep, reading.header, asked))
-    else:
-        if suffix not in ENDINGS:
-            raise ValueError(unknown("file ending", suffix, [*ENDINGS, "or any text with --sep"]))
-        raw = read_parquet(path) if suffix == ".parquet" else read_numpy(path)
-    return chosen(path, raw, reading, like)
+        return Raw(*read_text(path, sep, reading.header, asked))
+    if suffix not in ENDINGS:
+        raise ValueError(unknown("file ending", suffix, [*ENDINGS, "or any text with --sep"]))
+    return read_parquet(path) if suffix == ".parquet" else read_numpy(path)
 
 
 def ending(path: Path) -> str:
@@ -123,95 +148,6 @@ def read_parquet(path: Path) -> Raw:
     except pyarrow.ArrowException as error:
         raise ValueError(f"{path} must be a whole Parquet file: {error}") from error
     return Raw(tuple(table.column_names), [column.to_numpy() for column in table.columns])
-
-
-def chosen(path: Path, raw: Raw, reading: Reading, like: tuple[str, ...] | None) -> Table:
-    """The columns that are asked for, as numbers; the labels; and what was decided."""
-    names = raw.names or tuple(str(j + 1) for j in range(len(raw.columns)))
-    gone = [j for j in range(len(names)) if has_no_name(path, raw, j, reading.columns or like)]
-    at = {name: j for j, name in enumerate(names) if j not in gone}
-    if len(at) < len(names) - len(gone):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{path}: names of columns must differ, got {twice!r} {names.count(twice)} times")
-    label = label_name(path, at, reading, like)
-    own = like is None or not (like or raw.names)  # else it is another file than the model's
-    wanted, dropped = (reading.columns, reading.drop or ()) if own else (raw.names and like, ())
-    check_there(path, at, (*(wanted or ()), *dropped))
-    taken = wanted or [name for name in at if name not in dropped and name != label]
-    n = len(raw.columns[0]) if raw.columns else 0
-    x = as_table(str(path), np.array([cells_as_numbers(path, raw, at, name) for name in taken]).reshape(len(taken), n).T)
-    labels = raw.labels if label is None else raw.columns[at[label]]
-    if labels is not None:
-        labels = label_values(f"{'y' if label is None else label} in {path}", labels, raw.lines)
-    left = [f"column {j + 1} (it has no name)" for j in gone] + [repr(name) for name in at if name not in (*taken, label)]
-    said = f"{path}: {len(x)} rows, {len(taken)} columns"
-    said += "" if raw.lines is None else f", header {'yes' if raw.names else 'no'}"
-    said += "" if label is None else f", labels in {label!r}"
-    return Table(x, labels, tuple(taken) if raw.names else None, (said + (f"; left out: {', '.join(left)}" if left else ""),))
-
-
-def has_no_name(path: Path, raw: Raw, j: int, asked: tuple[str, ...] | None) -> bool:
-    """Whether column j is left out for want of a name: an index, or empty. Raises ValueError where it holds measurements."""
-    cells = raw.columns[j]
-    empty = raw.lines is not None and len(cells) > 0 and not any(cells)
-    if raw.names is None or not UNNAMED.fullmatch(raw.names[j]):
-        return empty and raw.names is None
-    values = [number(str(cell)) for cell in cells]
-    words, counted = any(value != value for value in values), all(value.is_integer() for value in values)
-    index = (j == 0 or raw.names[j] != "") and (words or (counted and len(set(values)) == len(values)))
-    if not (asked or empty or index):
-        raise ValueError(f"{path}: column {j + 1} has no name and is no index: name it, or name those to take (--columns)")
-    return True
-
-
-def label_name(path: Path, at: dict[str, int], reading: Reading, like: tuple[str, ...] | None) -> str | None:
-    """The column of the labels, None where there is none; for a model's own kind of file it may be missing."""
-    name, asked = reading.label_column, (*(reading.columns or ()), *(reading.drop or ()))
-    if name is None:
-        return "label" if "label" in at and "label" not in (*asked, *(like or ())) else None
-    if name in asked:
-        raise ValueError(f"label_column must be none of the columns taken or dropped, got {name!r}")
-    if like is None:
-        check_there(path, at, (name,))
-    return name if name in at else None
-
-
-def check_there(path: Path, at: dict[str, int], names: Sequence[str]) -> None:
-    if missing := [name for name in names if name not in at]:
-        known = ", ".join(map(repr, list(at)[:20])) + (", ..." if len(at) > 20 else "")
-        raise ValueError(f"{path} has no column {', '.join(map(repr, missing))}: it has {known}")
-
-
-def cells_as_numbers(path: Path, raw: Raw, at: dict[str, int], name: str) -> Array:
-    """A column (n,) of finite numbers."""
-    cells, column = raw.columns[at[name]], f"column {at[name] + 1}" + (f" ({name!r})" if raw.names else "")
-    if raw.lines is None:
-        return as_table(f"{column} of {path}", cells)[:, 0] if len(cells) else np.empty(0)
-    return numbers(path, cells, raw.lines, column, name, raw.names is None)
-
-
-def label_values(name: str, cells: Any, lines: list[int] | None = None) -> list[Any]:
-    """Labels as whole numbers, or as words where they are not all numbers. Refuses missing ones, and fractions."""
-    cells = cells if isinstance(cells, list) else np.asarray(cells).tolist()
-    for i, cell in enumerate(cells):
-        if str(cell).lower() in MISSING:
-            place = f"row {i + 1}" if lines is None else f"line {lines[i]}"
-            raise ValueError(f"{name} must hold a label in every row, got {cell!r} in {place}")
-    whole = [whole_number(cell) for cell in cells]
-    if None not in whole:
-        return whole
-    values = [number(str(cell)) for cell in cells]
-    if not any(value != value for value in values):
-        raise ValueError(f"{name} must hold whole numbers or words, got {cells[whole.index(None)]}")
-    return [str(cell) for cell in cells]
-
-
-def whole_number(cell: Any) -> int | None:
-    """Exactly: 20 digits stay what they are."""
-    if isinstance(cell, str) and re.fullmatch(r"[+-]?[0-9]+", cell):
-        return int(cell)
-    value = number(str(int(cell) if isinstance(cell, bool) else cell))
-    return cell if type(cell) is int else int(value) if value.is_integer() else None
 
 
 def as_table(name: str, x: Array) -> Array:

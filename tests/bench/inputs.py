@@ -9,7 +9,7 @@ from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.independence import IndependentMH
 from evenflow.reference.mcmc.langevin import MALA
 from evenflow.reference.scores import random_directions
-from evenflow.reference.work.data import one_hot
+from evenflow.reference.work.given import one_hot
 from tests.bench import models
 
 Rng = np.random.Generator

@@ -38,7 +38,7 @@ PUBLISHED = Section("What the published code of SAEF does otherwise", "What it d
     Entry(
         "The one-hot loop starts at 1, so that item 0 has no label.",
         source="Si et al. 2023, published code",
-        at="work.data.one_hot",
+        at="work.given.one_hot",
         tests="reference/work/test_data.py::test_one_hot_from_item_0_to_the_last_class",
         why="labels reach an operation as a context, one-hot already",
     ),

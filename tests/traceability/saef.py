@@ -122,7 +122,7 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
     Entry(
         "Class-conditional models: the label reaches every block.",
         source="Si et al. 2023, published code",
-        at="saef.semiautoregressive.SemiAutoregressive work.data.one_hot",
+        at="saef.semiautoregressive.SemiAutoregressive work.given.one_hot",
         tests="""
             reference/saef/test_saef.py::test_a_class_changes_every_block
             reference/work/test_runs.py::test_each_label_gets_its_own_samples
