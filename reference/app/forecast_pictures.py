@@ -40,7 +40,7 @@ def forecast_picture(path: PathLike, trained: Trained, dataset: Dataset) -> None
 def pit(axes: Any, y: Array, q: Array) -> None:
     """From quantiles q (n, levels): between two of them by a straight line."""
     u = [np.interp(value, row, LEVELS, left=0.0, right=1.0) for value, row in zip(y, q, strict=True)]
-    axes.hist(u, BINS, (0, 1), density=True, color=COLOURS[4], edgecolor="white")
+    axes.hist(u, BINS, range=(0, 1), density=True, color=COLOURS[4], edgecolor="white")
     axes.axhline(1.0, color="black", linewidth=1, linestyle="--")
     axes.set(title="PIT: flat if right", xlabel="place of y in its forecast", yticks=[0, 1])
 

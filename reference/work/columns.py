@@ -6,6 +6,7 @@ classes, kept as their numbers 0 ... K - 1 in alphabetical order. A missing valu
 `notes` says what was decided.
 """
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ import numpy as np
 
 from evenflow.reference.core import Array, unknown
 from evenflow.reference.work.tables import Raw, Reading, as_table, raw_of
-from evenflow.reference.work.text_tables import FLAGS, MISSING, is_word, number, numbers
+from evenflow.reference.work.text_tables import FLAGS, MISSING, is_word, number, numbers, other_sep
 
 UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # as pandas calls them
 MOST_CLASSES = 1000
@@ -63,7 +64,7 @@ def read(path: Path, reading: Reading, like: Like | None = None) -> Table:
     taken = [*modelled, *given]
     check_there(path, at, taken)
     if not taken:
-        raise ValueError(f"{path} must have a column to take, got none")
+        as_table(str(path), np.empty((len(raw.columns[0]) if raw.columns else 0, 0)))  # says what is wrong with that
     check_no_missing(path, raw, at, [*taken, *([weights] if weights else [])])
     words = words_of(path, raw, at, taken, like.words if like else {})
     table = as_table(str(path), np.stack([as_numbers(path, raw, at, name, words) for name in taken], axis=1))
@@ -163,17 +164,17 @@ def words_of(path: Path, raw: Raw, at: dict[str, int], names: Sequence[str], kno
             words[name] = known[name]
         elif getattr(cells, "dtype", np.dtype(object)).kind not in "biuf":
             cells = list(map(str, cells))
-            if all(map(is_word, cells)) and not {cell.lower() for cell in cells} <= set(FLAGS):
+            if all(map(is_word, cells)) and not {cell.lower() for cell in cells} <= set(FLAGS) and not other_sep(cells):
                 words[name] = tuple(sorted(set(cells)))
-                check_classes(f"{path}, column {name!r}", len(words[name]), len(cells))
+                check_classes(f"column {name!r} of {path}", len(words[name]), len(cells), f"--drop {shlex.quote(name)}")
     return words
 
 
-def check_classes(what: str, K: int, n: int) -> None:
+def check_classes(what: str, K: int, n: int, hint: str) -> None:
     """Raise ValueError for so many classes in n rows that they are no classes."""
     if min(MOST_CLASSES, max(20, n // 2)) < K:
         few = f"at most {MOST_CLASSES} classes, with two rows each beyond twenty"
-        raise ValueError(f"{what} must hold {few}, got {K} in {n} rows: --drop leaves a column out")
+        raise ValueError(f"{what} must hold {few}, got {K} in {n} rows: {hint}")
 
 
 def as_numbers(path: Path, raw: Raw, at: dict[str, int], name: str, words: Words) -> Array:

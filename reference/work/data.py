@@ -76,7 +76,7 @@ def split(name: str, reading: Reading, table: Table, rng: np.random.Generator, h
     order = shuffled(x if given is None else np.column_stack([x, given]), labels, rng)
     first, rest = order[:n], order[n:]
     units = units_for(x[first], columns, reading)
-    notes = (*table.notes, *decided(units, columns, table), *doubts(x[order], n, columns, units))
+    notes = (*table.notes, *decided(units, columns, table), *doubts(x, n, columns, units))
     known = None if given is None else Given.fitted(given[first], table.given_columns, table.words)
     (y, y_rest), (c, c_rest), (w, w_rest) = (
         (None, None) if part is None else (part[first], part[rest]) for part in (labels, given, table.weights))
@@ -155,7 +155,7 @@ def shuffled(x: Array, labels: Array | None, rng: np.random.Generator) -> Array:
 
 
 def doubts(x: Array, n: int, columns: tuple[str, ...] | None, units: Units) -> list[str]:
-    """What should be looked at before a model is trained on the first n of the rows x (m, d), in these units."""
+    """What should be looked at before a model is trained on n of the rows x (m, d), in these units."""
     said, (m, d) = [], x.shape
     if n < FEW * d:
         said.append(few(n, d))

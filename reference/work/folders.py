@@ -55,7 +55,7 @@ def given_to(config: Config, dataset: Dataset) -> Given | None:
     if labels is None or judged is None:
         raise ValueError(f"class_conditional needs labels, and {dataset.name} has none")
     classes = dataset.classes or tuple(range(1 + int(max(labels.max(), judged.max(initial=0)))))
-    check_classes("class_conditional, the labels", len(classes), len(labels))
+    check_classes(f"class_conditional: the labels of {dataset.name}", len(classes), len(labels), "is that column the label?")
     if dataset.given is not None:
         return dataset.given.and_labels(classes)
     shares = np.bincount(labels, minlength=len(classes)) / len(labels)

@@ -38,6 +38,8 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
     """
     families, defaults = FLOWS, {k: v for k, v in defaults_of(FLOWS, family="saef").items() if k != "class_conditional"}
 
+    conditional = True
+
     def __init__(self, family: str = "saef", **choices: Any) -> None:
         self.choose(family=family, **choices)
 
@@ -62,7 +64,7 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
         return self.shaped(predictions.mean(self.model(), X))
 
     @as_its_caller()
-    def predict_quantiles(self, X: Array, q: float | Sequence[float]) -> Array:
+    def predict_quantiles(self, X: Array, q: float | Sequence[float] | Array) -> Array:
         """The quantiles of each column of y at the levels q, strictly between 0 and 1: (n, len(q)) or (n, len(q), d).
 
         A single level gives (n,) or (n, d).
@@ -138,7 +140,7 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
         return y[..., 0] if self.flat_ else y
 
     def take(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
-        self.n_outputs_ = trained.d
+        self.n_outputs_, self.flat_ = trained.d, getattr(self, "flat_", trained.d == 1)
         return super().take(trained, history)
 
     def __sklearn_tags__(self) -> Any:

@@ -132,13 +132,15 @@ class Trained:
         known = self.given
         if known is None:
             if given is not None:
-                raise ValueError("given must be None: the model is given nothing, and is not class-conditional")
+                raise ValueError("given must be None: the model is not class-conditional, and has no target")
             return None
-        wanted = f"labels, one of 0, ..., {len(self.classes) - 1}" if known.shares else f"columns {', '.join(known.columns)}"
         if given is None:
-            raise ValueError(f"given must hold {wanted}, for each of {n} rows, got None")
+            what = f"labels must be given, one of 0, ..., {len(self.classes) - 1}" if known.shares else (
+                f"given must hold {', '.join(known.columns)}")
+            raise ValueError(f"{what} for each of {n} rows")
         given = np.asarray(given)
-        if given.ndim == 1 and len(known.columns) == 1:
+        if len(known.columns) == 1 and given.ndim < 2:
+            check_shape("labels" if known.shares else "given", given, n)
             given = given[:, None]
         check_shape("given", given, n, len(known.columns))
         return placed(known.context(given), self.config.dtype)

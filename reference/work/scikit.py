@@ -72,6 +72,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     history_, for each step a dict with its step, loss and held_out; best_step_, after which the weights were as they are kept.
     """
     defaults: dict[str, Any]
+    families: tuple[str, ...]
+    conditional = False  # whether a density given X is modelled, and not that of X
 
     def choose(self, **given: Any) -> None:
         for name in given:
@@ -192,11 +194,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         if trained.config.family not in cls.families:
             what = "a flow: FlowEstimator" if trained.config.family in FLOWS else "an energy-based model: EBMEstimator"
             raise ValueError(f"{folder} holds the run of {what}.load reads it")
+        if (trained.given is not None and not trained.class_shares) != cls.conditional:
+            known = "no run of a conditional model: FlowEstimator" if cls.conditional else (
+                "the run of a conditional model: FlowRegressor")
+            raise ValueError(f"{folder} holds {known}.load reads it")
         levels = trained.units.levels or (None if trained.units.whole is None else AUTO)
         estimator = cls(**chosen, levels=levels, random_state=trained.config.seed)
-        estimator.n_features_in_ = trained.d
-        if trained.columns is not None:
-            estimator.feature_names_in_ = np.array(trained.columns, dtype=object)
+        names = trained.given.columns if cls.conditional and trained.given else trained.columns
+        estimator.n_features_in_ = len(names) if names else trained.d
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
         if trained.class_shares:
             estimator.classes_ = np.arange(len(trained.class_shares))
         log = read_log(Path(folder) / LOG)

@@ -36,11 +36,10 @@ def bounds_of(given: Any) -> tuple[tuple[str, float, float], ...] | None:
         return None
     if isinstance(given, str):
         given = [part.rsplit(":", 2) for part in several(given) or ()]
-    triples = [(k, *ends) for k, ends in given.items()] if isinstance(given, Mapping) else given
     made = []
-    for triple in triples:
+    for part in given.items() if isinstance(given, Mapping) else given:
         try:
-            name, *ends = triple
+            name, ends = part if isinstance(given, Mapping) else (part[0], part[1:])
             low, high = (far if end in (None, "") else float(end) for far, end in zip((-math.inf, math.inf), ends, strict=True))
         except (TypeError, ValueError):
             said = f"bounds must say column:low:high for each, low or high left out where there is none, got {given!r}"
@@ -134,7 +133,7 @@ def read_numpy(path: Path) -> Raw:
             raise ValueError(f"{path} must be a whole NumPy file without Python objects (pickles): {error}") from error
     if "x" not in arrays:
         raise ValueError(f"{path} must hold an array 'x', got {sorted(arrays)}")
-    x = as_table(f"x in {path}", arrays["x"])
+    x = as_table(f"x in {path}", arrays["x"], whole=False)
     if "y" in arrays:
         check_shape(f"y in {path}", arrays["y"], len(x))
     return Raw(None, list(x.T), labels=arrays.get("y"))
@@ -150,11 +149,12 @@ def read_parquet(path: Path) -> Raw:
     return Raw(tuple(table.column_names), [column.to_numpy() for column in table.columns])
 
 
-def as_table(name: str, x: Array) -> Array:
-    """x as a float64 table (n, d), a vector as one column. Refuses what is empty, not finite or not numbers."""
+def as_table(name: str, x: Array, whole: bool = True) -> Array:
+    """x as a float64 table (n, d), a vector as one column. Refuses what is empty or not numbers; whole: or not finite."""
     x = array(name, x)
     x = x.reshape(-1, 1) if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"{name} must be a table (n >= 1, d >= 1), got shape {x.shape}")
-    check_finite(name, x)
+    if whole:
+        check_finite(name, x)
     return x.astype(np.float64)

@@ -18,9 +18,11 @@ from evenflow.reference.saef import semiautoregressive as saef
 from evenflow.reference.saef.aqf import aqf
 from evenflow.reference.saef.maps import BLOCK_MAPS, block_map_of
 from evenflow.reference.work import estimators, evaluation
-from evenflow.reference.work.data import Dataset
+from evenflow.reference.work.columns import Table
+from evenflow.reference.work.data import Dataset, split
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
+from evenflow.reference.work.tables import Reading
 from evenflow.reference.work.training import Settings, train
 from evenflow.reference.work.units import Units
 from tests.agreement.backends import BACKENDS, backend, here, host, on_its_device
@@ -198,6 +200,38 @@ def test_runs(where: str, name: str, tmp_path: Path) -> None:
     read, resumed = load_run(tmp_path), train_on(config, table(levels), tmp_path, True)
     for result in (found, again, used(read, levels), used(resumed, levels)):
         for a, e in zip(result, expected, strict=True):
+            assert type(a) is np.ndarray
+            np.testing.assert_allclose(a, e, rtol=1e-7, atol=1e-7)
+
+
+def as_people_have_them() -> Dataset:
+    """80 weighted rows: counts, a share between bounds, a value far from all others; given a number and a word."""
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.poisson(3.0, 80), rng.beta(2, 2, 80), rng.standard_normal(80)], axis=1)
+    x[4, 2] = 1e5
+    given = np.stack([rng.standard_normal(80), rng.integers(2, size=80)], axis=1)
+    words, weights = {"kind": ("no", "yes")}, 1.0 + rng.integers(3, size=80)
+    rows = Table(x, None, ("n", "share", "x"), (), given, ("z", "kind"), words, weights)
+    return split("table", Reading(bounds=(("share", 0.0, 1.0),)), rows, rng, 0.25)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("family", ["saef", "maf"])
+def test_runs_on_tables_as_people_have_them(where: str, family: str) -> None:
+    """Dequantised, bounded, brought in, given, weighed: the same numbers everywhere."""
+    few = {"context_hidden": (8,), "context_width": 4} if family == "saef" else {}
+    config, data = Config(family, dtype="float64", **few, **SMALL), as_people_have_them()
+    uniforms = generator(0).random(data.held_out.shape)
+
+    def all_of(run: Trained) -> list[Array]:
+        log_p = run.log_density(data.held_out, data.held_out_given, uniforms)
+        return [run.sample(20, generator(1), data.held_out_given), log_p]
+
+    expected = all_of(train_on(config, data))
+    with backend(where):
+        run = train_on(config, data)
+        assert on_its_device(where, run.params)
+        for a, e in zip(all_of(run), expected, strict=True):
             assert type(a) is np.ndarray
             np.testing.assert_allclose(a, e, rtol=1e-7, atol=1e-7)
 

@@ -267,7 +267,7 @@ def test_a_finished_run_without_its_log_is_still_a_run() -> None:
 
 def test_a_damaged_description_is_one_line() -> None:
     assert evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK).exit_code == 0
-    Path("a/config.json").write_text('{"format": 3, "config": {}, "steps": 4, "data": "rings"}')
+    Path("a/config.json").write_text('{"format": 4, "config": {}, "steps": 4, "data": "rings"}')
     for command in (["sample", "a"], ["evaluate", "a"], ["train", "maf", "--out", "a", "--resume"]):
         refused(evenflow(*command), "a/config.json is not the description of a run (put back a copy): there is no 'units'")
 

@@ -208,7 +208,7 @@ def test_a_run_keeps_how_its_table_is_read() -> None:
 
 
 @pytest.mark.parametrize(("text", "how", "said"), [
-    ("nan,inf\n1,2\n3,4\n", [], "line 1, column 1: expected a finite number, got 'nan'"),
+    ("nan,inf\n1,2\n3,4\n", [], "values are missing in 3 rows: '1' 1, the first in line 1"),
     ("a,b\n2023_01,2\n3,4\n", [], "expected a finite number, got '2023_01'"),
     ("0,1\n5,6\n3,4\n", [], "may name the columns or be a row: say --header yes or --header no"),
     ("a,b\n1,2\n3,4\n5,6\n", ["--drop", "z"], "has no column 'z': it has 'a', 'b'"),
@@ -267,5 +267,5 @@ def test_choices_of_old_runs_are_not_mistaken() -> None:
     trained()
     described = json.loads(Path("run/config.json").read_text())
     Path("run/config.json").write_text(json.dumps(described | {"format": 2}))
-    refused(evenflow("evaluate", "run"), "format must be 3, got 2")
+    refused(evenflow("evaluate", "run"), "format must be 4, got 2")
     assert Config(**described["config"]).steps == 4

@@ -139,8 +139,8 @@ def test_csv_without_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "message"), [
     ("a,b\n1,2\n3,x\n", r"line 3, column 2 \('b'\): expected a finite number, got 'x'"),
-    ("1,2\n\n3,\n", "line 3, column 2: expected a finite number, got ''"),
-    ("1,2\n3,nan\n", "line 2, column 2: expected a finite number, got 'nan'"),
+    ("1,2\n\n3,\n", "values are missing in 2 rows: '2' 1, the first in line 3;"),
+    ("1,2\n3,nan\n", "values are missing in 2 rows: '2' 1, the first in line 2;"),
     ("1,2\n3,4\n5\n", "line 3: expected 2 cells as in the first line, got 1"),
     ("a,1\n3,4\n", "line 1, column 1: expected a finite number, got 'a'"),
     ("", r"must be a table .* got shape \(0, 0\)"),
@@ -230,8 +230,8 @@ def test_unknown_sources(source: str, error: type[Exception], message: str) -> N
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: WHOLE.to_model(np.zeros((2, 3))), "uniforms must be an array where levels is 17"),
-    (lambda: REAL.to_model(np.zeros((2, 2)), np.zeros((2, 2))), "uniforms must be None where levels is None"),
+    (lambda: WHOLE.to_model(np.zeros((2, 3))), "uniforms must be an array: there are whole numbers"),
+    (lambda: REAL.to_model(np.zeros((2, 2)), np.zeros((2, 2))), "uniforms must be None: there are no whole numbers"),
     (lambda: WHOLE.to_model(np.zeros((2, 3)), np.zeros((2, 1))), r"uniforms must have shape \(2, 3\)"),
     (lambda: WHOLE.to_model(np.zeros((1, 3)), np.ones((1, 3))), r"uniforms must lie in \[0, 1\)"),
     (lambda: WHOLE.to_model(np.full((1, 3), 2.5), np.zeros((1, 3))), "whole numbers from 0 to 16, got 2.5"),

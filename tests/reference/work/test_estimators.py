@@ -25,7 +25,7 @@ X = 20 + 3 * np.random.default_rng(0).standard_normal((100, 3))
 Y = np.arange(100) % 2
 
 
-EXTRA = ("levels", "held_out", "folder", "random_state")
+EXTRA = ("levels", "bounds", "held_out", "folder", "random_state")
 
 
 def test_the_readmes_five_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,7 @@ def test_folders_that_hold_no_whole_run_are_refused(tmp_path: Path) -> None:
     without = [json.dumps({k: v for k, v in described.items() if k != part}) for part in described]
     others = [json.dumps({**described, part: 7}) for part in described if part not in ("data", "steps")]
     others += [json.dumps({**described, "steps": wrong}) for wrong in (None, "7", 0, 1.5)]
-    for bad in (text[:20], "[]", "{}", text.replace('"format": 3', '"format": 1'), *without, *others):
+    for bad in (text[:20], "[]", "{}", text.replace('"format": 4', '"format": 1'), *without, *others):
         config.write_text(bad)
         with pytest.raises(CorruptFileError, match=r"config.json is not the description of a run"):
             load_run(tmp_path)
@@ -200,7 +200,7 @@ def test_labels_are_asked_for_where_they_are_needed_and_only_there() -> None:
     with pytest.raises(ValueError, match="labels must hold whole numbers from 0 to 2, got 7"):
         trained.sample(2, np.random.default_rng(0), [7, 7])
     without = train_on(quick("maf"), labelled)
-    with pytest.raises(ValueError, match="labels must be None: the model is not class-conditional"):
+    with pytest.raises(ValueError, match="given must be None: the model is not class-conditional"):
         without.sample(2, np.random.default_rng(0), [1, 1])
 
 
