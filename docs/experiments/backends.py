@@ -10,10 +10,8 @@ other seeds change.
 writes results.json and gaps.png. The preset quick is the only one; it takes much longer than those of the other experiments,
 for `reference` is what it is about.
 """
-import json
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from evenflow import accel
-from evenflow.experiments.judged import cell, markdown, mean
+from evenflow.experiments import EXPERIMENTS, ebm_trainings
+from evenflow.experiments.judged import cell, mean
+from evenflow.experiments.pages import filled, markdown, show, versions
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json, write_results
+from evenflow.experiments.results import Row, remembered, write_results
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
 
-Rows = Sequence[Mapping[str, Any]]
 PRESETS: dict[str, dict[str, Any]] = {"quick": {}}
 PICTURES = ("gaps.png",)
 FLOWMC = {"median_squared_error": "median squared error", "model_true": "E vs p*"}
@@ -43,7 +42,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {  # experiment -> whi
 
 def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Each case with each backend of the host and each seed; write into `out`; return the rows."""
     asked(preset, PRESETS, seeds)
     out = Path(out)
@@ -55,7 +54,7 @@ def run(
     return rows
 
 
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summary(rows: list[Row]) -> list[Row]:
     """What the terminal shows: each value on each backend."""
     return [
         {name: row[name] for name in ("experiment", "backend", "seed")} | {"measure": CASES[row["experiment"]][1][field],
@@ -64,33 +63,30 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def learn(name: str, backend: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> dict[str, Any]:
+def learn(name: str, backend: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
     """The row of one training."""
-    path = out / f"{name}-{backend}-seed{seed}" / "backend.json"
-    if resume and path.exists():
-        return dict(json.loads(path.read_text()))
-    from evenflow.experiments import EXPERIMENTS
-    script: Any = import_module(EXPERIMENTS[name])
-    where, measures = CASES[name]
-    study = (script.STUDY,) if hasattr(script, "STUDY") else ()
-    trainer = import_module("evenflow.experiments.planar") if study else script
-    with accel.use(backend):
-        told = trainer.learn(*study, *where.values(), "quick", seed, path.parent, resume,
-                             lambda job, progress: on_step(f"{job}, {backend}", progress))
-    values = getattr(told, "row", told)  # two modes' has pictures beside it
-    row = {"experiment": name, "backend": backend, "seed": seed, "values": {field: values[field] for field in measures}}
-    write_json(path, row)
-    return row
+    folder, (where, measures) = out / f"{name}-{backend}-seed{seed}", CASES[name]
+
+    def make() -> Row:
+        script: Any = import_module(EXPERIMENTS[name])
+        study = (script.STUDY,) if hasattr(script, "STUDY") else ()
+        with accel.use(backend):
+            told = (ebm_trainings if study else script).learn(
+                *study, *where.values(), "quick", seed, folder, resume, lambda job, now: on_step(f"{job}, {backend}", now))
+        values = getattr(told, "row", told)  # two modes' has pictures beside it
+        return {"experiment": name, "backend": backend, "seed": seed, "values": {field: values[field] for field in measures}}
+
+    return remembered(folder / "backend.json", resume, make)
 
 
-def values_of(rows: Rows, name: str, field: str) -> dict[str, list[float]]:
+def values_of(rows: list[Row], name: str, field: str) -> dict[str, list[float]]:
     """Backend -> the values of its seeds."""
     mine = [row for row in rows if row["experiment"] == name]
     backends = dict.fromkeys(row["backend"] for row in mine)
     return {one: [row["values"][field] for row in mine if row["backend"] == one] for one in backends}
 
 
-def gaps(rows: Rows) -> dict[tuple[str, str, str], float]:
+def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
     """Experiment, measure, backend -> the gap of its mean to reference's, in standard errors of the difference.
 
     The errors are those of the seeds, with one variance for all backends.
@@ -108,7 +104,7 @@ def gaps(rows: Rows) -> dict[tuple[str, str, str], float]:
     return found
 
 
-def draw(path: Path, rows: Rows) -> None:
+def draw(path: Path, rows: list[Row]) -> None:
     """A dot a measure and backend: its gap to the reference."""
     figure, told = new_figure(7.5, 4.2), gaps(rows)
     axes, places = figure.subplots(), list(dict.fromkeys((name, field) for name, field, _ in told))
@@ -124,19 +120,9 @@ def draw(path: Path, rows: Rows) -> None:
     write(figure, path)
 
 
-HEAD = """# Backends: one row of each table, computed by the definitions
-
-The other pages were made with `compiled`, or `numpy`, as stands beside their commands. `docs/experiments/backends.py`
-trains one row of each of these tables also with `reference`, plain autograd of the definitions: same data, starts and
-noise, preset `quick`. Sums round differently in float32; a step of MCMC that is taken here and refused there makes another
-course out of that, so that a training on another backend is, after some tens of steps, like a training with another seed.
-The question is whether the means over the seeds agree. In brackets standard deviations over the seeds; *gap*: the largest
-difference of a backend's mean from reference's, in standard errors of such a difference.
-"""
-
-
-def page(results: Mapping[str, Any]) -> str:
-    """docs/experiments/backends.md, from results.json."""
+def page(all_results: list[Row]) -> str:
+    """docs/experiments/backends.md, from one results.json."""
+    (results,) = all_results
     rows, told, lines = results["rows"], gaps(results["rows"]), []
     for name, (where, measures) in CASES.items():
         for field, said in measures.items():
@@ -151,15 +137,11 @@ def page(results: Mapping[str, Any]) -> str:
         f"Of {len(far)} gaps {sum(gap <= 2 for gap in far)} are below 2, {sum(gap <= 3 for gap in far)} below 3; the largest "
         f"is {max(far, default=math.nan):.1f}. With {n} seeds a standard error is itself uncertain."
     )
-    versions = ", ".join(f"{package} {number}" for package, number in results["versions"].items())
-    return "\n".join([
-        HEAD, f"    evenflow reproduce backends --seeds {n} --out backends",
-        "    python -m evenflow.experiments.backends backends/results.json > backends.md", "",
-        f"Python {results['python']}, {versions}.", "",
-        markdown(["page", "row", "measure", *backends, "gap"], lines), "", said, "",
-        "![gaps between backends](../images/backends.png)",
-    ]) + "\n"
+    made = f"    evenflow reproduce backends --seeds {n} --out backends\n"
+    made += "    python -m evenflow.experiments.backends backends/results.json > backends.md"
+    table = markdown(["page", "row", "measure", *backends, "gap"], lines)
+    return filled("backends", made=made, versions=versions(results), table=table, findings=said)
 
 
 if __name__ == "__main__":
-    print(page(json.loads(Path(sys.argv[1]).read_text())), end="")
+    show(page)

@@ -1,9 +1,7 @@
 """From one block to one pixel a block: what B buys and what it costs (Si et al. 2023, section 4).
 
 One class-conditional SAEF on scikit-learn's 8x8 digits with B = 1 (a plain energy flow), 2, 4, 8, 16, 32 and 64 (fully
-autoregressive) under the energy objective, and B = 16 by maximum likelihood. Only B changes: the block map is the spline one at
-every size of block, the networks have the same widths, start, batches and rates, and the pixels stand in Z-order, so that B and
-2 B cut the same line, and each block of the one is two of the other. Three presets:
+autoregressive) under the energy objective, and B = 16 by maximum likelihood. Only B changes. Three presets:
 
     quick   60 steps, to see that all runs
     best    800 steps of 128, Adam 1e-3 decaying linearly to zero: the steps of docs/digits.md
@@ -17,9 +15,8 @@ after the other in rounds, and are ratios to B = 1 of the same round: medians ov
 """
 import json
 import math
-import sys
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,9 +25,11 @@ import numpy as np
 
 from evenflow.experiments import digits, judged
 from evenflow.experiments import saef_pictures as draw
-from evenflow.experiments.judged import Row, cell, column, deviation, mean
+from evenflow.experiments.judged import cell, column, deviation, having, mean
+from evenflow.experiments.pages import bullets, filled, made_by, markdown, show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, only, remembered
+from evenflow.reference.app.pictures import digit_grid
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.options import Config
@@ -50,6 +49,7 @@ TIMES = ("step_time", "sampling_time", "inversion_time")
 QUALITY = {"d_loss": "D-loss", "frechet": "Frechet", "energy_score": "energy score"}
 HIGHER = ("d_loss",)  # is better
 PICTURES = ("quality.png", "times.png", "samples.png")
+summary = partial(only, ("blocks", "objective", "seed", *QUALITY, "bits_per_dim", *TIMES))
 
 
 def run(
@@ -69,14 +69,8 @@ def run(
         judged.write_rows(out / "results.json", "block-sweep", preset, PRESETS[preset], rows)
         draw.quality(out / "quality.png", rows)
         draw.times(out / "times.png", rows)
-        draw.strip(out / "samples.png", samples(out, seeds[0]))
+        digit_grid(out / "samples.png", samples(out, seeds[0]), per_line=20)
     return rows
-
-
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    fields = ("blocks", "objective", "seed", *QUALITY, "bits_per_dim", *TIMES)
-    return [{name: row.get(name) for name in fields} for row in rows]
 
 
 def folder_of(out: Path, blocks: int, objective: str, seed: int) -> Path:
@@ -89,7 +83,7 @@ def learn(blocks: int, objective: str, preset: str, seed: int, out: Path, resume
     known, name = {"blocks": blocks, "objective": objective}, f"B = {blocks}, {objective}, seed {seed}"
     config, folder = Config("saef", **(choices | PRESETS[preset] | of_energy)), folder_of(out, blocks, objective, seed)
     row = judged.learn(name, known, config, judged.Z_ORDER, folder, resume, on_step)
-    return row | {"bits_per_dim": None if row["nll"] is None else row["nll"] / (64 * math.log(2))}
+    return row | judged.bits(row)
 
 
 def real(seed: int) -> Row:
@@ -108,19 +102,13 @@ def models(out: Path, seed: int) -> dict[str, Trained]:
 
 def times(out: Path, seed: int, resume: bool) -> dict[str, Row]:
     """Name -> the three times as ratios to B = 1; kept, so that a resumed run shows the same."""
-    path = out / f"times-seed{seed}.json"
-    if resume and path.exists():
-        return dict(json.loads(path.read_text()))
-    dataset = judged.dataset_of(judged.Z_ORDER)
-    calls = {name: timed_calls(trained, dataset, seed) for name, trained in models(out, seed).items()}
-    rounds = [{name: [seconds(call) for call in mine] for name, mine in calls.items()} for _ in range(1 + ROUNDS)]
-    one = f"{RUNS[0][0]} energy"
-    if one not in calls:
-        return {}
-    ratios = {name: [np.divide(taken[name], taken[one]) for taken in rounds[1:]] for name in calls}  # the first: to warm up
-    told = {name: dict(zip(TIMES, np.median(ratio, axis=0).tolist(), strict=True)) for name, ratio in ratios.items()}
-    write_json(path, told)
-    return told
+    def make() -> Row:
+        dataset = judged.dataset_of(judged.Z_ORDER)
+        calls = {name: timed_calls(trained, dataset, seed) for name, trained in models(out, seed).items()}
+        told = judged.against_the_first(calls, ROUNDS) if f"{RUNS[0][0]} energy" in calls else {}
+        return {name: dict(zip(TIMES, ratios, strict=True)) for name, ratios in told.items()}
+
+    return remembered(out / f"times-seed{seed}.json", resume, make)
 
 
 def timed_calls(trained: Trained, dataset: Dataset, seed: int) -> list[Callable[[], object]]:
@@ -148,19 +136,9 @@ def timed_calls(trained: Trained, dataset: Dataset, seed: int) -> list[Callable[
     ]
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def samples(out: Path, seed: int) -> dict[str, Array]:
     """For each model and for the data a 0 to 9, twice, as images line by line."""
-    labels, back = np.tile(np.arange(10), 2), np.argsort(judged.z_order(8))
-    data = load("digits")
-    assert data.held_out_labels is not None
-    seen = [np.flatnonzero(data.held_out_labels == k)[i // 10] for i, k in enumerate(labels)]
-    drawn = {"real, held out": data.held_out[seen]}
+    (labels, drawn), back = judged.a_few_of_each(load("digits")), np.argsort(judged.z_order(8))
     for name, trained in models(out, seed).items():
         drawn["B = " + name.replace(" energy", "").replace(" l", ", l")] = trained.sample(
             len(labels), np.random.default_rng(seed), labels)[:, back]
@@ -171,11 +149,11 @@ def table(results: Row) -> str:
     heads = ["B", "objective", "parameters", *QUALITY.values(), "bits per dim", "training step", "sampling", "inversion"]
     lines = []
     for blocks, objective in ((None, "real digits"), *RUNS):
-        rows = [row for row in results["rows"] if (row["blocks"], row["objective"]) == (blocks, objective)]
+        rows = having(results["rows"], blocks=blocks, objective=objective)
         counted = column(rows, "parameters")
         first = [str(blocks or "-"), objective, f"{counted[0]:,}" if counted else "-"]
         lines.append(first + [cell(column(rows, field)) for field in (*QUALITY, "bits_per_dim", *TIMES)])
-    return judged.markdown(heads, lines)
+    return markdown(heads, lines)
 
 
 def findings(results: Row) -> list[str]:
@@ -222,54 +200,11 @@ def claim(rows: list[Row]) -> str:
     )
 
 
-HEAD = """# Block sweep: from one block to one pixel a block
-
-Si et al. 2023 (arXiv 2206.06672): a semi-autoregressive flow stands between a plain energy flow (B = 1) and a fully
-autoregressive one (B = d), and B says how much of each. Their tables could not be had, so there is no column of theirs here; of
-their code it is known that sampling takes B evaluations of the whole grid one after the other, on MNIST 49: 5,940 images in
-47.1 s on a GPU of Colab. `docs/experiments/block_sweep.py` trains one class-conditional SAEF on scikit-learn's 8x8 digits for
-each B, with 1,500 to train and 297 held out.
-
-What differs from their set-up: digits in the place of MNIST; a masked perceptron makes the contexts, not a masked convolution;
-the block map is a spline flow, invertible, with likelihood and inverse, where their head is not; all draws enter the fidelity
-term. One map throughout: splines for every size of block, and the pixels in Z-order, so that the blocks of 2 B are halves of
-those of B, and B is all that changes. The parameters differ nevertheless: there is a context for each block, and large blocks
-have larger networks in their maps.
-
-Means over the seeds and, in brackets, standard deviations. *D-loss*: held-out cross-entropy of a classifier between 297 samples
-and the 297 held-out digits; larger is better, log 2 = 0.693 if it cannot tell. *Frechet* distance of classifier features,
-*energy score* of 50 draws a digit, *bits per dim* of dequantised held-out digits: smaller is better. *training step*,
-*sampling*, *inversion*: times as ratios to B = 1, taken side by side in one process. The first row judges training digits in
-the place of samples.
-"""
-NOTES = """What to make of it. More blocks make better samples until the classifier can hardly tell them, at a price in
-sampling that in the end grows like B and faster: every step runs the whole context network, and that grows with B as well.
-Inversion and training take one pass and cost less than B times as much. The likelihood does not follow the samples: the energy
-objective sees draws, not densities, and the score may hardly feel how narrow a density gets where pixels are nearly always
-empty; so bits per dim can get worse while D-loss and Frechet get better, as the paper says of its energy flows. At B = d each
-block is one number, and its CRPS leaves the least to hide. Between energy and likelihood at B = 16 see the last line of each
-preset; with affine couplings in the place of splines, and patches line by line in that of Z-order, the energy objective is
-further behind ([digits.md](../digits.md)): much of what looked like the objective's fault is not. What more draws, another
-beta and more steps do to the gap stands in [sixteen-blocks](sixteen-blocks.md).
-"""
-PICTURED = """![quality against the number of blocks](../images/block-sweep-quality.png)
-
-![times against the number of blocks](../images/block-sweep-times.png)
-
-![samples for each number of blocks](../images/block-sweep-samples.png)
-"""
-
-
 def page(all_results: list[Row]) -> str:
     """docs/experiments/block-sweep.md, from the results.json of one or more presets."""
-    parts = [HEAD]
-    for results in all_results:
-        parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n", table(results) + "\n"]
-        parts += ["\n".join(f"- {line}." for line in findings(results)) + "\n"]
-        if results is all_results[0]:
-            parts += [PICTURED, NOTES]
-    return "\n".join(parts)
+    return filled("block-sweep", lambda one: {
+        "made_by": made_by(one), "table": table(one), "findings": bullets(findings(one))}, all_results)
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from evenflow import accel
-from evenflow.experiments import EXPERIMENTS, add_rows, pool
+from evenflow.experiments import EXPERIMENTS, pool
+from evenflow.experiments.results import add_rows
 from evenflow.reference.app import console, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import EXTRAS, reporting

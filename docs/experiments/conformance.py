@@ -20,6 +20,7 @@ from evenflow.conformance import report, xfails
 from evenflow.conformance.compare import FAIL, PASS, UNSUPPORTED, Row
 from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, mcmc, metrics, normalizer, saef, scores
 from evenflow.conformance.xfails import GONE, KNOWN
+from evenflow.experiments.results import write_json
 
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS, PAGE, KNOWN_FAILURES = DOCS / "results/conformance.json", DOCS / "conformance.md", DOCS / "conformance/known"
@@ -76,7 +77,7 @@ def run(names: Sequence[str]) -> None:
                 raise SystemExit(f"{name} could not be asked: exit status {done.returncode}")
             known[name] = {**condensed(report.read(path)), "scripts": scripts(name)}
         print(f"{name}: {known[name]['counts']}", flush=True)
-        report.write(RESULTS, {name: known[name] for name in ADAPTERS if name in known})
+        write_json(RESULTS, {name: known[name] for name in ADAPTERS if name in known})
 
 
 def condensed(document: dict[str, Any]) -> dict[str, Any]:

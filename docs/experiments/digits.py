@@ -10,24 +10,21 @@ same classes* as if they were samples: what a perfect model would get, sampling 
 writes results.json, samples.png, loss.png and posterior.png.
 """
 import json
-import math
-import platform
 import sys
 import time
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from evenflow import accel
+from evenflow.experiments.judged import a_few_of_each, bits, cell, column
+from evenflow.experiments.pages import markdown
+from evenflow.experiments.pool import OnStep
+from evenflow.experiments.results import Row, write_results
 from evenflow.reference.app.pictures import digit_grid, loss_picture, posterior_picture
 from evenflow.reference.core import Array
 from evenflow.reference.scores import energy_score
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import DRAWS, OF_FLOWS, compare, evaluate, footing
-from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.training import Progress
@@ -36,10 +33,8 @@ RUNS = ((1, "energy"), (4, "energy"), (16, "energy"), (16, "likelihood"))
 STEPS = 800
 FIELDS = ("held_out_energy_score", "d_loss", "frechet", "nll_bits_per_dim", *OF_FLOWS)
 
-OnStep = Callable[[str, Progress], None]  # the run's name, how far it is
 
-
-def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[dict[str, Any]]:
+def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[Row]:
     """Train, measure, draw into the folder `out`; returns the rows of the table, the real digits' first.
 
     seed: of the models, batches, noise and measurements; the split of the digits is always the same.
@@ -48,7 +43,7 @@ def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[dict[st
     dataset = load("digits")
     rows = [real_row(dataset, seed)]
     models: dict[str, Trained] = {}
-    curves: dict[str, list[dict[str, Any]]] = {}
+    curves: dict[str, list[Row]] = {}
     for blocks, objective in RUNS:
         name = f"B = {blocks}, {objective}"
         choices = {"objective": objective, "blocks": blocks, "steps": STEPS, "learning_rate": 1e-3, "seed": seed}
@@ -62,18 +57,18 @@ def run(out: Path, on_step: OnStep | None = None, seed: int = 0) -> list[dict[st
 
         start = time.perf_counter()
         models[name] = train_on(config, dataset, callback=watch)
-        seconds = time.perf_counter() - start
-        judged = evaluate(models[name], dataset, seed)
-        judged["nll_bits_per_dim"] = -judged["held_out_log_likelihood"] / (models[name].d * math.log(2))
-        rows.append({"blocks": blocks, "objective": objective, **{k: judged[k] for k in FIELDS}, "train_seconds": seconds})
-    write_results(out / "results.json", rows, seed)
+        took = time.perf_counter() - start
+        told = evaluate(models[name], dataset, seed)
+        told["nll_bits_per_dim"] = bits({"nll": -told["held_out_log_likelihood"]})["bits_per_dim"]
+        rows.append({"blocks": blocks, "objective": objective, **{k: told[k] for k in FIELDS}, "train_seconds": took})
+    write_results(out / "results.json", {"rows": rows, "seed": seed, "steps": STEPS}, "scikit-learn")
     loss_picture(out / "loss.png", curves, {f"B = {blocks}, {objective}": objective for blocks, objective in RUNS})
     digit_grid(out / "samples.png", sample_rows(dataset, models, seed))
     draw_posterior(out / "posterior.png", dataset, models["B = 16, energy"], seed)
     return rows
 
 
-def real_row(dataset: Dataset, seed: int) -> dict[str, Any]:
+def real_row(dataset: Dataset, seed: int) -> Row:
     """Training digits in the place of samples, of the held-out digits' classes, none twice for one digit."""
     rng = np.random.default_rng(seed)
     assert dataset.train_labels is not None
@@ -88,10 +83,7 @@ def real_row(dataset: Dataset, seed: int) -> dict[str, Any]:
 
 def sample_rows(dataset: Dataset, models: dict[str, Trained], seed: int) -> dict[str, Array]:
     """For each model and for the data, thirty digits: 0 to 9, three times."""
-    labels = np.tile(np.arange(10), 3)
-    assert dataset.held_out_labels is not None
-    seen = [np.flatnonzero(dataset.held_out_labels == k)[i // 10] for i, k in enumerate(labels)]
-    rows = {"real, held out": dataset.held_out[seen]}
+    labels, rows = a_few_of_each(dataset, 3)
     for name, trained in models.items():
         rows[name] = trained.sample(len(labels), np.random.default_rng(seed), labels)
     return rows
@@ -110,35 +102,21 @@ def draw_posterior(path: Path, dataset: Dataset, trained: Trained, seed: int) ->
     posterior_picture(path, dataset.held_out[first], ends[0], trained.decode(ends[0], labels), between)
 
 
-def write_results(path: Path, rows: list[dict[str, Any]], seed: int) -> None:
-    results = {
-        "rows": rows, "seed": seed, "steps": STEPS, "backend": accel.active(), "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("evenflow", "numpy", "autograd", "scikit-learn")},
-    }
-    text = json.dumps(results, indent=2) + "\n"
-    write_aside(path, lambda file: file.write(text.encode()))
-
-
-def table(runs: list[list[dict[str, Any]]]) -> str:
+def table(runs: list[list[Row]]) -> str:
     """Rows of several seeds -> a Markdown table of means and, in brackets, standard deviations over the seeds.
 
     Times depend on the machine, so they are given as ratios to B = 1 within each run.
     """
     heads = ["blocks, objective", "energy score", "D-loss", "Frechet", "bits per dim", "sampling time", "inversion time"]
-    lines = [heads, ["---"] * len(heads)]
+    lines = []
     for rows in zip(*runs, strict=True):
         name = rows[0]["objective"] if rows[0]["blocks"] is None else f"B = {rows[0]['blocks']}, {rows[0]['objective']}"
-        cells = [spread([row[field] for row in rows]) for field in FIELDS[:4]]
+        cells = [cell(column(rows, field)) for field in FIELDS[:4]]
         for field in ("sampling_ms_per_1000", "inversion_ms_per_1000"):
             first = [run[1][field] for run in runs]
-            cells.append(spread([row[field] and row[field] / one for row, one in zip(rows, first, strict=True)]))
+            cells.append(cell([row[field] / one for row, one in zip(rows, first, strict=True) if row[field]]))
         lines.append([name, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def spread(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{np.mean(known):.3g} ({np.std(known, ddof=1):.1g})" if known else "-"
+    return markdown(heads, lines)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,8 @@
 """Draws a datum, directions, U and V: the noise of the energy objective (Si et al. 2023, section 3).
 
-Two trainings with 4 draws and the fair estimator: the class-conditional SAEF of docs/digits.md (B = 16 patches, batches of
-128), and that of objectives.py on eight Gaussians (B = 1; no condition, so that all draws of a batch are one forecast for all
-its data). At the start, after 100 steps and at the end the gradient's noise is measured with parameters held,
-draws_measures.py says how: for 2 to 32 draws a datum, for the estimators (1 - eps) U + eps V, and for the sliced score along 1
-to 64 directions. A normal forecast, whose variances are known, checks the measurement. Then the digits' SAEF is trained with 2,
-4 and 16 draws and eps = 0, 0.05 and 1, all else equal: for equal numbers of steps, and of draws. Two presets (the paper has no
-such study, so there is no `paper`):
+At three points of two trainings the gradient's noise is measured with parameters held, draws_measures.py says how: for 2 to 32
+draws a datum, for the estimators (1 - eps) U + eps V, and for the sliced score along 1 to 64 directions. A normal forecast,
+whose variances are known, checks the measurement. Then draws_trainings.py trains with other draws and eps. Two presets:
 
     quick   trainings of 200 steps, 6 pairs of gradients, equal steps only
     best    trainings of 800 steps at 4 draws, 32 pairs of gradients
@@ -16,9 +12,7 @@ such study, so there is no `paper`):
 writes results.json, gradients.png, trainings.png and samples.png, and for each training a folder with its checkpoint, log and
 row. Times are ratios to 2 draws, taken in turn with them: medians over the batches.
 """
-import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,10 +24,12 @@ from evenflow.experiments import draws_pictures as draw
 from evenflow.experiments import judged
 from evenflow.experiments.draws_measures import Batch, Blend, Fixed, Pairs, Reference, normal_check
 from evenflow.experiments.draws_pages import page
-from evenflow.experiments.draws_trainings import BASE, BATCH, EARLY, PRESETS, Preset, Training, base, kept, learn, stored
+from evenflow.experiments.draws_trainings import BASE, BATCH, EARLY, PRESETS, Preset, Training, base, learn, stored
 from evenflow.experiments.draws_trainings import trainings as trainings_of
-from evenflow.experiments.judged import Row
+from evenflow.experiments.pages import show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
+from evenflow.experiments.results import Row, kept
+from evenflow.reference.app.pictures import digit_grid
 from evenflow.reference.core import Array
 from evenflow.reference.saef.objectives import Energy, Sliced
 from evenflow.reference.scores import slicing_constant
@@ -70,7 +66,7 @@ def run(
     judged.write_rows(out / "results.json", "draws", preset, how._asdict(), rows)
     draw.gradients(out / "gradients.png", rows)
     draw.trainings(out / "trainings.png", rows)
-    draw.strip(out / "samples.png", samples(out, how, seeds[0], trained))
+    digit_grid(out / "samples.png", samples(out, how, seeds[0], trained), per_line=20)
     return rows
 
 
@@ -100,7 +96,7 @@ def look(data: str, step: int, preset: str, seed: int, out: Path, resume: bool, 
         return [known | row for row in gradient_rows(at, data, how.pairs, rng, name, on_step)]
 
     folder = out / f"{data}-gradients-step{step}-seed{seed}"
-    return list(kept(folder / "row.json", {"preset": preset, **how._asdict()}, resume, make))
+    return list(kept(folder / "row.json", {"run": {"preset": preset, **how._asdict()}}, "made", resume, make))
 
 
 def reference(at: Fixed, data: str, rng: np.random.Generator) -> Reference:
@@ -158,10 +154,7 @@ def check(m: int, seed: int) -> Row:
 
 def samples(out: Path, how: Preset, seed: int, rows: list[Row]) -> dict[str, Array]:
     """A 0 to 9, twice: held-out digits, and samples of the trainings of equal steps by U and by V."""
-    labels, data = np.tile(np.arange(10), 2), load("digits")
-    assert data.held_out_labels is not None
-    seen = [np.flatnonzero(data.held_out_labels == k)[i // 10] for i, k in enumerate(labels)]
-    drawn = {"real, held out": data.held_out[seen]}
+    labels, drawn = judged.a_few_of_each(load("digits"))
     for one in trainings_of(how):
         over = [row for row in rows if row["seed"] == seed and row["stopped_at"] is None and one == of_row(row)]
         if over and one.data == "digits" and one.plan == "steps" and one.eps in (0, 1):
@@ -175,4 +168,4 @@ def of_row(row: Row) -> Training:
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

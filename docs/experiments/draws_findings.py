@@ -4,11 +4,12 @@ import math
 import numpy as np
 
 from evenflow.experiments.draws_measures import least_spread
-from evenflow.experiments.judged import Row, column, mean
+from evenflow.experiments.judged import bits, column, having, mean
+from evenflow.experiments.results import Row
 
 
 def gradients(rows: list[Row]) -> list[Row]:
-    return [row for row in rows if row["kind"] == "gradient"]
+    return having(rows, kind="gradient")
 
 
 def places(rows: list[Row]) -> list[tuple[str, int]]:
@@ -18,7 +19,7 @@ def places(rows: list[Row]) -> list[tuple[str, int]]:
 
 def full(rows: list[Row], place: tuple[str, int], field: str, eps: float = 0.0) -> dict[int, float]:
     """Draws a datum -> the mean over the seeds, of the full score."""
-    mine = [row for row in gradients(rows) if (row["data"], row["step"]) == place and row["directions"] is None]
+    mine = having(gradients(rows), data=place[0], step=place[1], directions=None)
     return {m: mean(column(mine, field, draws=m, eps=eps)) for m in sorted({row["draws"] for row in mine})}
 
 
@@ -29,18 +30,17 @@ def data_noise(rows: list[Row], place: tuple[str, int]) -> float:
 
 def sliced(rows: list[Row], place: tuple[str, int]) -> dict[int, tuple[float, float]]:
     """Directions -> draws' noise and time, as multiples of the full score's with as many draws."""
-    mine = [row for row in gradients(rows) if (row["data"], row["step"]) == place and row["directions"] is not None]
+    mine = [row for row in having(gradients(rows), data=place[0], step=place[1]) if row["directions"] is not None]
     told = {}
     for L in sorted({row["directions"] for row in mine}):
-        here, m = [row for row in mine if row["directions"] == L], mine[0]["draws"]
+        here, m = having(mine, directions=L), mine[0]["draws"]
         noise, time = mean(column(here, "draws_noise")), mean(column(here, "time"))
         told[L] = noise / full(rows, place, "draws_noise")[m], time / full(rows, place, "time")[m]
     return told
 
 
 def trained(rows: list[Row], **where: object) -> list[Row]:
-    mine = [row | {"bits_per_dim": row["nll"] and row["nll"] / (64 * math.log(2))} for row in rows if row["kind"] == "training"]
-    return [row for row in mine if row["data"] == "digits" and all(row[name] == value for name, value in where.items())]
+    return [row | bits(row) for row in having(rows, kind="training", data="digits") if having([row], **where)]
 
 
 def cost(rows: list[Row], m: int, steps: int) -> float:
@@ -66,7 +66,7 @@ def extremes(values: list[float], sign: str = "") -> str:
 
 
 def checked(rows: list[Row]) -> str:
-    known = [row for row in rows if row["kind"] == "check"]
+    known = having(rows, kind="check")
     told = [f"{what} {extremes(column(known, field))}" for what, field in (
         ("by the mean", "mean_ratio"), ("by the scale", "scale_ratio"), ("V's bias by the scale", "bias_ratio"))]
     return f"**normal forecast**: measured over closed form, of the variance of U's gradient {', '.join(told)}"

@@ -27,11 +27,14 @@ from evenflow.reference.flows.flow import Score
 from evenflow.reference.saef.objectives import Energy
 from evenflow.reference.scores import energy_score
 from evenflow.reference.work.data import Dataset
+from evenflow.reference.work.evaluation import footing
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.folders import given_to
 from evenflow.reference.work.rows import Rows, contexts_of, rows_of
+from evenflow.reference.work.runs import Trained
 
 DTYPE, DRAWS_OF_SPREAD = "float32", 20
+SPREADS, SAMPLED = ("spread", "spread_over_error"), 100  # samples of each class
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,21 @@ def spread_over_error(model: FlowModel, params: Tree, rows: Rows, rng: np.random
     fair, biased = (float(Blend(1.0, DRAWS_OF_SPREAD, eps)(params, model.flow, u, noise, context)) for eps in (0.0, 1.0))
     half = DRAWS_OF_SPREAD * (biased - fair)  # E|X - X'| / 2
     return 2 * half / (fair + half)
+
+
+def spreads(trained: Trained, dataset: Dataset, rng: np.random.Generator) -> dict[str, float]:
+    """spread: of samples within their class, over that of the training digits; spread_over_error: of held-out blocks' draws."""
+    labels = np.repeat(np.arange(10), SAMPLED)
+    assert dataset.train_labels is not None
+    drawn = class_spread(footing(dataset, trained.sample(len(labels), rng, labels), rng), labels)
+    spread = drawn / class_spread(footing(dataset, dataset.train, rng), dataset.train_labels)
+    ratio = spread_over_error(trained.flow_model(), trained.params, held_out_rows(trained, dataset), rng)
+    return {"spread": spread, "spread_over_error": ratio}
+
+
+def held_out_rows(trained: Trained, dataset: Dataset) -> Rows:
+    context = trained.context(dataset.held_out_labels, len(dataset.held_out))
+    return rows_of(dataset.held_out, dataset.units, trained.config.dtype, context)
 
 
 def class_spread(u: Array, labels: Array) -> float:

@@ -3,26 +3,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evenflow.experiments.judged import Row, column, mean
-from evenflow.experiments.saef_pictures import strip
+from evenflow.experiments.judged import column, having, mean
+from evenflow.experiments.results import Row
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
-
-__all__ = ["gradients", "strip", "trainings"]
 
 MEASURES = {"d_loss": "D-loss (larger is better)", "energy_score": "energy score", "spread": "spread in a class / the data's"}
 
 
 def gradients(path: Path, rows: list[Row]) -> None:
     """For each data set the noise of U's draws, over a line for the data's, and the bias of V; a colour for each step."""
-    mine = [row for row in rows if row["kind"] == "gradient" and row["directions"] is None]
-    mine = [row | {"bias_squared": row["bias"] ** 2} for row in mine]
+    mine = [row | {"bias_squared": row["bias"] ** 2} for row in having(rows, kind="gradient", directions=None)]
     names = list(dict.fromkeys(row["data"] for row in mine))
     figure = new_figure(11.0, 4.0 * len(names) + 0.5)
     for line, data in zip(figure.subplots(len(names), 2, squeeze=False), names, strict=True):
-        of_data = [row for row in mine if row["data"] == data]
+        of_data = having(mine, data=data)
         steps = dict.fromkeys(row["step"] for row in of_data)
         for colour, step in zip(COLOURS, steps, strict=False):
-            here = [row for row in of_data if row["step"] == step]
+            here = having(of_data, step=step)
             curve(line[0], here, "draws_noise", 0.0, colour, f"step {step}, draws")
             level = mean(column(here, "data_noise", eps=0.0))
             line[0].axhline(level, color=colour, linestyle="--", linewidth=1, label=f"step {step}, data")
@@ -39,7 +36,7 @@ def gradients(path: Path, rows: list[Row]) -> None:
 
 def curve(axes: Any, rows: list[Row], field: str, eps: float, colour: str, label: str) -> None:
     """A field against the number of draws: the mean over the seeds."""
-    mine = [row for row in rows if row["eps"] == eps]
+    mine = having(rows, eps=eps)
     values = {m: mean(column(mine, field, draws=m)) for m in sorted({row["draws"] for row in mine})}
     axes.plot(list(values), list(values.values()), "o-", color=colour, markersize=4, label=label)
     axes.set_xscale("log", base=2)
@@ -48,7 +45,7 @@ def curve(axes: Any, rows: list[Row], field: str, eps: float, colour: str, label
 
 def trainings(path: Path, rows: list[Row]) -> None:
     """A panel for each measure; a colour for each eps, full lines for equal steps, broken ones for equal draws."""
-    mine = [row for row in rows if row["kind"] == "training" and row["data"] == "digits"]
+    mine = having(rows, kind="training", data="digits")
     figure = new_figure(4.4 * len(MEASURES), 4.0)
     for axes, (field, name) in zip(figure.subplots(1, len(MEASURES)), MEASURES.items(), strict=True):
         for colour, eps in zip(COLOURS, sorted({row["eps"] for row in mine}), strict=False):
@@ -67,8 +64,7 @@ def trainings(path: Path, rows: list[Row]) -> None:
 
 def lines(rows: list[Row]) -> Mapping[str, list[Row]]:
     """Plan -> its rows; those with as many steps as draws belong to both."""
-    equal = {row["draws"] for row in rows} - {row["draws"] for row in rows if row["plan"] == "draws"}
-    told = {"steps": [row for row in rows if row["plan"] == "steps"]}
-    if any(row["plan"] == "draws" for row in rows):
-        told["draws"] = [row for row in rows if row["plan"] == "draws" or row["draws"] in equal]
-    return told
+    of_draws = having(rows, plan="draws")
+    equal = {row["draws"] for row in rows} - {row["draws"] for row in of_draws}
+    both = [row for row in rows if row["plan"] == "draws" or row["draws"] in equal] if of_draws else []
+    return {"steps": having(rows, plan="steps")} | ({"draws": both} if both else {})

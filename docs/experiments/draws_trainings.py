@@ -1,7 +1,5 @@
 """The trainings of draws.py: a SAEF with a number of draws and an estimator, kept in a folder, measured when it is over."""
-import json
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.experiments import judged
-from evenflow.experiments.draws_measures import Blend, class_spread, spread_over_error
-from evenflow.experiments.judged import Row
+from evenflow.experiments.draws_measures import SPREADS, Blend, spreads
 from evenflow.experiments.pool import OnStep
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, kept
 from evenflow.reference.core import placed
 from evenflow.reference.work.checkpoints import load_checkpoint
 from evenflow.reference.work.data import Dataset, load
-from evenflow.reference.work.evaluation import footing
 from evenflow.reference.work.folders import CHECKPOINT, LOG, Log, describe_run
 from evenflow.reference.work.options import Config
-from evenflow.reference.work.rows import rows_of
 from evenflow.reference.work.runs import Trained, assemble
-from evenflow.reference.work.stretches import TrainingStopped
 from evenflow.reference.work.training import Progress
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -31,7 +25,6 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 BASE, EARLY, BATCH = 4, 100, 128  # draws of the trainings that are looked into, and a step at which they are
 TRAINED, TRAINED_EPS = (2, 4, 16), (0.0, 0.05, 1.0)
-SAMPLED = 100                     # samples of each class
 
 
 class Preset(NamedTuple):
@@ -76,19 +69,6 @@ def base(data: str) -> Training:
     return Training(data, BASE, 0.0, "steps")
 
 
-def kept(path: Path, there: Row, resume: bool, make: Callable[[], Any]) -> Any:
-    """What was made before, if it was made so; else what is made now."""
-    if resume and path.exists():
-        known = json.loads(path.read_text())
-        if known["run"] != json.loads(json.dumps(there)):
-            other = "go on with the preset it was begun with, or choose another folder"
-            raise ValueError(f"{path.parent} holds another run: {other}")
-        return known["made"]
-    made = make()
-    write_json(path, {"run": there, "made": made})
-    return made
-
-
 def model_of(one: Training, config: Config, dataset: Dataset) -> Trained:
     """Without parameters yet."""
     trained = assemble(describe_run(config, dataset))
@@ -112,17 +92,12 @@ def learn(one: Training, preset: str, seed: int, out: Path, resume: bool, on_ste
 
     def make() -> Row:
         row: Row = {"kind": "training", **one._asdict(), "steps": config.steps, "seed": seed, "stopped_at": None}
-        row |= {**dict.fromkeys(judged.MEASURED), "spread": None, "spread_over_error": None}
-        start = time.perf_counter()
-        try:
-            trained = fitted(model_of(one, config, dataset), dataset, folder, identity(one, config), resume, tell)
-            row["train_seconds"] = time.perf_counter() - start
-            row |= measure(trained, dataset, seed)
-        except TrainingStopped as stopped:
-            row |= {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
-        return row
+        row |= dict.fromkeys((*judged.MEASURED, *SPREADS))
+        return row | judged.timed(
+            lambda: fitted(model_of(one, config, dataset), dataset, folder, identity(one, config), resume, tell),
+            lambda trained: measure(trained, dataset, seed))
 
-    return dict(kept(folder / "row.json", identity(one, config), resume, make))
+    return dict(kept(folder / "row.json", {"run": identity(one, config)}, "made", resume, make))
 
 
 def fitted(
@@ -145,14 +120,7 @@ def measure(trained: Trained, dataset: Dataset, seed: int) -> Row:
     """Of the digits; the toy is there for its gradients."""
     if dataset.held_out_labels is None or dataset.train_labels is None:
         return {}
-    row, rng = judged.measure(trained, dataset, seed), np.random.default_rng([seed, 1])
-    labels = np.repeat(np.arange(10), SAMPLED)
-    drawn = class_spread(footing(dataset, trained.sample(len(labels), rng, labels), rng), labels)
-    real = class_spread(footing(dataset, dataset.train, rng), dataset.train_labels)
-    context = trained.context(dataset.held_out_labels, len(dataset.held_out))
-    held_out = rows_of(dataset.held_out, dataset.units, trained.config.dtype, context)
-    ratio = spread_over_error(trained.flow_model(), trained.params, held_out, rng)
-    return row | {"spread": drawn / real, "spread_over_error": ratio}
+    return judged.measure(trained, dataset, seed) | spreads(trained, dataset, np.random.default_rng([seed, 1]))
 
 
 def stored(one: Training, how: Preset, seed: int, out: Path, step: int | None = None) -> Trained:

@@ -4,12 +4,13 @@ Radius 1, standard deviation 0.15, equal weights. flowMC makes 1 move of i-SIR a
 each 4 evenly spaced states. planar.py has the rest.
 """
 import math
-import sys
+from functools import partial
 
+from evenflow.experiments.pages import show
 from evenflow.experiments.planar import PICTURES, PRESETS, Study, summary
 from evenflow.reference.targets.mixtures import eight_gaussians
 
-__all__ = ["HEAD", "PICTURES", "PRESETS", "STUDY", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "STUDY", "run", "summary"]
 
 TABLE_1 = {"flowmc": 0.94, "pcd": 1.86, "nt": 0.97, "coopflow": 58.75}
 STUDY = Study(
@@ -19,17 +20,7 @@ STUDY = Study(
 )
 run = STUDY.run
 
-HEAD = """
-# Eight Gaussians: the log density
-
-Fig. 2 and Table 1 of Grenioux et al. 2023 (arXiv 2306.00684): eight equal Gaussians of standard deviation 0.15 on a circle of
-radius 1. docs/experiments/eight_gaussians.py has the study's settings, planar.py what it shares with the others.
-
-The paper does not say at which points it compares log densities, so its number stands against both of ours. At draws of p*
-flowMC-EBM is far below it, over the box far above: most of the box no model has ever seen, there log p* falls to -140
-in the corners, and no sampler would help.
-"""
 
 if __name__ == "__main__":
     from evenflow.experiments.planar_pages import page
-    print(page(STUDY, HEAD, sys.argv[1:]), end="")
+    show(partial(page, STUDY))

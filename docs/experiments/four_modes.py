@@ -4,12 +4,13 @@ Centres at x_1 = -3, -1, 1, 3, covariance 0.05 I. flowMC makes 1 move of i-SIR a
 planar.py has the rest.
 """
 import math
-import sys
+from functools import partial
 
+from evenflow.experiments.pages import show
 from evenflow.experiments.planar import PICTURES, PRESETS, Study, summary
 from evenflow.reference.targets.mixtures import four_modes
 
-__all__ = ["HEAD", "PICTURES", "PRESETS", "STUDY", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "STUDY", "run", "summary"]
 
 STUDY = Study(
     "four-modes", four_modes(), half_width=5.0, base_sd=math.sqrt(4.05), local=24, divided=1, used=1, presets=PRESETS,
@@ -21,16 +22,7 @@ STUDY = Study(
 )
 run = STUDY.run
 
-HEAD = """
-# Four modes on a line: the zones' weights
-
-Fig. 3 and Table 3 of Grenioux et al. 2023 (arXiv 2306.00684): Gaussians at x_1 = -3, -1, 1, 3 with covariance 0.05 I and
-weights 0.1, 0.2, 0.3, 0.4. docs/experiments/four_modes.py has the study's settings, planar.py what it shares with the others.
-
-Weights of zones say whether mass is where it should be in the large, not whether there are modes: NT's density is a smear along
-the line with nearly the right mass in each zone, and its median squared error says so (densities.png below).
-"""
 
 if __name__ == "__main__":
     from evenflow.experiments.planar_pages import page
-    print(page(STUDY, HEAD, sys.argv[1:]), end="")
+    show(partial(page, STUDY))

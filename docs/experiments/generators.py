@@ -1,12 +1,8 @@
 """Free-form heads on digits: noise, draws and beta, beside invertible heads (Si et al. 2023; EAR, CALM).
 
-The published image models of Si et al. 2023 end in heads that cannot be inverted, and so do later models of the same kind: EAR
-(arXiv 2505.07812: 64 noise numbers, 2 draws) and CALM (2510.27688: 64 noise numbers, 8 draws, beta = 1), a block of latent
-numbers after the other. Here such a head makes the blocks of scikit-learn's 8x8 digits, square patches. From a base point, 16
-blocks, 16 noise numbers a block, 4 draws a datum, beta = 1, one thing is changed at a time: the noise to 1, 2, 4 and 64, the
-draws to 2 and 8, beta to 0.5 and 1.5, the blocks to 4, and there the noise to 1 and 4. Beside it, at 16 and 4 blocks, the
-invertible heads `affine` and `spline` with the base point's objective. Steps, batches and rates are equal; parameters are not,
-and stand in the table.
+From a base point, 16 blocks, 16 noise numbers a block, 4 draws a datum, beta = 1, one thing is changed at a time (`models`).
+Beside it, at 16 and 4 blocks, the invertible heads `affine` and `spline` with the base point's objective. Steps, batches and
+rates are equal.
 
     quick   200 steps, to see that all runs
     best    800 steps of 128, Adam 1e-3 decaying linearly to zero
@@ -17,9 +13,6 @@ and stand in the table.
 
 writes results.json, sweeps.png and samples.png. Times to sample are ratios to the base point, in turn with it.
 """
-import json
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,13 +23,14 @@ import numpy as np
 
 from evenflow.experiments import generators_pictures as draw
 from evenflow.experiments import judged
-from evenflow.experiments.draws_trainings import fitted, kept
+from evenflow.experiments.draws_trainings import fitted
 from evenflow.experiments.generators_measures import DIVERSITY, diversity, real
 from evenflow.experiments.generators_model import generator
 from evenflow.experiments.generators_pages import page
-from evenflow.experiments.judged import Row
+from evenflow.experiments.pages import show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, kept, only, remembered
+from evenflow.reference.app.pictures import digit_grid
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.saef import FreeForm
 from evenflow.reference.work.checkpoints import load_checkpoint
@@ -44,7 +38,6 @@ from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.folders import CHECKPOINT, describe_run
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, assemble
-from evenflow.reference.work.stretches import TrainingStopped
 from evenflow.reference.work.threads import single_blas_thread
 
 __all__ = ["PICTURES", "PRESETS", "page", "run", "summary"]
@@ -102,6 +95,10 @@ def models(preset: str) -> list[Model]:
     return list(dict.fromkeys([*several, *(one._replace(head=h, blocks=B, noise=None) for B in BLOCKS for h in HEADS)]))
 
 
+summary = partial(only, (
+    *Model._fields, "seed", "d_loss", "frechet", "energy_score", "spread", "spread_over_error", "sampling_time"))
+
+
 def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
 ) -> list[Row]:
@@ -117,14 +114,8 @@ def run(
             rows += [real(seed), *(row | {"sampling_time": taken.get(str(of_row(row)))} for row in mine)]
         judged.write_rows(out / "results.json", "generators", preset, PRESETS[preset], rows)
         draw.sweeps(out / "sweeps.png", rows, base(preset)._asdict())
-        draw.strip(out / "samples.png", samples(out, preset, seeds[0], trained))
+        digit_grid(out / "samples.png", samples(out, preset, seeds[0], trained), per_line=20)
     return rows
-
-
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    fields = (*Model._fields, "seed", "d_loss", "frechet", "energy_score", "spread", "spread_over_error", "sampling_time")
-    return [{name: row.get(name) for name in fields} for row in rows]
 
 
 def of_row(row: Row) -> Model:
@@ -138,17 +129,12 @@ def learn(one: Model, preset: str, seed: int, out: Path, resume: bool, on_step: 
 
     def make() -> Row:
         row: Row = {**one._asdict(), "seed": seed, **dict.fromkeys(("parameters", *judged.MEASURED, *DIVERSITY, "stopped_at"))}
-        start = time.perf_counter()
-        try:
-            tell = partial(on_step, f"{one}, seed {seed}")
-            trained = fitted(one.untrained(config, dataset), dataset, folder, there, resume, tell)
-            row["train_seconds"] = time.perf_counter() - start
-            row |= judged.measure(trained, dataset, seed) | diversity(trained, dataset, seed)
-        except TrainingStopped as stopped:
-            row |= {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
-        return row
+        tell = partial(on_step, f"{one}, seed {seed}")
+        return row | judged.timed(
+            lambda: fitted(one.untrained(config, dataset), dataset, folder, there, resume, tell),
+            lambda trained: judged.measure(trained, dataset, seed) | diversity(trained, dataset, seed))
 
-    return dict(kept(folder / "row.json", there, resume, make))
+    return dict(kept(folder / "row.json", {"run": there}, "made", resume, make))
 
 
 def stored(one: Model, preset: str, seed: int, out: Path) -> Trained:
@@ -162,16 +148,12 @@ def stored(one: Model, preset: str, seed: int, out: Path) -> Trained:
 def times(out: Path, preset: str, seed: int, over: list[Model], resume: bool) -> dict[str, float]:
     """Model -> its time to sample, as a ratio to the base point: the median over rounds. Kept, so that a resumed run shows
     the same."""
-    path, one = out / f"times-seed{seed}.json", base(preset)
-    if resume and path.exists():
-        return dict(json.loads(path.read_text()))
-    if one not in over:
-        return {}
-    calls = {model: sampling(stored(model, preset, seed, out), seed) for model in over}
-    rounds = [{model: seconds(call) for model, call in calls.items()} for _ in range(1 + ROUNDS)]
-    told = {str(m): float(np.median([taken[m] / taken[one] for taken in rounds[1:]])) for m in calls}  # the first: to warm up
-    write_json(path, told)
-    return told
+    def make() -> dict[str, float]:
+        calls = {str(model): [sampling(stored(model, preset, seed, out), seed)] for model in over}
+        told = judged.against_the_first(calls, ROUNDS) if base(preset) in over else {}
+        return {model: ratio for model, (ratio,) in told.items()}
+
+    return remembered(out / f"times-seed{seed}.json", resume, make)
 
 
 def sampling(trained: Trained, seed: int) -> Callable[[], object]:
@@ -181,18 +163,9 @@ def sampling(trained: Trained, seed: int) -> Callable[[], object]:
     return lambda: fetched(flow.sample(trained.params, z, context))
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def samples(out: Path, preset: str, seed: int, rows: list[Row]) -> dict[str, Array]:
     """A 0 to 9, twice: held-out digits, the sweep over noise numbers, and the invertible heads, at the first B."""
-    labels, data, one = np.tile(np.arange(10), 2), load("digits"), base(preset)
-    assert data.held_out_labels is not None
-    seen = [np.flatnonzero(data.held_out_labels == k)[i // 10] for i, k in enumerate(labels)]
-    drawn = {"real, held out": data.held_out[seen]}
+    (labels, drawn), one = judged.a_few_of_each(load("digits")), base(preset)
     over = {of_row(row) for row in rows if row["seed"] == seed and row["stopped_at"] is None}
     for model in [*(one._replace(noise=r) for r in NOISE), *(one._replace(head=h, noise=None) for h in HEADS)]:
         if model in over:
@@ -202,4 +175,4 @@ def samples(out: Path, preset: str, seed: int, rows: list[Row]) -> dict[str, Arr
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

@@ -4,18 +4,18 @@ from typing import Any
 import numpy as np
 
 from evenflow.experiments import digits
-from evenflow.experiments.draws_measures import class_spread, spread_over_error
-from evenflow.experiments.judged import Row
+from evenflow.experiments.draws_measures import SPREADS, class_spread, held_out_rows, spreads
+from evenflow.experiments.results import Row
 from evenflow.reference.core import fetched, placed
 from evenflow.reference.saef import FreeForm
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import footing
 from evenflow.reference.work.flow_model import FlowModel
-from evenflow.reference.work.rows import Rows, rows_of
+from evenflow.reference.work.rows import Rows
 from evenflow.reference.work.runs import Trained
 
-DIVERSITY = ("spread", "spread_over_error", "dimension")
-SAMPLED, CLOUD = 100, 50  # samples of each class; draws of a block
+DIVERSITY = (*SPREADS, "dimension")
+CLOUD = 50  # draws of a block
 
 
 def real(seed: int) -> Row:
@@ -31,17 +31,10 @@ def real(seed: int) -> Row:
 
 
 def diversity(trained: Trained, dataset: Dataset, seed: int) -> Row:
-    """spread: of samples within their class, over that of the training digits; of the draws of a block, by teacher forcing,
-    E|X - X'| / E|X - Y| and how many dimensions they fill."""
-    rng, labels = np.random.default_rng([seed, 1]), np.repeat(np.arange(10), SAMPLED)
-    assert dataset.train_labels is not None
-    drawn = class_spread(footing(dataset, trained.sample(len(labels), rng, labels), rng), labels)
-    spread = drawn / class_spread(footing(dataset, dataset.train, rng), dataset.train_labels)
-    model, params = trained.flow_model(), trained.params
-    context = trained.context(dataset.held_out_labels, len(dataset.held_out))
-    rows = rows_of(dataset.held_out, dataset.units, trained.config.dtype, context)
-    ratio = spread_over_error(model, params, rows, rng)
-    return {"spread": spread, "spread_over_error": ratio, "dimension": cloud_dimension(model, params, rows, rng)}
+    """The spreads, and how many dimensions the draws of a block fill, by teacher forcing."""
+    rng, rows = np.random.default_rng([seed, 1]), held_out_rows(trained, dataset)
+    told = spreads(trained, dataset, rng)
+    return told | {"dimension": cloud_dimension(trained.flow_model(), trained.params, rows, rng)}
 
 
 def cloud_dimension(model: FlowModel, params: Any, rows: Rows, rng: np.random.Generator) -> float:

@@ -3,11 +3,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evenflow.experiments.judged import Row, column, mean
-from evenflow.experiments.saef_pictures import strip
+from evenflow.experiments.judged import column, having, mean
+from evenflow.experiments.results import Row
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
-
-__all__ = ["strip", "sweeps"]
 
 MEASURES = {
     "d_loss": "D-loss (larger is better)", "spread": "spread in a class / the data's",
@@ -24,7 +22,7 @@ def sweeps(path: Path, rows: list[Row], base: Mapping[str, Any]) -> None:
     heads = dict.fromkeys(row["head"] for row in others)
     for line, (field, name) in zip(lines, MEASURES.items(), strict=True):
         for axes, (swept, title) in zip(line, SWEEPS.items(), strict=True):
-            mine = [row for row in rows if all(row[key] == value for key, value in base.items() if key != swept)]
+            mine = having(rows, **{key: value for key, value in base.items() if key != swept})
             values = sorted({row[swept] for row in mine})
             means = [mean(column(mine, field, **{swept: v})) for v in values]
             axes.plot(values, means, "-", color=COLOURS[0], label=base["head"])

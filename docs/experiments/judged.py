@@ -1,27 +1,26 @@
-"""What block_sweep.py and objectives.py share: one training with what is measured after it, kept as a row.
+"""What the studies of flows share: one training with what is measured after it, kept as a row, and what is taken from rows.
 
 A training lives in a folder of its own (a checkpoint every 100 steps), with row.json beside it once it has been measured; so a
 run that was stopped goes on where it was, and what is over is read and not made again.
 """
-import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenflow.experiments.pool import OnStep
-from evenflow.experiments.results import write_json, write_results
-from evenflow.reference.core import named_leaves
+from evenflow.experiments.results import Row, kept, write_results
+from evenflow.reference.core import Array, named_leaves
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import COMPARED, compare, held_out_energy_score, likelihood_and_round_trip
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.stretches import TrainingStopped
 
-Row = dict[str, Any]
 Z_ORDER = "digits in Z-order"
 MEASURED = ("d_loss", "frechet", "energy_score", "nll", "round_trip_error")
 
@@ -47,32 +46,33 @@ def dataset_of(name: str) -> Dataset:
     return digits._replace(name=name, train=digits.train[:, order], held_out=digits.held_out[:, order])
 
 
-def kept(folder: Path, there: Row) -> Row | None:
-    """The row of a run that is over, None where it is not. Raises ValueError for one of another run than `there`."""
-    path = folder / "row.json"
-    if not path.exists():
-        return None
-    before = json.loads(path.read_text())
-    if before["run"] != there:
-        raise ValueError(f"{folder} holds another run: go on with the preset it was begun with, or choose another folder")
-    return dict(before["row"])
+def a_few_of_each(data: Dataset, times: int = 2) -> tuple[Array, dict[str, Array]]:
+    """The labels 0 to 9, so many times, and beside their name held-out digits with them: the first line of a picture."""
+    labels = np.tile(np.arange(10), times)
+    seen = [np.flatnonzero(data.held_out_labels == k)[i // 10] for i, k in enumerate(labels)]
+    return labels, {"real, held out": data.held_out[seen]}
 
 
 def learn(name: str, known: Row, config: Config, data: str, folder: Path, resume: bool, on_step: OnStep) -> Row:
     """The row of one training: `known`, then what is measured. One that broke off has stopped_at and no measurements."""
-    there = {"config": config.as_json(), "data": data}
-    if resume and (whole := kept(folder, there)):
-        return whole
-    dataset, start = dataset_of(data), time.perf_counter()
-    row = known | {"seed": config.seed, "parameters": None, **dict.fromkeys(MEASURED), "best_step": None, "stopped_at": None}
+    def make() -> Row:
+        dataset = dataset_of(data)
+        row = known | {"seed": config.seed, **dict.fromkeys(("parameters", *MEASURED, "best_step", "stopped_at"))}
+        return row | timed(
+            lambda: train_on(config, dataset, folder, resume, partial(on_step, name)),
+            lambda trained: measure(trained, dataset, config.seed))
+
+    return dict(kept(folder / "row.json", {"run": {"config": config.as_json(), "data": data}}, "row", resume, make))
+
+
+def timed(train: Callable[[], Trained], measure: Callable[[Trained], Row]) -> Row:
+    """The seconds of a training, and what is measured after it, or the step at which it broke off."""
+    start = time.perf_counter()
     try:
-        trained = train_on(config, dataset, folder, resume, lambda progress: on_step(name, progress))
-        row["train_seconds"] = time.perf_counter() - start
-        row |= measure(trained, dataset, config.seed)
+        trained = train()
+        return {"train_seconds": time.perf_counter() - start} | measure(trained)
     except TrainingStopped as stopped:
-        row |= {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
-    write_json(folder / "row.json", {"run": there, "row": row})
-    return row
+        return {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
 
 
 def measure(trained: Trained, dataset: Dataset, seed: int, scored: bool = True) -> Row:
@@ -93,8 +93,31 @@ def measure(trained: Trained, dataset: Dataset, seed: int, scored: bool = True) 
         told |= likelihood_and_round_trip(trained, dataset, labels, uniforms)
     told |= {"energy_score": told["held_out_energy_score"], "nll": -float(told["held_out_log_likelihood"] or math.nan)}
     row = {field: told[field] if math.isfinite(told[field]) else None for field in MEASURED}
-    counted = sum(leaf.size for _, leaf in named_leaves(trained.params))
-    return row | {"parameters": int(counted), "best_step": trained.best.step if trained.best else None}
+    return row | {"parameters": counted(trained), "best_step": trained.best.step if trained.best else None}
+
+
+def counted(trained: Trained) -> int:
+    """Its parameters."""
+    return int(sum(leaf.size for _, leaf in named_leaves(trained.params)))
+
+
+def bits(row: Row) -> Row:
+    """bits_per_dim of 64 pixels, from nats a row."""
+    return {"bits_per_dim": None if row.get("nll") is None else row["nll"] / (64 * math.log(2))}
+
+
+def against_the_first(calls: Mapping[str, Sequence[Callable[[], object]]], rounds: int) -> dict[str, list[float]]:
+    """How long each of the calls takes, as a multiple of the first name's: medians over rounds, all names in turn."""
+    taken = [{name: [seconds(call) for call in mine] for name, mine in calls.items()} for _ in range(1 + rounds)]
+    first = next(iter(calls))
+    ratios = {name: [np.divide(one[name], one[first]) for one in taken[1:]] for name in calls}  # the first round: to warm up
+    return {name: np.median(ratio, axis=0).tolist() for name, ratio in ratios.items()}
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def write_rows(path: Path, name: str, preset: str, settings: Any, rows: list[Row]) -> None:
@@ -103,37 +126,31 @@ def write_rows(path: Path, name: str, preset: str, settings: Any, rows: list[Row
     write_results(path, results, "scikit-learn")
 
 
+def having(rows: Iterable[Row], **where: Any) -> list[Row]:
+    """The rows in which `where` holds."""
+    return [row for row in rows if all(row[name] == value for name, value in where.items())]
+
+
 def column(rows: Iterable[Row], field: str, **where: Any) -> list[float]:
     """The values of a field over the seeds, where there are any, in rows in which `where` holds."""
-    mine = (row for row in rows if all(row[name] == value for name, value in where.items()))
-    return [row[field] for row in mine if row.get(field) is not None]
+    return [row[field] for row in having(rows, **where) if row.get(field) is not None]
 
 
-def mean(values: list[float]) -> float:
+def mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def deviation(values: list[float]) -> float:
+def deviation(values: Sequence[float]) -> float:
     """Of one value: 0."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def cell(values: list[float]) -> str:
-    """Mean and, in brackets, the standard deviation over the seeds."""
-    beside = f" ({deviation(values):.1g})" if len(values) > 1 else ""
-    return f"{mean(values):.3g}{beside}" if values else "-"
+def cell(values: Sequence[float], form: str = ".3g", beside: str = ".1g") -> str:
+    """Mean and, in brackets, the standard deviation over the seeds, by these formats."""
+    return f"{mean(values):{form}}" + (f" ({deviation(values):{beside}})" if len(values) > 1 else "") if values else "-"
 
 
-def markdown(heads: list[str], lines: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *lines])
-
-
-def made_by(results: Mapping[str, Any]) -> str:
-    """The command and what it ran with."""
-    name, n, versions = results["experiment"], len(results["seeds"]), results["versions"]
-    minutes = sum(row["train_seconds"] or 0 for row in results["rows"]) / 60
-    return (
-        f"    EVENFLOW_BACKEND={results['backend']} evenflow reproduce {name} --preset {results['preset']} --seeds {n}\n\n"
-        f"Python {results['python']}, " + ", ".join(f"{package} {number}" for package, number in versions.items())
-        + f".\nModels in float32; {minutes:.0f} minutes of training, summed over the rows; other work ran on the same cores."
-    )
+def trained_of(rows: Sequence[Row]) -> str:
+    """How many of the trainings came to their end, where it is not all of them."""
+    whole = having(rows, stopped_at=None)
+    return "" if len(whole) == len(rows) else f" ({len(whole)} of {len(rows)} trained)"

@@ -1,28 +1,9 @@
 """Chains of trained samplers in data and latent space: Grenioux et al. 2023, Fig. 5 and the chains of Fig. 4.
 
 All six algorithms learn the four modes on a line, with the settings of four_modes.py; then each runs its own sampler from where
-its training would, with 64 chains. The figures themselves could not be had: they are rebuilt from their description.
-Controls change one thing at a time:
-
-    flowmc-local    flowMC's energy by MALA alone, in the data space
-    flowmc-latent   the same in the latent space of its flow, flowmc-exact: p* there
-    nt-longer       NT's chains five times as long
-    nt-exact        p* in the latent space of NT's flow, by MALA as NT: a perfect energy, the same flow
-    exact-local     p* by MALA in the data space, from the same starts
-    exact-flowmc    p* by flowMC with NT's flow: the same flow, another sampler
-
-Measured of each, whatever the chain has for a step (of flowMC one move, local or global):
-
-    switch_rate           how often a chain's zone differs from that a step before
-    rhat_mode, rhat       R-hat of the zones' indicators, and of the positions: the larger of both coordinates
-    zones_chains          the zones' weights by counting states; zones_density: of the density, by its mass on a grid;
-    chains_density        and the mean squared error between the two
-    tau                   autocorrelation time of x_1 in steps, states per effective one: chains that disagree count as slow
-    tau_evaluations       the same in evaluations of the log density, with its gradient or without
-    ess_per_1000          effective states for 1,000 evaluations
-    barriers              for each two neighbouring modes: how far below the lower of their tops the best path between them
-                          dips, in nats, in the space in which the sampler walks
-    kl, kl_flow           of p* to that density, and to the trained flow, on the grid
+its training would, and controls change one thing at a time (SAMPLERS of latent_chains_samplers.py). prose/latent-chains.md says
+what is measured; beside it zones_chains are the zones' weights by counting states, zones_density by the density's mass on the
+grid, chains_density the mean squared error between them, and kl_flow is of p* to the trained flow.
 
 Presets quick, best and paper train as those of four-modes do (best: flowMC, PCD and NT alone; paper: not run here). A seed of
 quick takes a minute or two on two cores.
@@ -31,30 +12,29 @@ quick takes a minute or two on two cores.
 
 writes results.json, chains.png, weights.png and latent.png, and for each training a folder.
 """
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenflow.experiments import four_modes, planar
+from evenflow.experiments import ebm_trainings, four_modes
 from evenflow.experiments import latent_chains_pictures as draw
 from evenflow.experiments.latent_chains_measures import barriers, divergence, of_chains, pulled_back
 from evenflow.experiments.latent_chains_samplers import CHAINS, evaluations, samplers, step_size, to_data, walked
+from evenflow.experiments.pages import show
 from evenflow.experiments.planar import CELLS
 from evenflow.experiments.planar_measures import at_host, weighed
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json, write_results
+from evenflow.experiments.results import Row, kept, only, write_results
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm.normalizer import grid
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.stretches import TrainingStopped
 
-Row = dict[str, Any]
 STUDY, TARGET = four_modes.STUDY, four_modes.STUDY.target
 PRESETS = {"quick": 2_000, "best": 4_000, "paper": 4_000}  # steps of each chain; the trainings are those of STUDY
 LONGER = 5
@@ -64,6 +44,7 @@ ROW = (
     "ess_per_1000", "barriers", "acceptance_local", "acceptance_global", "step_size", "evaluations", "steps", "kl", "kl_flow",
     "zones_chains", "zones_density", "stopped_at",
 )
+summary = partial(only, (*ROW[1:10], "stopped_at"))
 
 
 def run(
@@ -81,31 +62,22 @@ def run(
     return rows
 
 
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    return [{name: row[name] for name in (*ROW[1:10], "stopped_at")} for row in rows]
-
-
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> list[Row]:
     """One training and its samplers, kept beside its checkpoint; their rows, or that of a training that broke off."""
     folder, how = out / f"{algorithm}-seed{seed}", STUDY.presets[preset]
     identity = {"study": "latent-chains", "algorithm": algorithm, "preset": preset, "seed": seed}
-    if resume and (folder / "rows.json").exists():
-        kept = json.loads((folder / "rows.json").read_text())
-        for name, value in identity.items():
-            if kept["identity"][name] != value:
-                raise ValueError(f"{name} is {kept['identity'][name]} there, {value} here: {folder} holds another training")
-        return list(kept["rows"])
-    known = {"algorithm": algorithm, "seed": seed}
-    try:
-        model, state = planar.trained(STUDY, algorithm, how, seed, folder, resume, identity, on_step)
-        found, shown = measured(model, state, PRESETS[preset], np.random.default_rng([seed, 5]))
-        rows = [dict.fromkeys(ROW) | known | row for row in found]
+
+    def make() -> list[Row]:
+        known = dict.fromkeys(ROW) | {"algorithm": algorithm, "seed": seed}
+        try:
+            model, state = ebm_trainings.trained(STUDY, algorithm, how, seed, folder, resume, identity, on_step)
+            found, shown = measured(model, state, PRESETS[preset], np.random.default_rng([seed, 5]))
+        except TrainingStopped as stopped:
+            return [known | {"sampler": algorithm, "stopped_at": stopped.step}]
         write_aside(folder / "drawn.npz", lambda file: np.savez_compressed(file, **shown))
-    except TrainingStopped as stopped:
-        rows = [dict.fromkeys(ROW) | known | {"sampler": algorithm, "stopped_at": stopped.step}]
-    write_json(folder / "rows.json", {"identity": identity, "rows": rows})
-    return rows
+        return [known | row for row in found]
+
+    return list(kept(folder / "rows.json", {"identity": identity}, "rows", resume, make))
 
 
 def measured(model: Any, state: Any, steps: int, rng: np.random.Generator) -> tuple[list[Row], dict[str, Array]]:
@@ -142,4 +114,4 @@ def drawn(out: Path, rows: Sequence[Row]) -> dict[str, Array]:
 
 if __name__ == "__main__":
     from evenflow.experiments.latent_chains_pages import page
-    print(page(sys.argv[1:]), end="")
+    show(page)

@@ -1,7 +1,6 @@
 """Does likelihood tell good samples? Bits per dim against D-loss and Frechet over many models (Si et al. 2023).
 
-The paper reports of its energy flows likelihoods that are poor and uncorrelated with the quality of samples. Here many models
-of one data set are trained, that differ in family, number of blocks, size, objective and length of training:
+Many models of one data set are trained, that differ in family, number of blocks, size, objective and length of training:
 
     digits           class-conditional, in Z-order: SAEF with affine, dense and spline maps in 1, 4, 16 and 64 blocks, AQF, MAF,
                      RealNVP, spline and dense flows; bits per dim
@@ -18,11 +17,9 @@ longest trainings alone, and its interval is a bootstrap of whole trainings (ran
 
 writes results.json and scatter.png. A training's folder has a row for each length.
 """
-import json
 import math
-import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,16 +27,15 @@ import numpy as np
 
 from evenflow.experiments import block_sweep, judged
 from evenflow.experiments import likelihood_vs_quality_pictures as draw
-from evenflow.experiments.judged import Row
 from evenflow.experiments.likelihood_vs_quality_pages import page
+from evenflow.experiments.pages import show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, kept, only
 from evenflow.reference.targets.toys import TARGETS
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.evaluation import compare
 from evenflow.reference.work.options import Config
-from evenflow.reference.work.runs import train_on
-from evenflow.reference.work.stretches import TrainingStopped
+from evenflow.reference.work.runs import Trained, train_on
 from evenflow.reference.work.threads import single_blas_thread
 
 DATA = {"digits": judged.Z_ORDER, "eight-gaussians": "eight-gaussians"}
@@ -105,6 +101,8 @@ def few(training: Training) -> bool:
 
 PRESETS = {"quick": Preset((50, 150), False), "best": Preset((100, 500), True)}
 PICTURES = ("scatter.png",)
+summary = partial(only, (
+    "data", "family", "blocks", "size", "objective", "steps", "seed", "likelihood", "d_loss", "frechet"))
 
 
 def run(
@@ -123,43 +121,26 @@ def run(
     return rows
 
 
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    fields = ("data", "family", "blocks", "size", "objective", "steps", "seed", "likelihood", "d_loss", "frechet")
-    return [{name: row.get(name) for name in fields} for row in rows]
-
-
 def learn(training: Training, how: Preset, seed: int, out: Path, resume: bool, on_step: OnStep) -> list[Row]:
     """The rows of one training, one a length. A length that it does not reach has stopped_at and no measurements."""
     folder, name = out / f"{training.name}-seed{seed}", f"{training.name}, seed {seed}"
     dataset, rows = judged.dataset_of(DATA[training.data]), []
     for steps in how.lengths:
         config = training.config(steps=steps, seed=seed, learning_rate=how.learning_rate, schedule="constant", keep="last")
-        path, there = folder / f"row-{steps}.json", {"config": config.as_json(), "lengths": list(how.lengths)}
-        if resume and path.exists():
-            kept = json.loads(path.read_text())
-            if kept["run"] != there:
-                begun = "go on with the preset it was begun with, or choose another folder"
-                raise ValueError(f"{folder} holds another run: {begun}")
-            rows.append(dict(kept["row"]))
-            continue
+        there = {"run": {"config": config.as_json(), "lengths": how.lengths}}
         known = {**training._asdict(), "training": folder.name, "steps": steps, "seed": seed}
-        rows.append(known | measured(config, dataset, folder, resume, steps > how.lengths[0], lambda p: on_step(name, p)))
-        write_json(path, {"run": there, "row": rows[-1]})
+        make = partial(measured, known, config, dataset, folder, resume, steps > how.lengths[0], partial(on_step, name))
+        rows.append(dict(kept(folder / f"row-{steps}.json", there, "row", resume, make)))
     return rows
 
 
-def measured(config: Config, dataset: Dataset, folder: Path, resume: bool, extend: bool, callback: Any) -> Row:
-    row: Row = {"parameters": None, **dict.fromkeys(judged.MEASURED), "likelihood": None, "stopped_at": None}
-    start = time.perf_counter()
-    try:
-        trained = train_on(config, dataset, folder, resume, callback, extend)
-        row["train_seconds"] = time.perf_counter() - start
-        row |= judged.measure(trained, dataset, config.seed, scored=False)
-        row["likelihood"] = None if row["nll"] is None else -row["nll"] / per_unit(dataset)
-    except TrainingStopped as stopped:
-        row |= {"train_seconds": time.perf_counter() - start, "stopped_at": stopped.step}
-    return row
+def measured(known: Row, config: Config, dataset: Dataset, folder: Path, resume: bool, extend: bool, callback: Any) -> Row:
+    def measure(trained: Trained) -> Row:
+        row = judged.measure(trained, dataset, config.seed, scored=False)
+        return row | {"likelihood": None if row["nll"] is None else -row["nll"] / per_unit(dataset)}
+
+    row = known | dict.fromkeys(("parameters", *judged.MEASURED, "likelihood", "stopped_at"))
+    return row | judged.timed(lambda: train_on(config, dataset, folder, resume, callback, extend), measure)
 
 
 def per_unit(dataset: Dataset) -> float:
@@ -181,4 +162,4 @@ def real(data: str, seed: int) -> Row:
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

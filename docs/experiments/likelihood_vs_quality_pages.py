@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from evenflow.experiments import judged
-from evenflow.experiments.judged import Row
+from evenflow.experiments.judged import having
 from evenflow.experiments.likelihood_vs_quality_pictures import MARKERS, OBJECTIVES, UNITS
+from evenflow.experiments.pages import bullets, filled, made_by, markdown
 from evenflow.experiments.ranks import Agreement, Correlation, correlated, kendall, spearman
+from evenflow.experiments.results import Row
 
 SIGNS = {"d_loss": 1, "frechet": -1}  # so that more is better
 TITLES = {"d_loss": "D-loss", "frechet": "Frechet"}
@@ -22,21 +23,21 @@ def models(rows: Sequence[Row], data: str) -> list[Row]:
 
 
 def longest(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row["steps"] == max(row["steps"] for row in rows)]
+    return having(rows, steps=max((row["steps"] for row in rows), default=0))
 
 
 def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Name -> its models: all, of each objective (of these also the longest alone), family, both, number of blocks, length."""
     found = {"all": list(rows), "all, longest": longest(rows)}
     for objective in OBJECTIVES:
-        mine = [row for row in rows if row["objective"] == objective]
+        mine = having(rows, objective=objective)
         found |= {objective: mine, f"{objective}, longest": [row for row in mine if row in longest(rows)]}
     for family in MARKERS:
-        mine = [row for row in rows if row["family"] == family]
-        found |= {family: mine} | {f"{family}, {o}": [row for row in mine if row["objective"] == o] for o in OBJECTIVES}
+        mine = having(rows, family=family)
+        found |= {family: mine} | {f"{family}, {o}": having(mine, objective=o) for o in OBJECTIVES}
     sizes = sorted({row["blocks"] for row in rows if row["blocks"]})
-    found |= {f"SAEF, B = {B}": [row for row in rows if row["blocks"] == B] for B in sizes}
-    found |= {f"{n} steps": [row for row in rows if row["steps"] == n] for n in sorted({row["steps"] for row in rows})[:-1]}
+    found |= {f"SAEF, B = {B}": having(rows, blocks=B) for B in sizes}
+    found |= {f"{n} steps": having(rows, steps=n) for n in sorted({row["steps"] for row in rows})[:-1]}
     return {name: mine for name, mine in found.items() if len({row["training"] for row in mine}) > 2}
 
 
@@ -53,7 +54,7 @@ def table(rows: Sequence[Row]) -> str:
     for name, mine in groups(rows).items():
         cells = [str(agreement(mine, field, kind)) for field in SIGNS for kind in (spearman, kendall)]
         lines.append([name, str(len(mine)), str(len({row["training"] for row in mine})), *cells])
-    return judged.markdown(heads, lines)
+    return markdown(heads, lines)
 
 
 def findings(rows: Sequence[Row], unit: str) -> list[str]:
@@ -129,7 +130,7 @@ def along(rows: Sequence[Row]) -> str:
     """From one length of a training to the next: what got better."""
     parts = []
     for objective in OBJECTIVES:
-        mine = [row for row in rows if row["objective"] == objective]
+        mine = having(rows, objective=objective)
         trainings: dict[str, list[Row]] = {}
         for row in sorted(mine, key=lambda row: row["steps"]):
             trainings.setdefault(row["training"], []).append(row)
@@ -151,7 +152,7 @@ def best_samples(rows: Sequence[Row], unit: str) -> str:
     """How unequal in likelihood the models are that are best in D-loss."""
     top = sorted(rows, key=lambda row: -row["d_loss"])[: max(1, len(rows) // 4)]
     costs, whole = [-row["likelihood"] for row in top], [-row["likelihood"] for row in rows]
-    of = {o: [-row["likelihood"] for row in top if row["objective"] == o] for o in OBJECTIVES}
+    of = {o: [-row["likelihood"] for row in having(top, objective=o)] for o in OBJECTIVES}
     spans = [f"{o} {len(mine)} from {min(mine):.2f} to {max(mine):.2f}" for o, mine in of.items() if mine]
     return (
         f"**the quarter with the best D-loss** ({top[-1]['d_loss']:.3f} to {top[0]['d_loss']:.3f}) has {min(costs):.2f} to "
@@ -160,73 +161,15 @@ def best_samples(rows: Sequence[Row], unit: str) -> str:
     )
 
 
-HEAD = """# Likelihood against samples: does the one tell of the other?
-
-Si et al. 2023 (arXiv 2206.06672) report of energy flows competitive samples, and likelihoods that are poor and uncorrelated
-with the quality of samples. `docs/experiments/likelihood_vs_quality.py` looks at many models of scikit-learn's 8x8 digits
-(1,500 to train, 297 held out), and of eight Gaussians in the plane, and asks how far likelihood ranks them as D-loss and
-Frechet distance do. Their tables could not be had, so no column of theirs stands here.
-
-    cd docs/results && python -m evenflow.experiments.likelihood_vs_quality likelihood-vs-quality-best.json \\
-        likelihood-vs-quality-quick.json > ../experiments/likelihood-vs-quality.md
-
-made this page from the `results.json` of the commands below.
-
-*likelihood*: of held-out data, bits per dim of dequantised digits, nats a row of the toy. *D-loss*: held-out cross-entropy of a
-classifier between held-out data and as many samples; larger is better, log 2 = 0.693 if it cannot tell. *Frechet* distance: on
-the digits of 32 features of a classifier, on the toy of the coordinates, of which it sees mean and covariance alone; smaller is
-better. Correlations are turned so that +1 means that likelihood and samples rank the models alike, -1 the other way round:
-*Spearman* of the ranks, *Kendall* tau-b; in brackets what holds 95 % of 2,000 bootstraps that draw whole trainings, where there
-are five or more. Of few trainings such an interval is too narrow.
-
-A model is a training at one of its lengths: at a constant learning rate of 1e-3 (Adam, batches of 128) and with the last
-weights kept, a shorter length is bit for bit a training of so many steps. But models of one training are no independent points:
-*longest* has one of each. SAEFs are trained by energy score (beta = 1, 4 draws), by likelihood and, with affine and spline
-maps in fewer than 64 blocks, by MMD; AQFs by pinball loss (*quantile*) and likelihood; RealNVP, spline and dense flows by
-energy score and likelihood; MAF by likelihood. *small* SAEFs have networks a quarter as wide. The digits are class-conditional,
-in Z-order, as in [block-sweep](block-sweep.md).
-"""
-
-
-NOTES = """What to make of it (of `best`). The claim holds in part.
-
-*Poor*: in each pair, on both data sets, what was trained by energy score, MMD or pinball loss has the worse likelihood.
-
-*Uncorrelated*: not over all models, nor over those trained by likelihood, which likelihood and samples rank nearly alike; nor
-in the plane, where D-loss and likelihood give nearly one order, whatever the objective. It holds on the digits of SAEFs with
-spline maps trained by draws: for energy the interval is wide and holds 0, for MMD the correlation is negative (three trainings:
-no interval). With affine maps, whose conditionals are normal, likelihood and samples agree under each objective. So it is
-neither the objective nor the family alone, but a flexible map under an objective that sees draws only. Those are also the
-trainings of digits, and the only ones, whose bits per dim get worse from 100 to 500 steps, while their D-loss gets better:
-spline maps with 4 and 16 blocks by energy, with 1, 4 and 16 by MMD. With 64 blocks, each one number, it does not happen. A
-likelihood tells good samples from bad ones while the samples are bad or the maps stiff; which of two good models trained by
-draws is the better it does not tell.
-
-*Simpson's paradox* in the strict sense, all groups one way and all together the other, does not occur: no interval lies below
-0. Mixing does hide something: on the digits Frechet and likelihood agree within energy and within likelihood at least as well
-as in all together, since at equal Frechet distance what was trained by energy score has the worse bits per dim. Short
-trainings, on the other hand, make the agreement look better: bad models are bad in all respects.
-
-What this does not show: two D-losses of 297 digits that differ by less than about 0.015 differ by chance. The quarter with the
-best D-loss is chosen by D-loss, which by itself lowers a correlation inside it. One seed. On the toy the Frechet distance sees
-two moments only, and Gaussians with them right have bad samples.
-"""
-
-
 def page(all_results: list[Row]) -> str:
     """docs/experiments/likelihood-vs-quality.md, from the results.json of one or more presets."""
-    parts = [HEAD]
-    for results in all_results:
-        preset, rows = results["preset"], results["rows"]
-        parts += [f"## {preset}\n", judged.made_by(results) + "\n", begun(rows)]
-        for data, unit in UNITS.items():
-            mine = models(rows, data)
-            said = "\n".join(f"- {line}." for line in findings(mine, unit))
-            parts += [f"### {data}, {preset}\n", table(mine) + "\n", said + "\n"]
-        image = f"../images/likelihood-vs-quality-{preset}-scatter.png"
-        parts.append(f"![likelihood against D-loss and Frechet distance, {preset}]({image})\n")
-        parts += [NOTES] if preset == "best" else []
-    return "\n".join(parts)
+    def of_data(one: Row, data: str, unit: str) -> str:
+        mine = models(one["rows"], data)
+        return f"### {data}, {one['preset']}\n\n{table(mine)}\n\n{bullets(findings(mine, unit))}"
+
+    return filled("likelihood-vs-quality", lambda one: {
+        "made_by": made_by(one), "begun": begun(one["rows"]),
+        "data": "\n\n".join(of_data(one, data, unit) for data, unit in UNITS.items())}, all_results)
 
 
 def begun(rows: Sequence[Row]) -> str:
@@ -237,5 +180,5 @@ def begun(rows: Sequence[Row]) -> str:
     return (
         f"{len(made)} models of {len({row['training'] for row in made})} trainings; {stopped} are missing because the training "
         f"broke off, {len(made) - stopped - known} because a measure is not finite. Real data in the place of samples: "
-        f"{'; '.join(told)}.\n"
+        f"{'; '.join(told)}."
     )

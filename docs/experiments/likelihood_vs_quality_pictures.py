@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.experiments.judged import Row
+from evenflow.experiments.results import Row
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
 
 OBJECTIVES = ("energy", "likelihood", "mmd", "quantile")

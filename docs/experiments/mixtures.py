@@ -1,10 +1,7 @@
 """What mixture-16, -32 and -64 share: four Gaussians in many dimensions (Grenioux et al. 2023, Table 2 and Fig. 6).
 
-Four equal N(mu_i, I) with mu_1 = a (1, ..., 1), mu_2 = a (-1, ... | 1, ...), the others their negatives. The paper prints
-a = 0.5919, where the modes overlap; the authors' sampler code has a = 0.591 sqrt(2 ln d), where they are as far apart as the
-paper says. Both are measured, each in rows of its own. flowMC-EBM, PCD (which the paper calls ULA), NT and CoopFlow as in the
-paper; FCE and Jarzynski, which it does not have, in rows of their own. NT and CoopFlow begin with a flow trained on the data by
-likelihood. mixture_measures.py says what is measured. Three presets:
+Two readings of their distance a are measured, that of the paper and that of the authors' code (targets/mixtures.py), each in
+rows of its own, by the algorithms of planar.py. mixture_measures.py says what is measured. Three presets:
 
     quick   4 epochs, chains 16 times shorter, 2,048 of them, N = 32, rates decaying to zero, Adam on most energies
     best    the same in 6 epochs, with 128 units in the first layer of the energy, which sees all directions then (32 do not at
@@ -24,30 +21,31 @@ from typing import Any
 
 import numpy as np
 
+from evenflow.experiments import ebm_trainings
 from evenflow.experiments import mixture_pictures as draw
-from evenflow.experiments import planar
+from evenflow.experiments.ebm_trainings import ALGORITHMS, Steps
 from evenflow.experiments.mixture_measures import DRAWS, MEASURED, in_plane, measure, plane_spread
-from evenflow.experiments.planar import ALGORITHMS, PRINTED, drawn
+from evenflow.experiments.planar import PRINTED, drawn
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_results
-from evenflow.reference.core import SGD, Adam, Array
-from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy
+from evenflow.experiments.results import only, write_results
+from evenflow.reference.core import Array
+from evenflow.reference.ebm import MLPEnergy
 from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import Flow, realnvp
 from evenflow.reference.mcmc import ISIR, MALA
 from evenflow.reference.targets.mixtures import READINGS, GaussianMixture, high_dimensional, misassignment, separation
 
 HIDDEN = {16: 32, 32: 39, 64: 51}  # d -> units of the flow's networks
-ULA_STEP, COOP_STEP = 1e-3, 1e-4   # of PCD and Jarzynski's walkers; of CoopFlow
-MALA_STEP = 0.1                    # to begin with; it follows its acceptance of 75 %
-ULA_STEPS, NT_STEPS, COOP_STEPS, SWEEPS, LOCAL = 512, 128, 256, 16, 8
+STEPS = Steps(ula=1e-3, coop=1e-4, mala=0.1)
+SWEEPS, LOCAL = 16, 8
 PICTURES = ("chains.png", "numbers.png")
 ROW = ("algorithm", "seed", *MEASURED, "seconds", "stopped_at")
 SHOWN = ("reading", *ROW[:12], "stopped_at")
+summary = partial(only, SHOWN)
 
 
 @dataclass(frozen=True)
-class Preset(planar.Preset):
+class Preset(ebm_trainings.Preset):
     """N: slots of i-SIR; units: of the energy's layers."""
     N: int = 128
     units: tuple[int, ...] = MLPEnergy.hidden
@@ -67,7 +65,7 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Mixture:
-    """One d and one reading of a: what planar.learn needs of a study."""
+    """One d and one reading of a: what ebm_trainings.learn needs of a study."""
     d: int
     reading: str
     fields = ROW
@@ -96,20 +94,9 @@ class Mixture:
 
     def model(self, algorithm: str, preset: Preset) -> Any:
         """The algorithm with the chains of the paper, or shorter ones."""
-        energy, flow, batch, shorter = MLPEnergy(self.d, preset.units), self.flow, preset.batch, preset.shorter
-        optimiser: Any = SGD() if algorithm in preset.plain else Adam()
-        if algorithm == "flowmc":
-            moves = ((partial(ISIR, N=preset.N), 1), (MALA(MALA_STEP), LOCAL)) * (SWEEPS // shorter)
-            return FlowMCEBM(energy, flow, moves, batch, preset.buffer, 1, True, optimiser)
-        if algorithm == "pcd":
-            return PCD(energy, self.base, ULA_STEPS // shorter, ULA_STEP, batch, preset.buffer, optimiser)
-        if algorithm == "nt":
-            return NTEBM(energy, flow, MALA(MALA_STEP), NT_STEPS // shorter, batch, True, optimiser)
-        if algorithm == "coopflow":
-            return CoopFlow(energy, flow, COOP_STEPS // shorter, COOP_STEP, batch, optimiser)
-        if algorithm == "fce":
-            return FCE(energy, flow, batch, optimiser)
-        return Jarzynski(energy, self.base, ULA_STEP, preset.buffer, energy_optimiser=optimiser)
+        energy, chains = MLPEnergy(self.d, preset.units), preset.batch
+        moves = ((partial(ISIR, N=preset.N), 1), (MALA(STEPS.mala), LOCAL)) * (SWEEPS // preset.shorter)
+        return ebm_trainings.model_of(algorithm, preset, energy, self.flow, self.base, moves, chains, 1, STEPS)
 
     def measured(self, model: Any, state: Any, how: Preset, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
         return measure(self.target, model, state, how.buffer, seed)
@@ -153,13 +140,8 @@ def learn(
     d: int, reading: str, algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep
 ) -> dict[str, Any]:
     """One training and what is measured after it; its row."""
-    row = planar.learn(
+    row = ebm_trainings.learn(
         Mixture(d, reading), algorithm, preset, seed, out / reading, resume,
         lambda name, progress: on_step(f"{name}, a of the {reading}", progress),
     )
     return {"reading": reading, **row}
-
-
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the terminal shows of each row."""
-    return [{name: row[name] for name in SHOWN} for row in rows]

@@ -1,8 +1,7 @@
 """What one trains on: one model under every objective (Si et al. 2023, section 3; Si et al. 2022).
 
-The energy score at beta = 0.5, 1 and 1.5, its sliced form, the MMD, and maximum likelihood on one SAEF; the pinball loss, which
-is for autoregressive quantile flows only, on an AQF, beside maximum likelihood on the same AQF. Within a data set all SAEFs are
-equal in architecture, start, steps and batches, and so are both AQFs. Two toys in the plane and the digits:
+Within a data set all SAEFs are equal in architecture, start, steps and batches, and so are both AQFs. Two toys in the plane and
+the digits:
 
     eight-gaussians, checkerboard   SAEF with B = 1, four spline couplings; in one block the sliced score slices
     digits                          class-conditional SAEF, B = 16 patches of 2 x 2, affine couplings: that of docs/digits.md
@@ -18,17 +17,18 @@ Three presets:
 
 writes results.json and bars.png.
 """
-import json
 import math
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evenflow.experiments import judged
 from evenflow.experiments import saef_pictures as draw
-from evenflow.experiments.judged import Row, cell, column, mean
+from evenflow.experiments.judged import cell, column, having, mean
+from evenflow.experiments.pages import bullets, filled, made_by, markdown, show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
+from evenflow.experiments.results import Row, only
 from evenflow.reference.work.options import Config
 
 DATA = ("eight-gaussians", "checkerboard", "digits")
@@ -64,6 +64,7 @@ PRESETS = {
 OF_TOYS = {"d_loss": "D-loss", "energy_score": "energy score", "nll": "nats a row"}
 OF_DIGITS = {"d_loss": "D-loss", "energy_score": "energy score", "bits_per_dim": "bits per dim", "frechet": "Frechet"}
 PICTURES = ("bars.png",)
+summary = partial(only, ("data", "objective", "seed", *OF_TOYS, "bits_per_dim", "frechet"))
 
 
 def fields(data: str) -> dict[str, str]:
@@ -86,12 +87,6 @@ def run(
     return rows
 
 
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    shown = ("data", "objective", "seed", *OF_TOYS, "bits_per_dim", "frechet")
-    return [{name: row[name] for name in shown} for row in rows]
-
-
 def learn(data: str, objective: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
     how, of_digits, choices = PRESETS[preset], data == "digits", dict(OBJECTIVES[objective])
     family = choices.pop("family")
@@ -102,19 +97,16 @@ def learn(data: str, objective: str, preset: str, seed: int, out: Path, resume: 
     known, name = {"data": data, "objective": objective}, f"{data}, {objective}, seed {seed}"
     folder = out / f"{data}-{list(OBJECTIVES).index(objective)}-seed{seed}"
     row = judged.learn(name, known, Config(family, **choices), data, folder, resume, on_step)
-    bits = row["nll"] / (64 * math.log(2)) if of_digits and row["nll"] is not None else None
-    return row | {"bits_per_dim": bits}
+    return row | (judged.bits(row) if of_digits else {"bits_per_dim": None})
 
 
 def table(rows: list[Row], data: str) -> str:
     heads, lines = ["objective", "parameters", *fields(data).values()], []
     for name in OBJECTIVES:
-        mine = [row for row in rows if (row["data"], row["objective"]) == (data, name)]
-        counted, stopped = column(mine, "parameters"), [row for row in mine if row["stopped_at"] is not None]
-        beside = f" ({len(mine) - len(stopped)} of {len(mine)} trained)" if stopped else ""
-        cells = [cell(column(mine, field)) for field in fields(data)]
-        lines.append([name + beside, f"{counted[0]:,}" if counted else "-", *cells])
-    return judged.markdown(heads, lines)
+        mine = having(rows, data=data, objective=name)
+        counted, cells = column(mine, "parameters"), [cell(column(mine, field)) for field in fields(data)]
+        lines.append([name + judged.trained_of(mine), f"{counted[0]:,}" if counted else "-", *cells])
+    return markdown(heads, lines)
 
 
 def findings(rows: list[Row]) -> list[str]:
@@ -160,38 +152,14 @@ def claim(rows: list[Row]) -> str:
     )
 
 
-HEAD = """# Objectives: the same model, trained on something else
-
-Si et al. 2023 (arXiv 2206.06672) train on the energy score instead of the likelihood, and compare with the MMD; Si et al. 2022
-(ICLR) trained on the pinball loss. Their tables could not be had, so no column of theirs stands here; beta = 0.5 is what the
-authors' MNIST code uses, 1.5 its CIFAR code. `docs/experiments/objectives.py` trains, for each data set, one SAEF under each of
-six objectives with everything else equal, and one AQF with the pinball loss and by maximum likelihood.
-
-What differs from their set-up: toys and 8x8 digits in the place of MNIST; an invertible block map, so that every model has a
-likelihood to be judged by; all draws in the fidelity term; bandwidths of the MMD that suit standardised data, 0.5 to 8. On the
-toys the model without a condition is one forecast for all data of a batch: 128 points against 512 draws. AQF is another
-architecture (the parameters stand beside it): compare its two lines with each other.
-
-Means over the seeds and, in brackets, standard deviations. *D-loss*: held-out cross-entropy of a classifier between samples and
-held-out data; larger is better, log 2 = 0.693 if it cannot tell. *energy score* at beta = 1 whatever was trained on, *nats a
-row* or *bits per dim* of held-out data (negative log-likelihood), *Frechet* distance of classifier features: smaller is better.
-The weights are those that held-out data liked best: on the toys by their likelihood, under every objective; on the digits by
-the objective itself.
-"""
-
-
 def page(all_results: list[Row]) -> str:
     """docs/experiments/objectives.md, from the results.json of one or more presets."""
-    parts = [HEAD]
-    for results in all_results:
-        parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n"]
-        for data in DATA:
-            parts += [f"### {data}\n", table(results["rows"], data) + "\n"]
-        parts += ["\n".join(f"- {line}." for line in findings(results["rows"])) + "\n"]
-        if results is all_results[0]:
-            parts.append("![objectives, as bars](../images/objectives.png)\n\nThe bars do not begin at 0.\n")
-    return "\n".join(parts)
+    def numbers(one: Row) -> dict[str, str]:
+        tables = "\n\n".join(f"### {data}\n\n{table(one['rows'], data)}" for data in DATA)
+        return {"made_by": made_by(one), "tables": tables, "findings": bullets(findings(one["rows"]))}
+
+    return filled("objectives", numbers, all_results)
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

@@ -27,14 +27,19 @@ def pictures(out: Path, target: Any, box: Lattice, drawn: Mapping[str, Mapping[s
     weights(out / "weights.png", target.zone_weights(), [row for row in rows if row["zones_model"] is not None])
 
 
-def densities(path: Path, log_p: Mapping[str, Array], low: float, high: float) -> None:
-    """One panel a density, all on the same scale.  log_p: name -> (k, k), the first axis x_1."""
+def densities(
+    path: Path, log_p: Mapping[str, Array], low: float, high: float, names: Mapping[str, str] = NAMES, share: float = 0.999
+) -> None:
+    """One panel a density, all on the same scale.  log_p: name -> (k, k), the first axis x_1.
+
+    share: of the truth, that the scale reaches: the rings' density is infinite at the origin.
+    """
     figure, panels = grid_of(len(log_p))
-    most = float(np.quantile(np.exp(log_p["truth"]), 0.999))  # the rings' density is infinite at the origin
+    most = float(np.quantile(np.exp(log_p["truth"]), share))
     for axes, (name, values) in zip(panels, log_p.items(), strict=False):
         shown = np.exp(np.minimum(values.T, 50.0))
         axes.imshow(shown, origin="lower", extent=(low, high, low, high), cmap="magma", vmin=0, vmax=most)
-        axes.set_title(NAMES[name])
+        axes.set_title(names[name])
     write(figure, path)
 
 

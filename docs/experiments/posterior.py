@@ -1,40 +1,33 @@
 """What an invertible SAEF gives and a generator does not: inversion, completion, interpolation (Si et al. 2023).
 
-The paper wants posterior inference, x -> z, beside generation, so its maps must be invertible; a free-form head (as both image
-models of the published code end in) has none of what is here. The models are those of block_sweep.py, class-conditional SAEFs
-on 8x8 digits with spline maps and the pixels in Z-order: B = 1, 4 and 16, each by the energy score and by likelihood. Measured
-of held-out digits (posterior_measures.py):
-
-    inversion       T(T^-1(x)) against x, and T^-1(T(z)) against z, in float32; one pass, no iteration
-    z               is it N(0, I)? Energy distance, D-loss, means and variances of its coordinates
-    completion      the z of the first blocks kept, the others drawn: a draw of the missing pixels given those that are there
-    interpolation   halfway between two digits of one class and of two: in z and in pixels
-
-The presets are those of block_sweep.py: quick, best and paper. A training's folder is one of block-sweep's.
+The models are those of block_sweep.py with B = 1, 4 and 16, each by the energy score and by likelihood; posterior_measures.py
+has what is measured of held-out digits. The presets are those of block_sweep.py: quick, best and paper. A training's folder is
+one of block-sweep's.
 
     evenflow reproduce posterior --preset best --seeds 2 --out posterior
 
 writes results.json, completion.png, interpolation.png and variances.png.
 """
-import json
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from evenflow.experiments import block_sweep, judged
 from evenflow.experiments import posterior_pictures as draw
 from evenflow.experiments.block_sweep import PRESETS, folder_of
-from evenflow.experiments.judged import Row
+from evenflow.experiments.pages import show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.posterior_measures import measure, real
 from evenflow.experiments.posterior_pages import page
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, only, remembered
 from evenflow.reference.work.runs import Trained, load_run
 from evenflow.reference.work.threads import single_blas_thread
 
 RUNS = tuple((B, objective) for B in (1, 4, 16) for objective in ("energy", "likelihood"))
 OF_SWEEP = ("d_loss", "bits_per_dim")  # what of its row stands beside ours
 PICTURES = ("completion.png", "interpolation.png", "variances.png")
+summary = partial(only, (
+    "blocks", "objective", "seed", "round_trip_max", "z_distance", "z_d_loss", "d_loss", "bits_per_dim", "stopped_at"))
 
 
 def run(
@@ -56,23 +49,14 @@ def run(
     return rows
 
 
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    fields = ("blocks", "objective", "seed", "round_trip_max", "z_distance", "z_d_loss", "d_loss", "bits_per_dim", "stopped_at")
-    return [{name: row.get(name) for name in fields} for row in rows]
-
-
 def learn(blocks: int, objective: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
     """A training of block-sweep, and what is measured of it here."""
     trained = block_sweep.learn(blocks, objective, preset, seed, out, resume, on_step)
     fields = ("blocks", "objective", "seed", "parameters", "train_seconds", "stopped_at", *OF_SWEEP)
     row, folder = {name: trained[name] for name in fields}, folder_of(out, blocks, objective, seed)
-    path = folder / "posterior.json"
     if row["stopped_at"] is not None:
         return row
-    if not (resume and path.exists()):
-        write_json(path, measure(load_run(folder), seed))
-    return row | dict(json.loads(path.read_text()))
+    return row | remembered(folder / "posterior.json", resume, lambda: measure(load_run(folder), seed))
 
 
 def models(out: Path, rows: Sequence[Row], seed: int) -> dict[str, Trained]:
@@ -82,4 +66,4 @@ def models(out: Path, rows: Sequence[Row], seed: int) -> dict[str, Trained]:
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from evenflow.experiments import judged
-from evenflow.experiments.judged import Row
+from evenflow.experiments.results import Row
 from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.scores import energy_distance, energy_score
 from evenflow.reference.work.data import Dataset

@@ -1,9 +1,10 @@
 """The page of posterior.py, from results.json."""
 import numpy as np
 
-from evenflow.experiments import judged
-from evenflow.experiments.judged import Row, cell, column, mean
+from evenflow.experiments.judged import cell, column, having, mean
+from evenflow.experiments.pages import bullets, filled, made_by, markdown
 from evenflow.experiments.posterior_measures import DRAWS, KEPT
+from evenflow.experiments.results import Row
 
 
 def kinds(rows: list[Row]) -> list[tuple[int | None, str]]:
@@ -11,7 +12,7 @@ def kinds(rows: list[Row]) -> list[tuple[int | None, str]]:
 
 
 def of(rows: list[Row], kind: tuple[int | None, str]) -> list[Row]:
-    return [row for row in rows if (row["blocks"], row["objective"]) == kind and row["stopped_at"] is None]
+    return having(rows, blocks=kind[0], objective=kind[1], stopped_at=None)
 
 
 def name(kind: tuple[int | None, str]) -> list[str]:
@@ -24,7 +25,7 @@ def inversions(rows: list[Row]) -> str:
     fields = ("d_loss", "bits_per_dim", "round_trip_max", "round_trip_median", "pixels_wrong", "latent_round_trip_max",
               "latent_round_trip_median")
     models = [kind for kind in kinds(rows) if kind[0]]
-    return judged.markdown(heads, [name(kind) + [cell(column(of(rows, kind), field)) for field in fields] for kind in models])
+    return markdown(heads, [name(kind) + [cell(column(of(rows, kind), field)) for field in fields] for kind in models])
 
 
 def latents(rows: list[Row]) -> str:
@@ -35,7 +36,7 @@ def latents(rows: list[Row]) -> str:
         spread = [[float(f(row["z_variances"])) for row in mine] for f in (np.mean, np.min, np.max)]
         fields = [column(mine, field) for field in ("z_distance", "z_d_loss", "z_mean")]
         lines.append(name(kind) + [cell(values) for values in (*fields, *spread)])
-    return judged.markdown(heads, lines)
+    return markdown(heads, lines)
 
 
 def completed(rows: list[Row], kind: tuple[int | None, str], kept: int, field: str) -> list[float]:
@@ -49,7 +50,7 @@ def completions(rows: list[Row]) -> str:
     for kind in kinds(rows):
         cells = [cell(completed(rows, kind, kept, field)) for kept in KEPT for field in fields]
         lines.append((name(kind) if kind[0] else ["-", "training digits"]) + cells)
-    return judged.markdown(heads, lines)
+    return markdown(heads, lines)
 
 
 PAIRS, WAYS = ("same", "other"), ("arc in z", "arc in pixels", "line in z", "line in pixels")
@@ -63,13 +64,13 @@ def midpoint(rows: list[Row], kind: tuple[int | None, str], image: str, field: s
 def midpoints(rows: list[Row], field: str) -> str:
     models = [kind for kind in kinds(rows) if kind[0]]
     lines = [name(kind) + [cell(midpoint(rows, kind, image, field)) for image in IMAGES] for kind in models]
-    return judged.markdown(["B", "objective", *IMAGES], lines)
+    return markdown(["B", "objective", *IMAGES], lines)
 
 
 def findings(rows: list[Row]) -> list[str]:
     """What the numbers say, said from the numbers."""
     models = [kind for kind in kinds(rows) if kind[0] and of(rows, kind)]
-    return [inverted(rows, models), *spread(rows, models), *filled(rows, models), *halfway(rows, models)]
+    return [inverted(rows, models), *spread(rows, models), *worth(rows, models), *halfway(rows, models)]
 
 
 def inverted(rows: list[Row], models: list[tuple[int | None, str]]) -> str:
@@ -97,7 +98,7 @@ def spread(rows: list[Row], models: list[tuple[int | None, str]]) -> list[str]:
     return said
 
 
-def filled(rows: list[Row], models: list[tuple[int | None, str]]) -> list[str]:
+def worth(rows: list[Row], models: list[tuple[int | None, str]]) -> list[str]:
     """What the kept pixels are worth: the score of the missing ones, against the label alone and against training digits."""
     said, rival = [], {kept: mean(completed(rows, (None, "real"), kept, "score")) for kept in KEPT}
     for kind in models:
@@ -126,79 +127,15 @@ def halfway(rows: list[Row], models: list[tuple[int | None, str]]) -> list[str]:
     return said
 
 
-HEAD = f"""# Posterior: what can be done with an inverse
-
-Si et al. 2023 (arXiv 2206.06672) want posterior inference, x to z, beside generation; so the map must be invertible. The image
-models of their code end in heads that are not: those are conditional generators and have none of what is here.
-`docs/experiments/posterior.py` takes models of [block-sweep](block-sweep.md), B = 1, 4 and 16 with the same spline maps,
-trained by energy score and by likelihood, and does with them what needs an inverse. All inverses are one parallel pass,
-whatever B; what that costs stands in block-sweep. They have no such table, so there is no column of theirs.
-
-    cd docs/results && python -m evenflow.experiments.posterior posterior-best.json posterior-quick.json \\
-        > ../experiments/posterior.md
-
-made this page from the `results.json` of the commands below. Means over the seeds and, in brackets, standard deviations.
-
-*Inversion*: of the 297 held-out digits, dequantised; in float32. *pixels wrong*: of 19,008, after rounding down.
-
-*z*: of the held-out digits, under their labels. Energy distance (unbiased, beta = 1) and D-loss against normals; *means*: root
-mean square of the 64 coordinates' means; then their variances. The row `real` has 297 fresh normals in the place of z.
-
-*Completion*: the first 16, 32 or 48 pixels in Z-order (a quadrant, the upper half, one more quadrant) go to z in one pass,
-their z are kept, the others drawn from N(0, I): a SAEF with a boundary between blocks there draws the missing pixels from its
-conditional law, and the kept ones come back as they were. At B = 1 there is no boundary. *score*: energy score of {DRAWS} draws
-of the missing pixels; *label alone*: of as many draws with no z kept; *rmse* of the mean draw, in levels of grey of 16;
-*D-loss*: of whole completed digits against training digits. The row of training digits has the {DRAWS} nearest of the class by
-the kept pixels in the place of draws, and for *label alone* as many of the class at random.
-
-*Halfway*: between a held-out digit and another of its class (*same*) or of another class (*other*, under the label of the
-first). *arc*: (z + z') / sqrt 2, which is N(0, I) where z and z' are independent and N(0, I), so that a right model makes true
-samples of it; *line*: (z + z') / 2, as usual, of half that variance. Both *in z* and *in pixels*, which needs no model: there
-the line is the mean of both, the arc that with its contrast kept. D-loss against training digits of the same classes, log 2 =
-0.693 if they cannot be told apart; of *held out* and *in pixels* it does not depend on the model.
-"""
-
-
-PICTURED = {
-    "completion": "Completions of ten digits from their upper halves, three of each model.",
-    "interpolation": "Ways on the arc: above two pairs of one class, below two of two classes, where the label changes after "
-    "the middle. First the line in pixels.",
-    "variances": "Variance of z of the held-out digits, pixel by pixel.",
-}
-NOTES = """What to make of it (of `best`, one seed). The inverse is exact, in float32, for each model; from z and back less so
-where a map is steep (B = 16, energy). But an exact inverse is not yet a posterior. Trained by likelihood, the z of held-out
-digits are N(0, I) as far as the classifier can see, and nearly so by the energy distance. Trained by energy score they are not,
-and at B = 4 and 16 far less than at B = 1: of half of the coordinates or so the variance is near 2 or above, of some 7 or 8,
-and the classifier nearly always tells them from normals, although the samples at B = 16 are as good as those of likelihood. The
-objective looks from z to x only. Draws are right on the whole, and held-out digits nevertheless lie far out in z, at B = 16
-most of all at the right edge, where pixels are nearly always empty: there the density is too narrow. It is the poor likelihood
-of [likelihood-vs-quality](likelihood-vs-quality.md), seen from the other side.
-
-So what draws z works after either training; what takes z from data works after likelihood. *Completion* takes from z of data
-only that the kept pixels come back: B = 4 and 16, energy and likelihood, are nearly equal, energy ahead by a little in the
-score that it was trained on. What is kept is worth a sixth to a quarter of the score. Against the nearest training digits,
-which are hard to beat where so little varies, the models win with the upper half kept; with a quadrant or three they are level
-within 0.06. *Halfway* on the arc likelihood's images are as good as its samples, within a class and between two, as they must
-be where z is N(0, I). Energy's at B = 4 and 16 are worse than its samples, and within a class worse than the arc in pixels,
-which needs no model: single pixels at the edge turn black. The line serves them better, since it halves a variance that is too
-large. At B = 1 energy's are far better than its samples: z of real digits brings along what that model has not learned. A line
-costs likelihood's models some D-loss, and gives images with fewer bits per dim than real digits have.
-"""
-
-
 def page(all_results: list[Row]) -> str:
     """docs/experiments/posterior.md, from the results.json of one or more presets."""
-    parts = [HEAD]
-    for results in all_results:
-        rows, preset = results["rows"], results["preset"]
+    def numbers(one: Row) -> dict[str, str]:
+        rows = one["rows"]
         tables = {
             "Inversion": inversions(rows), "z": latents(rows), "Completion": completions(rows),
             "Halfway: D-loss": midpoints(rows, "d_loss"), "Halfway: bits per dim under the model": midpoints(rows, "bits"),
         }
-        parts += [f"## {preset}\n", judged.made_by(results) + "\n"]
-        parts += [f"### {title}, {preset}\n\n{table}\n" for title, table in tables.items()]
-        parts += ["\n".join(f"- {line}." for line in findings(rows)) + "\n"]
-        shown = PICTURED if results is all_results[0] else {}
-        parts += [f"![{image}](../images/posterior-{preset}-{image}.png)\n\n{said}\n" for image, said in shown.items()]
-        parts += [NOTES] if preset == "best" else []
-    return "\n".join(parts)
+        told = "\n\n".join(f"### {title}, {one['preset']}\n\n{table}" for title, table in tables.items())
+        return {"made_by": made_by(one), "tables": told, "findings": bullets(findings(rows))}
+
+    return filled("posterior", numbers, all_results, draws=str(DRAWS))

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from evenflow.experiments import judged
-from evenflow.experiments.judged import Row
 from evenflow.experiments.posterior_measures import draws, held_out, partners
+from evenflow.experiments.results import Row
 from evenflow.reference.app.pictures import digit_grid, new_figure, write
 from evenflow.reference.core import Array
 from evenflow.reference.work.runs import Trained

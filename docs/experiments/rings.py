@@ -4,12 +4,13 @@ r ~ an equal mixture of N(i, 0.15^2), i = 1 ... 4, the angle uniform. flowMC mak
 quarter of the chains, of each 4 evenly spaced states. planar.py has the rest.
 """
 import math
-import sys
+from functools import partial
 
+from evenflow.experiments.pages import show
 from evenflow.experiments.planar import PICTURES, PRESETS, Study, summary
 from evenflow.reference.targets.toys import Rings
 
-__all__ = ["HEAD", "PICTURES", "PRESETS", "STUDY", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "STUDY", "run", "summary"]
 
 TABLE_1 = {"flowmc": 0.40, "pcd": 5.39, "nt": 0.62, "coopflow": 7.78}
 STUDY = Study(
@@ -19,22 +20,7 @@ STUDY = Study(
 )
 run = STUDY.run
 
-HEAD = """
-# Rings: the log density
-
-Fig. 2 and Table 1 of Grenioux et al. 2023 (arXiv 2306.00684): four rings of radius 1, 2, 3, 4, each with radial standard
-deviation 0.15 and a quarter of the mass. docs/experiments/rings.py has the study's settings,
-planar.py what it shares with the others.
-
-The paper does not say at which points it compares log densities, so its number stands against both of ours: at draws of p*, and
-over the box, most of which no model has ever seen.
-
-How much is a median squared error? A density without any rings, uniform in |x| from 0.5 to 4.5 and in the angle, has 0.65
-(`test_a_density_without_rings`): what is not well below has not seen the rings, and densities.png says more than the number.
-At draws of p*: in `quick` flowMC-EBM has the innermost ring of four, in `best` two, and the other two as a plateau: the
-paper's number is reached before the rings are (seed 0, below).
-"""
 
 if __name__ == "__main__":
     from evenflow.experiments.planar_pages import page
-    print(page(STUDY, HEAD, sys.argv[1:]), end="")
+    show(partial(page, STUDY))

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.experiments.judged import Row, column, deviation, mean
-from evenflow.reference.app.pictures import COLOURS, digit_grid, new_figure, write
-from evenflow.reference.core import Array
+from evenflow.experiments.judged import column, deviation, mean
+from evenflow.experiments.results import Row
+from evenflow.reference.app.pictures import COLOURS, new_figure, write
 
 MEASURES = {  # field -> what stands beside the axis
     "d_loss": "D-loss (larger is better)", "frechet": "Frechet distance", "energy_score": "energy score",
@@ -57,11 +57,6 @@ def times(path: Path, rows: list[Row]) -> None:
     axes.set_ylabel("time, as a multiple of B = 1")
     axes.legend()
     write(figure, path)
-
-
-def strip(path: Path, drawn: Mapping[str, Array]) -> None:
-    """Samples of each model, a line of twenty."""
-    digit_grid(path, drawn, per_line=20)
 
 
 def bars(path: Path, rows: list[Row], names: Sequence[str], panels: Mapping[str, Mapping[str, str]]) -> None:

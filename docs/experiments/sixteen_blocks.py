@@ -1,9 +1,7 @@
 """Energy or likelihood at sixteen blocks: what it takes for equal samples (Si et al. 2023).
 
-At equal parameters and steps an energy-trained SAEF should have samples no worse than a likelihood-trained one. block-sweep
-leaves a gap at B = 16 that is about as large as the error of one judgement. Here the same model (splines, pixels in Z-order) is
-trained by likelihood and by the energy score with more draws, another beta, and for longer, and each is judged by the mean of
-JUDGES D-losses, each of its own 297 samples. Two presets:
+The model of block-sweep at B = 16 is trained by likelihood and by the energy score with more draws, another beta, and for
+longer, and each is judged by the mean of JUDGES D-losses, each of its own 297 samples. Two presets:
 
     quick   60 steps, 120 where others have 800 and 2,400
     best    800 and 2,400 steps of 128, Adam 1e-3 decaying linearly to zero, as in block-sweep
@@ -12,19 +10,19 @@ JUDGES D-losses, each of its own 297 samples. Two presets:
 
 writes results.json and judged.png.
 """
-import json
 import math
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenflow.experiments import judged
-from evenflow.experiments.judged import Row, cell, column, deviation, mean
+from evenflow.experiments.judged import cell, column, deviation, mean
+from evenflow.experiments.pages import bullets, filled, made_by, markdown, show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, only, remembered
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
 from evenflow.reference.work.evaluation import compare
 from evenflow.reference.work.options import Config
@@ -44,6 +42,7 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {  # name -> whether it has more s
 MEASURES = {"d_loss": "D-loss", "frechet": "Frechet", "energy_score": "energy score", "bits_per_dim": "bits per dim"}
 JUDGES = 8
 PICTURES = ("judged.png",)
+summary = partial(only, ("run", "seed", *MEASURES))
 
 
 def run(
@@ -59,36 +58,28 @@ def run(
     return rows
 
 
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    return [{name: row[name] for name in ("run", "seed", *MEASURES)} for row in rows]
-
-
 def learn(name: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
     longer, choices = RUNS[name]
     folder = out / f"{list(RUNS).index(name)}-seed{seed}"
     config = Config("saef", blocks=16, block_map="spline", class_conditional=True, learning_rate=1e-3, seed=seed,
                     steps=PRESETS[preset][longer], **choices)
     row = judged.learn(f"{name}, seed {seed}", {"run": name}, config, judged.Z_ORDER, folder, resume, on_step)
-    row["bits_per_dim"] = None if row["nll"] is None else row["nll"] / (64 * math.log(2))
-    return row | (judgements(folder, seed, resume) if row["stopped_at"] is None else {})
+    return row | judged.bits(row) | (judgements(folder, seed, resume) if row["stopped_at"] is None else {})
 
 
 def judgements(folder: Path, seed: int, resume: bool) -> Row:
     """D-loss and Frechet distance as means over JUDGES sets of samples; kept beside the training."""
-    path = folder / "judged.json"
-    if resume and path.exists():
-        return dict(json.loads(path.read_text()))
-    trained, dataset = load_run(folder), judged.dataset_of(judged.Z_ORDER)._replace(name="digits")
-    told = []
-    for judge in range(JUDGES):
-        rng = np.random.default_rng([seed, judge])
-        samples = trained.sample(len(dataset.held_out), rng, dataset.held_out_labels)
-        told.append(compare(dataset, samples, rng, judge))
-    row = {field: float(np.mean([one[field] for one in told])) for field in ("d_loss", "frechet")}
-    row["d_loss_sd"] = float(np.std([one["d_loss"] for one in told], ddof=1))
-    write_json(path, row)
-    return row
+    def make() -> Row:
+        trained, dataset = load_run(folder), judged.dataset_of(judged.Z_ORDER)._replace(name="digits")
+        told = []
+        for judge in range(JUDGES):
+            rng = np.random.default_rng([seed, judge])
+            samples = trained.sample(len(dataset.held_out), rng, dataset.held_out_labels)
+            told.append(compare(dataset, samples, rng, judge))
+        means = {field: mean(column(told, field)) for field in ("d_loss", "frechet")}
+        return means | {"d_loss_sd": deviation(column(told, "d_loss"))}
+
+    return remembered(folder / "judged.json", resume, make)
 
 
 def gaps(rows: list[Row], name: str, against: str, field: str) -> list[float]:
@@ -126,47 +117,19 @@ def draw(path: Path, rows: list[Row]) -> None:
     write(figure, path)
 
 
-HEAD = """# Sixteen blocks: energy or likelihood
-
-Si et al. 2023 (arXiv 2206.06672) report of energy-trained flows samples that compete with those of likelihood-trained ones.
-[block-sweep](block-sweep.md) has the two side by side at B = 16, one judgement a seed, and the energy is behind by about as
-much as such a judgement errs. `docs/experiments/sixteen_blocks.py` asks what it takes: more draws a datum, beta = 0.5,
-three times the steps. Same model throughout (SAEF, B = 16, splines, pixels in Z-order, digits), so equal parameters; each
-line is compared with likelihood at as many steps. More draws cost more time at equal steps (*time*, of the training, as a
-multiple of the first line's).
-
-*D-loss* and *Frechet*: means over 8 sets of 297 samples, against the 297 held-out digits; larger and smaller is better. *energy
-score* at beta = 1, *bits per dim*: smaller is better. Means over the seeds and, in brackets, standard deviations.
-"""
-NOTES = """What to make of it (of `best`). No line is ahead of likelihood. More draws do not close the gap, and
-[draws](draws.md) finds the noise of the draws below that of the data from two draws on; three times the steps make no
-samples better, under either objective. beta = 0.5 costs nothing and gives more than half of the lost bits per dim back.
-After 60 steps (`quick`, one seed) each energy line is ahead. What is left of the gap is small beside what B or the block
-map make of the samples ([block-sweep](block-sweep.md), [generators](generators.md)). That energy can be ahead at equal
-parameters and steps, and clearly, [tabular](tabular.md) shows on 16,000 patches of photographs, with one block and with
-three. Why there and not here is not known; a guess is that 16 blocks of four pixels leave to splines little that they
-cannot bend, so that likelihood has no need to choose, as it has where one block holds all.
-"""
-
-
 def table(rows: list[Row]) -> str:
     first, lines = mean(column(rows, "train_seconds", run="likelihood")), []
     for name in RUNS:
         cells = [cell(column(rows, field, run=name)) for field in MEASURES]
         lines.append([name, *cells, f"{mean(column(rows, 'train_seconds', run=name)) / first:.1f}"])
-    return judged.markdown(["trained on", *MEASURES.values(), "time"], lines)
+    return markdown(["trained on", *MEASURES.values(), "time"], lines)
 
 
 def page(all_results: list[Row]) -> str:
     """docs/experiments/sixteen-blocks.md, from the results.json of one or more presets."""
-    parts = [HEAD]
-    for results in all_results:
-        parts += [f"## {results['preset']}\n", judged.made_by(results) + "\n", table(results["rows"]) + "\n"]
-        parts += ["\n".join(f"- {line}." for line in findings(results["rows"])) + "\n"]
-        if results is all_results[0]:
-            parts += ["![D-loss and bits per dim](../images/sixteen-blocks.png)\n", NOTES]
-    return "\n".join(parts)
+    return filled("sixteen-blocks", lambda one: {
+        "made_by": made_by(one), "table": table(one["rows"]), "findings": bullets(findings(one["rows"]))}, all_results)
 
 
 if __name__ == "__main__":
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

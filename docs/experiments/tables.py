@@ -15,21 +15,21 @@ None is tuned: ours are `FlowEstimator(family)`, for ebm `EBMEstimator()`, with 
 writes rows.jsonl as results come (--resume goes on with them), results.json, and tables.png. The preset quick makes 300 steps.
 """
 import json
-import platform
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenflow import accel
-from evenflow.experiments.pool import OnStep, side_by_side
+from evenflow.experiments.judged import column, deviation, having, mean
+from evenflow.experiments.pages import markdown
+from evenflow.experiments.pool import OnStep, asked, side_by_side
+from evenflow.experiments.results import Row, write_results
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
-from evenflow.reference.core import Array, lookup
+from evenflow.reference.core import Array
 from evenflow.reference.work.estimators import EBMEstimator, FlowEstimator
-from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.options import FAMILIES
 
 DATA = ("wine", "iris", "breast_cancer")
@@ -41,9 +41,9 @@ PICTURES = ("tables.png",)
 
 def run(
     out: Path, preset: str = "quick", seeds: Sequence[int] = (0,), on_step: OnStep | None = None, resume: bool = False
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """One row for each table, model and seed: data, model, seed, log_density, best_step."""
-    lookup("preset", preset, PRESETS)
+    asked(preset, PRESETS, seeds)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     done = {(row["data"], row["model"], row["seed"]) for row in written(out, preset)}
@@ -52,16 +52,16 @@ def run(
     rows = [row for row in written(out, preset) if row["seed"] in seeds]
     order = {name: i for i, name in enumerate((*DATA, *PEERS, *FAMILIES))}
     rows.sort(key=lambda row: (order[row["data"]], order[row["model"]], row["seed"]))
-    write_results(out / "results.json", rows, preset)
+    write_results(out / "results.json", {"rows": rows, "preset": preset}, "scikit-learn", "torch", "zuko")
     draw(out / "tables.png", rows)
     return rows
 
 
-def written(out: Path, preset: str) -> list[dict[str, Any]]:
+def written(out: Path, preset: str) -> list[Row]:
     """The rows that are there."""
     path = out / "rows.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [row for row in rows if row["preset"] == preset]
+    return having(rows, preset=preset)
 
 
 def split(data: str, seed: int) -> tuple[Array, Array]:
@@ -108,11 +108,8 @@ def standardised(score: Callable[[Array, Array], Array], train: Array, test: Arr
     return score((train - mean) / sd, (test - mean) / sd) - np.sum(np.log(sd))
 
 
-def zuko(kind: str) -> Callable[[Array, Array, int], Array]:
-    def score(train: Array, test: Array, seed: int) -> Array:
-        return standardised(lambda a, b: early_stopped(kind, a, b, seed), train, test)
-
-    return score
+def zuko(kind: str, train: Array, test: Array, seed: int) -> Array:
+    return standardised(lambda a, b: early_stopped(kind, a, b, seed), train, test)
 
 
 def early_stopped(kind: str, train: Array, test: Array, seed: int) -> Array:
@@ -146,40 +143,30 @@ def early_stopped(kind: str, train: Array, test: Array, seed: int) -> Array:
 
 
 PEERS: dict[str, Callable[[Array, Array, int], Array]] = {
-    "gaussian": gaussian, "mixture": mixture, "zuko-maf": zuko("MAF"), "zuko-nsf": zuko("NSF"),
+    "gaussian": gaussian, "mixture": mixture, "zuko-maf": partial(zuko, "MAF"), "zuko-nsf": partial(zuko, "NSF"),
 }
 
 
-def means(rows: list[dict[str, Any]], data: str, model: str) -> tuple[float, float]:
-    """Mean over the seeds and standard deviation (of one seed: 0)."""
-    values = [row["log_density"] for row in rows if (row["data"], row["model"]) == (data, model)]
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def values_of(rows: list[Row], data: str, model: str) -> list[float]:
+    """Of the seeds."""
+    return column(rows, "log_density", data=data, model=model)
 
 
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def told(values: list[float], mark: str = "") -> str:
+    return f"{mark}{mean(values):.2f}{mark} ({deviation(values):.2f})"
+
+
+def summary(rows: list[Row]) -> list[Row]:
     """One row a model: mean (standard deviation) over the seeds, for each table."""
-    return [
-        {"model": model, **{data: "{:.2f} ({:.2f})".format(*means(rows, data, model)) for data in DATA}}
-        for model in (*PEERS, *FAMILIES)
-    ]
+    return [{"model": m, **{data: told(values_of(rows, data, m)) for data in DATA}} for m in (*PEERS, *FAMILIES)]
 
 
-def write_results(path: Path, rows: list[dict[str, Any]], preset: str) -> None:
-    packages = ("evenflow", "numpy", "autograd", "scikit-learn", "torch", "zuko")
-    results = {
-        "rows": rows, "preset": preset, "backend": accel.active(), "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-    }
-    text = json.dumps(results, indent=1) + "\n"
-    write_aside(path, lambda file: file.write(text.encode()))
-
-
-def draw(path: Path, rows: list[dict[str, Any]]) -> None:
+def draw(path: Path, rows: list[Row]) -> None:
     """A panel a table, a line a model: the seeds' values less that of the best peer, of the same seed."""
     models, figure = (*PEERS, *FAMILIES), new_figure(4.2 * len(DATA), 4.5)
     for axes, data in zip(figure.subplots(1, len(DATA), sharey=True), DATA, strict=True):
-        at = {(row["model"], row["seed"]): row["log_density"] for row in rows if row["data"] == data}
-        best = max(PEERS, key=lambda peer: means(rows, data, peer)[0])
+        at = {(row["model"], row["seed"]): row["log_density"] for row in having(rows, data=data)}
+        best = max(PEERS, key=lambda peer: mean(values_of(rows, data, peer)))
         for i, model in enumerate(models):
             gaps = [value - at[best, seed] for (name, seed), value in at.items() if name == model]
             axes.plot(np.maximum(gaps, FLOOR), [i] * len(gaps), "o", color=COLOURS[model not in PEERS], alpha=0.6)
@@ -190,18 +177,16 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
     write(figure, path)
 
 
-def table(results: dict[str, Any]) -> str:
+def table(results: Row) -> str:
     """results.json -> a Markdown table: means over the seeds, in brackets standard deviations; what leads in bold."""
-    rows, lines = results["rows"], [["model", *DATA], ["---", *len(DATA) * ["---:"]]]
-    best = {data: max(means(rows, data, peer)[0] for peer in PEERS) for data in DATA}
+    rows, lines = results["rows"], []
     for model in (*PEERS, *FAMILIES):
         cells = []
         for data in DATA:
-            mean, sd = means(rows, data, model)
-            mark = "**" if mean >= best[data] else ""
-            cells.append(f"{mark}{mean:.2f}{mark} ({sd:.2f})")
+            ours, best = values_of(rows, data, model), max(mean(values_of(rows, data, peer)) for peer in PEERS)
+            cells.append(told(ours, "**" if mean(ours) >= best else ""))
         lines.append([model, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(["model", *DATA], lines, "---:")
 
 
 if __name__ == "__main__":

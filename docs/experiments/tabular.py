@@ -1,8 +1,6 @@
 """Real tables and patches of photographs, by energy and by likelihood (Papamakarios et al. 2017, section 4).
 
-The density benchmarks of the flows' papers, with SAEF's question: what does one get who trains on the energy score, or on the
-pinball loss, and not on the likelihood? SAEF with 1, 3 and 9 blocks under both objectives, AQF under both of its own; MAF, a
-spline flow and RealNVP by likelihood; a Gaussian and the training rows themselves as yardsticks. Without any download:
+What does one get who trains on the energy score, or on the pinball loss, and not on the likelihood? Without any download:
 
     diabetes, wine, breast_cancer   scikit-learn's tables
     patches                         8 x 8 of its two photographs, prepared as BSDS300 is, in regions of their own for each part
@@ -16,13 +14,11 @@ With --data DIR the same on POWER, GAS, HEPMASS, MINIBOONE and BSDS300 (tabular_
 
     evenflow reproduce tabular --preset best --seeds 2
 
-writes results.json, bars.png and patches.png. On tables validation rows choose, by their likelihood, the step whose weights are
-kept; on patches the last are kept. On test rows are measured the mean log density (nats, in the data's units), the energy score
-of 2,000 draws (columns whitened), the CRPS summed over the columns (each in its standard deviations), and the D-loss.
+writes results.json, bars.png and patches.png.
 """
-import json
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,10 +27,10 @@ import numpy as np
 from evenflow.experiments import judged
 from evenflow.experiments import tabular_measures as measures
 from evenflow.experiments import tabular_pictures as draw
-from evenflow.experiments.judged import Row
-from evenflow.experiments.planar import spent
+from evenflow.experiments.ebm_trainings import spent
+from evenflow.experiments.pages import show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_json
+from evenflow.experiments.results import Row, kept, only
 from evenflow.experiments.tabular_data import PATCHES, TABLES, Parts, completed, shipped
 from evenflow.experiments.tabular_uci import UCI, WHERE, check_folder, uci
 from evenflow.reference.work.files import write_aside
@@ -73,6 +69,7 @@ PRESETS = {
     "images": Preset(("photographs",), {}, {"steps": 1500, "keep": "last"}), "paper": Preset((), PRINTED, PRINTED),
 }
 PICTURES = ("bars.png", "patches.png")
+summary = partial(only, ("data", "model", "seed", *measures.MEASURED))
 
 
 def run(
@@ -103,11 +100,6 @@ def run(
     return rows
 
 
-def summary(rows: list[Row]) -> list[Row]:
-    """What the terminal shows of each row."""
-    return [{name: row[name] for name in ("data", "model", "seed", *measures.MEASURED)} for row in rows]
-
-
 def folder_of(out: Path, data: str, model: str, seed: int) -> Path:
     return out / f"{data}-{(*YARDSTICKS, *MODELS).index(model)}-seed{seed}"
 
@@ -120,26 +112,25 @@ def learn(
     parts = uci(data, folder) if folder else shipped(data, seed)
     config = None if model in YARDSTICKS else config_of(model, preset, seed, parts)
     there = {"preset": preset, "data": data, "model": model, "config": None if config is None else config.as_json()}
-    if resume and (known := judged.kept(place, there)):
-        return known
-    n, d = parts.train.shape
-    row: Row = {"data": data, "model": model, "seed": seed, "rows": n, "columns": d, "parameters": None, "best_step": None}
-    row |= dict.fromkeys((*measures.MEASURED, "stopped_at"))
-    try:
-        if config is not None:
-            trained = train_on(
-                config, parts.dataset(), place, resume, lambda progress: on_step(f"{data}, {model}, seed {seed}", progress))
-            found, draws = measures.of_model(trained, parts, seed)
-        else:
-            found, draws = (measures.of_gaussian if model == "Gaussian" else measures.of_training_rows)(parts, seed)
-        row |= found
-        place.mkdir(parents=True, exist_ok=True)
-        write_aside(place / "drawn.npz", lambda file: np.savez_compressed(file, draws=draws[: draw.SHOWN]))
-    except TrainingStopped as stopped:
-        row["stopped_at"] = stopped.step
-    row["train_seconds"] = None if config is None else round(spent(read_log(place / "log.jsonl")), 1)
-    write_json(place / "row.json", {"run": there, "row": row})
-    return row
+
+    def make() -> Row:
+        n, d = parts.train.shape
+        row: Row = {"data": data, "model": model, "seed": seed, "rows": n, "columns": d, "parameters": None, "best_step": None}
+        row |= dict.fromkeys((*measures.MEASURED, "stopped_at"))
+        try:
+            if config is not None:
+                trained = train_on(config, parts.dataset(), place, resume, partial(on_step, f"{data}, {model}, seed {seed}"))
+                found, draws = measures.of_model(trained, parts, seed)
+            else:
+                found, draws = (measures.of_gaussian if model == "Gaussian" else measures.of_training_rows)(parts, seed)
+            row |= found
+            place.mkdir(parents=True, exist_ok=True)
+            write_aside(place / "drawn.npz", lambda file: np.savez_compressed(file, draws=draws[: draw.SHOWN]))
+        except TrainingStopped as stopped:
+            row["stopped_at"] = stopped.step
+        return row | {"train_seconds": None if config is None else round(spent(read_log(place / "log.jsonl")), 1)}
+
+    return dict(kept(place / "row.json", {"run": there}, "row", resume, make))
 
 
 def config_of(model: str, preset: str, seed: int, parts: Parts) -> Config:
@@ -181,7 +172,5 @@ def drawn(out: Path, data: str, seed: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    import sys
-
     from evenflow.experiments.tabular_pages import page
-    print(page([json.loads(Path(path).read_text()) for path in sys.argv[1:]]), end="")
+    show(page)

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.experiments.judged import Row
+from evenflow.experiments.judged import counted
+from evenflow.experiments.results import Row
 from evenflow.experiments.tabular_data import Parts
-from evenflow.reference.core import Array, named_leaves
+from evenflow.reference.core import Array
 from evenflow.reference.scores import energy_score
 from evenflow.reference.scores.sorting import sorted_sums
 from evenflow.reference.work import gaussian
@@ -21,11 +22,10 @@ MEASURED = ("log_density", "energy_score", "crps", "d_loss")
 def of_model(trained: Trained, parts: Parts, seed: int) -> tuple[Row, Array]:
     """What is measured of it, and its draws."""
     draws = trained.sample(DRAWS, np.random.default_rng(seed))
-    counted = sum(leaf.size for _, leaf in named_leaves(trained.params))
     best = trained.best.step if trained.best else None
     with np.errstate(all="ignore"):  # a density of 0 is none
         log_p = log_densities(trained, parts.test, None, None)
-    return measured(parts, draws, log_p, seed) | {"parameters": int(counted), "best_step": best}, draws
+    return measured(parts, draws, log_p, seed) | {"parameters": counted(trained), "best_step": best}, draws
 
 
 def of_gaussian(parts: Parts, seed: int) -> tuple[Row, Array]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evenflow.experiments.judged import Row, deviation, mean
+from evenflow.experiments.judged import deviation, mean
+from evenflow.experiments.results import Row
 from evenflow.reference.app.pictures import COLOURS, INK, digit_grid, new_figure, write
 from evenflow.reference.core import Array
 

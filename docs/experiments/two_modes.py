@@ -19,7 +19,6 @@ What is watched is the weight of the upper-right mode: the mass of the model whe
 
 writes results.json and four pictures.
 """
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,12 +28,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.experiments import two_modes_pictures as draw
+from evenflow.experiments.ebm_trainings import FROZEN, fitted, points
+from evenflow.experiments.pages import show
 from evenflow.experiments.planar_measures import at_host
+from evenflow.experiments.planar_pictures import densities
 from evenflow.experiments.pool import OnStep, asked, side_by_side
-from evenflow.experiments.results import write_results
+from evenflow.experiments.results import only, write_results
 from evenflow.experiments.two_modes_measures import TARGET, UPPER_RIGHT, measure
 from evenflow.experiments.two_modes_pictures import NAMES
-from evenflow.reference.core import SGD, Adam, Array, fetched, per_step, placed
+from evenflow.reference.core import SGD, Adam, Array, fetched, placed
 from evenflow.reference.core.optim import constant, linear_decay
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, Rates
 from evenflow.reference.ebm.contract import Optimiser
@@ -44,10 +46,10 @@ from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.flow import realnvp
 from evenflow.reference.mcmc import ISIR, MALA
 from evenflow.reference.mcmc.contract import LogDensity
-from evenflow.reference.work.ebm_training import pretrained, train_ebm
-from evenflow.reference.work.folders import Log, read_log
+from evenflow.reference.work.ebm_training import pretrained
+from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.stretches import TrainingStopped
-from evenflow.reference.work.training import Progress, Settings
+from evenflow.reference.work.training import Settings
 
 POINTS, BATCH, BUFFER = 16_384, 64, 1_024
 STEP_SIZE, N = 0.01, 32               # of the Langevin steps; slots of i-SIR
@@ -56,7 +58,6 @@ BOX = lattice((LOW, LOW), (HIGH, HIGH), 160)
 IN_UPPER_RIGHT = TARGET.zones(BOX.points) == UPPER_RIGHT
 EVERY = 64                            # steps between two looks at the weight
 PRETRAINING = 1_000                   # steps of likelihood for the flow of NT and CoopFlow
-FROZEN = 0.05                         # the part of CoopFlow's training in which its flow stays as it is
 LOCAL, FAR = MALA(STEP_SIZE), partial(ISIR, N=N)
 ENERGY, FLOW = MLPEnergy(2), realnvp(2, layers=4, hidden=(60,), final_scale=0.0)
 MODELS: dict[str, Any] = {
@@ -76,6 +77,7 @@ ROW = (  # the fields of a row; the first eleven and the last are shown in the t
     "acceptance_global", "rhat_mode", "log_z", "log_z_grid", "weight_sd_late", "chain_weight", "switch_rate",
     "acceptance_local", "log_z_ess", "log_z_standard_error", "stopped_at",
 )
+summary = partial(only, (*ROW[:11], "stopped_at"))
 
 
 @dataclass(frozen=True)
@@ -130,53 +132,26 @@ def run(
     return rows
 
 
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the terminal shows of each row."""
-    return [{name: row[name] for name in (*ROW[:11], "stopped_at")} for row in rows]
-
-
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Outcome:
     """One training and what is measured after it."""
-    data = TARGET.sample(TARGET.noise(np.random.default_rng(seed), POINTS)).astype(np.float32)
-    there = placed(data, np.float32)
-    how, folder = PRESETS[preset], out / f"{algorithm}-seed{seed}"
-    model = replace(MODELS[algorithm], energy_optimiser=how.energy_optimiser)
-    rng = np.random.default_rng([seed, 1])
-    rate, log, name = how.rate(algorithm), Log(folder / "log.jsonl"), f"{NAMES[algorithm]}, seed {seed}"
-
-    def rows(step: int) -> Array:
-        """Each epoch goes through all points once, in an order of its own."""
-        epoch, batch = divmod(step, POINTS // BATCH)
-        order = np.random.default_rng([seed, 2, epoch]).permutation(POINTS)
-        return order[batch * BATCH : (batch + 1) * BATCH]
-
-    def draw(step: int, rng: np.random.Generator) -> Array:
-        return there[per_step(rows, step)]
-
-    def report(progress: Progress) -> None:
-        log(progress)
-        on_step(name, progress)
-
+    data, how, folder = points(TARGET, POINTS, seed), PRESETS[preset], out / f"{algorithm}-seed{seed}"
+    model, rate = replace(MODELS[algorithm], energy_optimiser=how.energy_optimiser), how.rate(algorithm)
     of_flow = np.random.default_rng([seed, 4])
     flow = [pretrained(FLOW, data, PRETRAINING, of_flow, BATCH)] if algorithm in ("nt", "coopflow") else []
-    start, checkpoint = model.init(rng, *flow), folder / "checkpoint.npz"
     frozen = FROZEN * how.steps if algorithm == "coopflow" else 0
     row = dict.fromkeys(ROW) | {
         "algorithm": algorithm, "seed": seed, "true_weight": float(TARGET.zone_weights()[UPPER_RIGHT]),
         "empirical_weight": float(np.mean(TARGET.zones(data) == UPPER_RIGHT)),
     }
     try:
-        trained = train_ebm(
-            model, type(start)(*(placed(tree, np.float32) for tree in start)), draw,
-            lambda step: Rates(rate(step), 0.0 if step < frozen else rate(step)),
-            Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), rng,
-            evaluate=lambda state: {"weight": weight(at_host(model, state))}, callback=report,
-            checkpoint=checkpoint, resume=resume and checkpoint.exists(),
-            identity={"algorithm": algorithm, "preset": preset, "seed": seed},
-        )
+        state = fitted(
+            model, flow, data, BATCH, lambda step: Rates(rate(step), 0.0 if step < frozen else rate(step)),
+            Settings(how.steps, evaluate_every=EVERY, checkpoint_every=10 * EVERY), seed, folder, resume,
+            {"algorithm": algorithm, "preset": preset, "seed": seed}, partial(on_step, f"{NAMES[algorithm]}, seed {seed}"),
+            lambda state: {"weight": weight(at_host(model, state))})
     except TrainingStopped as stopped:
-        return Outcome(row | {"stopped_at": stopped.step}, trace(read_log(log.path)))
-    state, lines = type(start)(**trained.params), read_log(log.path)
+        return Outcome(row | {"stopped_at": stopped.step}, trace(read_log(folder / "log.jsonl")))
+    lines = read_log(folder / "log.jsonl")
     told, chains = measure(model, state, np.random.default_rng([seed, 3]))
     at, weights = grid(at_host(model, state), BOX), trace(lines)
     late = [value for step, value in weights if step > lines[-1]["step"] / 2]
@@ -216,7 +191,7 @@ def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[t
             log_p["flow"] = outcome.log_lambda
     side = round(len(BOX.points) ** 0.5)
     square = {name: values.reshape(side, side) for name, values in log_p.items()}
-    draw.densities(out / "densities.png", square, LOW, HIGH)
+    densities(out / "densities.png", square, LOW, HIGH, NAMES, 1.0)
     draw.conditional(out / "conditional.png", BOX.points[:: side + 1, 0], {k: np.diagonal(v) for k, v in square.items()})
     x = {name: outcome.chains for name, outcome in first.items() if outcome.chains is not None}
     zones = {name: TARGET.zones(c.reshape(-1, 2)).reshape(c.shape[:2]) for name, c in x.items()}
@@ -227,4 +202,4 @@ def pictures(out: Path, first: dict[str, Outcome], traces: dict[str, list[list[t
 
 if __name__ == "__main__":
     from evenflow.experiments.two_modes_page import page
-    print(page(sys.argv[1:]), end="")
+    show(page)

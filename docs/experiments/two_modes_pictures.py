@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from evenflow.experiments import planar_pictures
-from evenflow.experiments.planar_pictures import grid_of
 from evenflow.reference.app.pictures import COLOURS, new_figure, write
 from evenflow.reference.core import Array
 
@@ -17,17 +16,6 @@ BETWEEN = {  # two states of a chain
     "flowmc": "4 MALA, 2 i-SIR, 4 MALA", "flowmc-local": "10 MALA", "pcd": "10 ULA", "nt": "10 MALA in latent space",
 }
 MODES = (COLOURS[4], COLOURS[1])  # lower left, upper right
-
-
-def densities(path: Path, log_p: Mapping[str, Array], low: float, high: float) -> None:
-    """One panel a density, all on the same scale.  log_p: name -> (k, k), the first axis x_1."""
-    figure, panels = grid_of(len(log_p))
-    most = float(np.exp(log_p["truth"].max()))
-    for axes, (name, values) in zip(panels, log_p.items(), strict=False):
-        shown = np.exp(np.minimum(values.T, 50.0))
-        axes.imshow(shown, origin="lower", extent=(low, high, low, high), cmap="magma", vmin=0, vmax=most)
-        axes.set_title(NAMES[name])
-    write(figure, path)
 
 
 def chains(path: Path, x: Mapping[str, Array], zones: Mapping[str, Array]) -> None:

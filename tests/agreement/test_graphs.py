@@ -37,8 +37,11 @@ FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("aqf", {"hidden": (8,)}), ("aqf", {"hidden": (8,), "transformer": "spline"}),
 ]
 OBJECTIVES = ("likelihood", "energy", "sliced", "mmd")
-FLOWS = [
-    (family, {**how, "objective": objective}) for family, how in FAMILIES for objective in OBJECTIVES
+WHOLLY = (("realnvp", NARROW), ("aqf", {"hidden": (8,)}))  # quick with each objective; the others with one
+FLOWS: list[Any] = [
+    pytest.param(family, {**how, "objective": objective}, marks=[pytest.mark.slow] * (
+        objective != "energy" and (family, how) not in WHOLLY))
+    for family, how in FAMILIES for objective in OBJECTIVES
     if how.get("block_map") != "free_form" or objective != "likelihood"
 ] + [
     ("aqf", {"hidden": (8,), "objective": "quantile"}), ("realnvp", {**NARROW, "base": "uniform", "base_scale": 8.0}),

@@ -97,6 +97,7 @@ def test_sums_and_slopes_of_an_order(
        st.sampled_from([Distance(1.0), RBF((-0.5, -0.01))]), st.sampled_from([(0.5, -0.25), (1.0, 0.0), (0.0, 1.0)]))
 def test_draws_per_observation(seed: int, m: int, n: int, d: int, dtype: Any, f: Any, weights: tuple[float, float]) -> None:
     """One lane a draw or a whole warp, one observation a block or many; coincident points."""
+    n = min(n, 1 + 400 // m)  # of many draws two observations: the check by autograd sees all pairs
     rng, (c, w) = generator(seed), weights
     x, y = rng.standard_normal((m, n, d)).astype(dtype), rng.standard_normal((n, d)).astype(dtype)
     x[0], x[m // 2] = y, x[m // 3]

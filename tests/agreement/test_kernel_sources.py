@@ -30,7 +30,10 @@ CONSTANTS: dict[str, list[dict[str, int]]] = {  # with what the sources of pairs
     "energy.cu": [{**CROSS, "DIM": 2}, {**WITHIN, "DIM": 8}, {**BY_DRAWS, "DIM": 3, "HALVES": 0}],
     "energy_tiled.cu": [{**way, "EXPANDED": expanded} for way in (CROSS, WITHIN, BY_DRAWS) for expanded in (0, 1)],
 }
-EACH = [(name, constants) for name in SOURCES for constants in CONSTANTS.get(name, [{"DIM": 3}])]
+EACH = [  # quick: in floats, each source but the longest with its first constants
+    pytest.param(name, constants, dtype, marks=[pytest.mark.slow] * (dtype is np.float64 or name == "chain.cu" or k > 0))
+    for name in SOURCES for k, constants in enumerate(CONSTANTS.get(name, [{"DIM": 3}])) for dtype in (np.float32, np.float64)
+]
 
 
 def compiles(name: str, dtype: Any, folder: Path, **constants: int) -> set[int]:
@@ -44,8 +47,7 @@ def compiles(name: str, dtype: Any, folder: Path, **constants: int) -> set[int]:
 
 
 @NVCC
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("name", "constants"), EACH)
+@pytest.mark.parametrize(("name", "constants", "dtype"), EACH)
 def test_it_compiles_for_devices_without_warnings(name: str, constants: dict[str, int], dtype: Any, tmp_path: Path) -> None:
     """And what holds its pairs in registers has registers enough, but for a number or two that all tiles share."""
     spilled = compiles(name, dtype, tmp_path, **constants)
@@ -54,6 +56,7 @@ def test_it_compiles_for_devices_without_warnings(name: str, constants: dict[str
 
 
 @NVCC
+@pytest.mark.slow
 @pytest.mark.parametrize("move", range(4))
 def test_walks_compile_with_every_tile_and_activation(move: int, tmp_path: Path) -> None:
     """Each once."""

@@ -40,7 +40,7 @@ def arguments(model: Any, rng: Any, n: int, **arrays: Array) -> dict[str, Any]:
 @agreement("saef.semiautoregressive.SAEF.inverse")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", INVERTIBLE)
-@settings(few, max_examples=8)
+@settings(few, max_examples=5)
 @given(seeds, dtypes, layouts, st.booleans(), st.sampled_from([0, 2]), st.integers(1, 4))
 def test_inverse(where: str, name: str, seed: int, dtype: Any, sizes: list[int], apart: bool, c: int, n: int) -> None:
     rng = generator(seed)
@@ -52,7 +52,7 @@ def test_inverse(where: str, name: str, seed: int, dtype: Any, sizes: list[int],
 @agreement("saef.semiautoregressive.SemiAutoregressive.forecasts")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", BLOCK_MAPS)
-@settings(few, max_examples=8)
+@settings(few, max_examples=5)
 @given(seeds, dtypes, layouts, st.booleans(), st.sampled_from([0, 2]), st.integers(1, 4), st.integers(2, 4))
 def test_forecasts(where: str, name: str, seed: int, dtype: Any, sizes: list[int], apart: bool, c: int, n: int, m: int) -> None:
     """In what parts they come is the backend's affair; what a score makes of all of them is not."""

@@ -1,55 +1,29 @@
 """docs/experiments/block_sweep.py, objectives.py and judged.py: that they write what they promise, resume, and say what is so.
 
 Small trainings, in this process; the numbers of the real ones stand in docs/experiments/block-sweep.md and objectives.md."""
-import copy
-import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from evenflow.experiments import block_sweep, judged, objectives
-from evenflow.experiments.judged import Row, cell, z_order
-from evenflow.reference.work import evaluation, flow_model
+from evenflow.experiments.judged import cell, z_order
+from evenflow.experiments.results import Row
 from evenflow.reference.work.folders import read_log
-from evenflow.reference.work.threads import single_blas_thread
-from evenflow.reference.work.training import Progress
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
-DOCS = Path(__file__).parents[2] / "docs/experiments"
-RESULTS = DOCS.parent / "results"
 FEW = ((1, "energy"), (2, "energy"), (4, "likelihood"))
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two steps, few draws, no classifier of digits; the rest as it is. One BLAS thread, as in the pool."""
-    for module in (block_sweep, objectives):
-        monkeypatch.setattr(module, "side_by_side", one_by_one)
+def small(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps; the rest as it is."""
     monkeypatch.setattr(block_sweep, "RUNS", FEW)
     monkeypatch.setattr(block_sweep, "PRESETS", {
         "quick": {"steps": 2, "learning_rate": 1e-3}, "paper": {"steps": 2, "learning_rate": 1e-3, "beta": 0.5}})
     monkeypatch.setattr(block_sweep, "ROUNDS", 1)
     monkeypatch.setattr(block_sweep, "ROWS", 20)
-    monkeypatch.setattr(evaluation, "DRAWS", 2)
-    monkeypatch.setattr(evaluation, "SHARED", 50)
-    monkeypatch.setattr(judged, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
-    with single_blas_thread():
-        yield
-
-
-def without_times(rows: list[Row]) -> list[Row]:
-    return [{name: value for name, value in row.items() if "_time" not in name and name != "train_seconds"} for row in rows]
-
-
-def is_png(path: Path) -> bool:
-    return path.read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.slow
@@ -63,18 +37,12 @@ def test_the_sweep_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
         assert row["round_trip_error"] < 1e-3
         assert all(row[name] > 0 for name in block_sweep.TIMES)
         assert row["d_loss"] < rows[0]["d_loss"]  # after two steps anybody can tell
-    written = json.loads((tmp_path / "whole/results.json").read_text())
-    assert written["rows"] == rows
-    assert (written["experiment"], written["preset"], written["seeds"]) == ("block-sweep", "quick", [0])
-    assert all(is_png(tmp_path / "whole" / picture) for picture in block_sweep.PICTURES)
+    told = written(tmp_path / "whole", block_sweep)
+    assert told["rows"] == rows
+    assert (told["experiment"], told["preset"], told["seeds"]) == ("block-sweep", "quick", [0])
     assert block_sweep.run(tmp_path / "whole", "quick", (0,), resume=True) == rows
-
-    def stop(name: str, progress: Progress) -> None:
-        if name.startswith("B = 2,") and progress.step == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        block_sweep.run(tmp_path / "stopped", "quick", (0,), stop)
+    with pytest.raises(Stopped):
+        block_sweep.run(tmp_path / "stopped", "quick", (0,), stopping("B = 2,", 1))
     assert without_times(block_sweep.run(tmp_path / "stopped", "quick", (0,), resume=True)) == without_times(rows)
     with pytest.raises(ValueError, match="holds another run: go on with the preset it was begun with"):
         block_sweep.run(tmp_path / "whole", "paper", (0,), resume=True)
@@ -92,20 +60,10 @@ def test_the_objectives_write_what_they_promise_and_resume(tmp_path: Path, monke
     losses = [read_log(folder / "log.jsonl")[0]["loss"] for folder in tmp_path.glob("checkerboard-*")]
     assert len(set(counts[:6])) == len(set(counts[6:])) == 1, "equal parameters within a family"
     assert len(set(losses)) == len(losses) == len(objectives.OBJECTIVES), "each of them is another objective"
-    assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
-    assert is_png(tmp_path / "bars.png")
+    assert written(tmp_path, objectives)["rows"] == rows
     digit = objectives.learn("digits", "likelihood", "quick", 0, tmp_path, False, lambda name, progress: None)
     assert digit["bits_per_dim"] == pytest.approx(digit["nll"] / (64 * math.log(2)))
     assert objectives.run(tmp_path, "quick", (0,), resume=True) == rows
-
-
-@pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("script", [block_sweep, objectives])
-def test_bad_input(script: Any) -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        script.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        script.run(Path("nowhere"), "quick", (-1,))
 
 
 @pytest.mark.parametrize("B", block_sweep.BLOCKS)
@@ -163,23 +121,6 @@ def test_cells_by_hand() -> None:
     assert cell([0.25]) == "0.25"
     assert cell([]) == "-"
     assert judged.column([{"a": 1, "b": 2.0}, {"a": 2, "b": 3.0}, {"a": 1, "b": None}], "b", a=1) == [2.0]
-
-
-def committed(script: Any) -> tuple[str, list[Row]]:
-    """The page, and the results that it names."""
-    name = script.__name__.rpartition(".")[2].replace("_", "-")
-    found = [RESULTS / f"{name}-{preset}.json" for preset in ("best", "quick")]
-    return (DOCS / f"{name}.md").read_text(), [json.loads(path.read_text()) for path in found if path.exists()]
-
-
-@pytest.mark.parametrize("script", [block_sweep, objectives])
-def test_the_page_is_made_of_the_committed_results(script: Any) -> None:
-    page, results = committed(script)
-    assert script.page(results) == page
-    changed = copy.deepcopy(results)
-    row = next(row for row in changed[0]["rows"] if row.get("parameters"))
-    row["d_loss"] += 0.1
-    assert script.page(changed) != page, "a number that does not come from the results"
 
 
 def test_the_presets_are_those_of_the_pages() -> None:

@@ -1,8 +1,6 @@
 """docs/experiments/draws*.py: that they write what they promise and resume, and that the measures are what closed forms say.
 
 Small trainings, in this process; the numbers of the real ones stand in docs/experiments/draws.md."""
-import copy
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,47 +11,33 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.experiments import draws, draws_findings, draws_measures, draws_pages, draws_trainings, judged
+from evenflow.experiments import draws, draws_findings, draws_measures, draws_pages, draws_trainings
 from evenflow.experiments.draws_measures import Pairs, Reference, blend, class_spread, least_spread, normal_check, variances
 from evenflow.experiments.draws_trainings import Preset, Training
-from evenflow.experiments.judged import Row
+from evenflow.experiments.results import Row
 from evenflow.reference.core import normal_quantile
 from evenflow.reference.scores import energy_score
-from evenflow.reference.work import evaluation, flow_model
 from evenflow.reference.work.rows import Rows
-from evenflow.reference.work.threads import single_blas_thread
-from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
-DOCS = Path(__file__).parents[2] / "docs"
 TINY = Preset(101, 101, 2, ("steps",))  # one step beyond EARLY
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Small batches, few of everything, no classifier of digits; the rest as it is."""
+def small(few: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small batches, few of everything; the rest as it is."""
     for module in (draws, draws_trainings):
         monkeypatch.setattr(module, "BATCH", 8)
         monkeypatch.setattr(module, "PRESETS", {"tiny": TINY, "other": TINY._replace(pairs=3, steps=102)})
-    few = {"DRAWS": (2, 4), "EPS": (0.0, 1.0), "DIRECTIONS": (2,), "REPEATS": 20}
-    for name, value in {**few, "side_by_side": one_by_one}.items():
+    for name, value in {"DRAWS": (2, 4), "EPS": (0.0, 1.0), "DIRECTIONS": (2,), "REPEATS": 20}.items():
         monkeypatch.setattr(draws, name, value)
     monkeypatch.setattr(draws, "REFERENCES", {"digits": (16, 4, 2), "eight-gaussians": (16, 4, 2)})
     monkeypatch.setattr(draws_trainings, "TRAINED", (4,))
     monkeypatch.setattr(draws_trainings, "TRAINED_EPS", (0.0, 1.0))
-    monkeypatch.setattr(draws_trainings, "SAMPLED", 3)
-    monkeypatch.setattr(evaluation, "DRAWS", 2)
-    for module in (judged, evaluation):
-        monkeypatch.setattr(module, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
-    with single_blas_thread(), accel.use("numpy"):
+    monkeypatch.setattr(draws_measures, "SAMPLED", 3)
+    with accel.use("numpy"):
         yield
-
-
-def without_times(rows: list[Row]) -> list[Row]:
-    return [{name: value for name, value in row.items() if name not in ("time", "train_seconds")} for row in rows]
 
 
 @pytest.mark.slow
@@ -71,29 +55,16 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     trained = [row for row in rows if row["kind"] == "training"]
     assert [(row["data"], row["eps"]) for row in trained] == [("digits", 0.0), ("digits", 1.0), ("eight-gaussians", 0.0)]
     assert trained[0]["spread_over_error"] > trained[1]["spread_over_error"] > 0
-    assert json.loads((tmp_path / "whole/results.json").read_text())["rows"] == rows
-    assert all((tmp_path / "whole" / picture).read_bytes()[:4] == b"\x89PNG" for picture in draws.PICTURES)
+    assert written(tmp_path / "whole", draws)["rows"] == rows
     assert draws.run(tmp_path / "whole", "tiny", (0,), resume=True) == rows
     assert len(draws.summary(rows)) == 2 * 6 + 3
-
-    def stop(name: str, progress: Progress) -> None:
-        if progress.step == 60:
-            raise KeyboardInterrupt
-
     blended = Training("digits", 4, 1.0, "steps"), "tiny", 0, tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        draws_trainings.learn(*blended, False, stop)
+    with pytest.raises(Stopped):
+        draws_trainings.learn(*blended, False, stopping("", 60))
     again = draws_trainings.learn(*blended, True, lambda name, progress: None)
     assert without_times([again]) == without_times(trained[1:2])
     with pytest.raises(ValueError, match="holds another run: go on with the preset it was begun with"):
         draws.run(tmp_path / "whole", "other", (0,), resume=True)
-
-
-def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        draws.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        draws.run(Path("nowhere"), "quick", (-1,))
 
 
 def test_equal_draws_are_equal_draws() -> None:
@@ -242,18 +213,3 @@ def test_the_tables_by_hand() -> None:
     assert draws_pages.sliced_table(rows).splitlines()[2:] == ["| digits | 0 | 1.5 | 0.5 |"]
     rows += [{"kind": "training", "data": "digits", "plan": "steps", "draws": 2, "eps": 0.0, "steps": 800, "nll": None}]
     assert draws_findings.cost(rows, 4, 400) == pytest.approx(400 * 2 / (800 * 1.5))
-
-
-def committed() -> tuple[str, list[Row]]:
-    found = [DOCS / "results" / f"draws-{preset}.json" for preset in ("best", "quick")]
-    return (DOCS / "experiments/draws.md").read_text(), [json.loads(path.read_text()) for path in found if path.exists()]
-
-
-def test_the_page_is_made_of_the_committed_results() -> None:
-    page, results = committed()
-    assert draws.page(results) == page
-    for kind, field in (("gradient", "draws_noise"), ("training", "d_loss"), ("check", "mean_ratio")):
-        changed = copy.deepcopy(results)
-        row = next(row for row in changed[0]["rows"] if row["kind"] == kind)
-        row[field] *= 2
-        assert draws.page(changed) != page, f"{field} does not come from the results"

@@ -2,8 +2,6 @@
 measures of diversity are what closed forms say.
 
 Small trainings, in this process; the numbers of the real ones stand in docs/experiments/generators.md."""
-import copy
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,43 +12,30 @@ import numpy as np
 import pytest
 
 from evenflow import accel
-from evenflow.experiments import generators, generators_measures, generators_pages, judged
+from evenflow.experiments import draws_measures, generators, generators_measures, generators_pages
 from evenflow.experiments.generators_model import Generator, generator
-from evenflow.experiments.judged import Row
+from evenflow.experiments.results import Row
 from evenflow.reference.core import tree_map, value_and_gradient
 from evenflow.reference.saef import FreeForm, saef
 from evenflow.reference.saef.objectives import Energy
-from evenflow.reference.work import evaluation, flow_model
 from evenflow.reference.work.rows import Rows
-from evenflow.reference.work.threads import single_blas_thread
-from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
-DOCS = Path(__file__).parents[2] / "docs"
 TINY = {"steps": 2, "learning_rate": 1e-3, "beta": 1.0, "draws": 4, "batch": 8}
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two steps, few of everything, no classifier of digits; the rest as it is."""
+def small(few: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two steps, few of everything; the rest as it is."""
     monkeypatch.setattr(generators, "PRESETS", {"tiny": TINY, "other": TINY | {"steps": 3}})
-    few = {"NOISE": (1, 16), "NOISE_OF_FEW": (16,), "DRAWS": (4,), "BETA": (1.0,), "HEADS": ("affine",)}
-    for name, value in {**few, "ROUNDS": 1, "ROWS": 20, "HIDDEN": (8,), "side_by_side": one_by_one}.items():
+    tiny = {"NOISE": (1, 16), "NOISE_OF_FEW": (16,), "DRAWS": (4,), "BETA": (1.0,), "HEADS": ("affine",)}
+    for name, value in {**tiny, "ROUNDS": 1, "ROWS": 20, "HIDDEN": (8,)}.items():
         monkeypatch.setattr(generators, name, value)
-    monkeypatch.setattr(generators_measures, "SAMPLED", 3)
+    monkeypatch.setattr(draws_measures, "SAMPLED", 3)
     monkeypatch.setattr(generators_measures, "CLOUD", 4)
-    monkeypatch.setattr(evaluation, "DRAWS", 2)
-    for module in (judged, evaluation):
-        monkeypatch.setattr(module, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
-    with single_blas_thread(), accel.use("numpy"):
+    with accel.use("numpy"):
         yield
-
-
-def without_times(rows: list[Row]) -> list[Row]:
-    return [{name: value for name, value in row.items() if name not in ("sampling_time", "train_seconds")} for row in rows]
 
 
 @pytest.mark.slow
@@ -68,28 +53,16 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
         assert 1 <= row["dimension"] <= 64 / row["blocks"]
         assert 0 < row["spread_over_error"] < 2
     assert rows[1]["sampling_time"] == 1
-    assert json.loads((tmp_path / "whole/results.json").read_text())["rows"] == rows
-    assert all((tmp_path / "whole" / picture).read_bytes()[:4] == b"\x89PNG" for picture in generators.PICTURES)
+    assert written(tmp_path / "whole", generators)["rows"] == rows
     assert generators.run(tmp_path / "whole", "tiny", (0,), resume=True) == rows
     assert len(generators.summary(rows)) == len(rows)
-
-    def stop(name: str, progress: Progress) -> None:
-        raise KeyboardInterrupt
-
     one = generators.of_row(rows[2]), "tiny", 0, tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        generators.learn(*one, False, stop)
+    with pytest.raises(Stopped):
+        generators.learn(*one, False, stopping("", 1))
     again = generators.learn(*one, True, lambda name, progress: None)
     assert without_times([again]) == without_times(rows[2:3])
     with pytest.raises(ValueError, match="holds another run: go on with the preset it was begun with"):
         generators.run(tmp_path / "whole", "other", (0,), resume=True)
-
-
-def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        generators.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        generators.run(Path("nowhere"), "quick", (-1,))
 
 
 @pytest.mark.parametrize("preset", generators.PRESETS)
@@ -210,14 +183,3 @@ def test_what_is_said_by_hand() -> None:
     table = generators_pages.table(results["rows"])
     assert "| free form | 16 | 16 | 4 | 1 | 10 | 0.5 | 1 | 3 | - | 0.5 | 0.5 | 2 | - |" in table
     assert "| affine | 16 | - | 4 | 1 | 10 | 0.6 | 1 | 3 | 1 |" in table
-
-
-def test_the_page_is_made_of_the_committed_results() -> None:
-    found = [DOCS / "results" / f"generators-{preset}.json" for preset in ("best", "quick")]
-    results = [json.loads(path.read_text()) for path in found if path.exists()]
-    page = (DOCS / "experiments/generators.md").read_text()
-    assert generators.page(results) == page
-    for field in ("d_loss", "spread", "dimension", "sampling_time"):
-        changed = copy.deepcopy(results)
-        changed[0]["rows"][1][field] += 0.5
-        assert generators.page(changed) != page, f"{field} does not come from the results"

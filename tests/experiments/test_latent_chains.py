@@ -1,11 +1,8 @@
 """docs/experiments/latent_chains*.py: that it writes what it promises, resumes, and measures what it says.
 
 A tiny preset, in this process; the numbers of the real ones stand in docs/experiments/latent-chains.md."""
-import copy
-import json
 import math
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +12,17 @@ import pytest
 
 from evenflow.experiments import latent_chains, latent_chains_pages, latent_chains_samplers, planar
 from evenflow.experiments import latent_chains_pictures as draw
+from evenflow.experiments.ebm_trainings import ALGORITHMS, Preset
 from evenflow.experiments.latent_chains_measures import barriers, divergence, highest_pass, of_chains, pulled_back
 from evenflow.experiments.latent_chains_samplers import SAMPLERS, Sampler, Uphill, evaluations, samplers, to_data, walked
-from evenflow.experiments.planar import ALGORITHMS, Preset
 from evenflow.reference.core import tree_map
 from evenflow.reference.ebm.coopflow import revised
 from evenflow.reference.ebm.normalizer import grid, lattice
 from evenflow.reference.flows import Normal, realnvp
 from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, IndependentMH, pullback
 from evenflow.reference.targets.mixtures import four_modes
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import written
 
-ROOT = Path(__file__).parents[2]
 TARGET = four_modes()
 TINY = Preset(
     epochs=1, decays=True, rates=dict.fromkeys(ALGORITHMS, 1e-3), plain=("pcd",), shorter=64, pretraining=2, points=96,
@@ -39,7 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     study = replace(latent_chains.STUDY, presets={"quick": TINY, "other": TINY})
     for module, name, value in (
         (latent_chains, "STUDY", study), (latent_chains, "PRESETS", {"quick": 12, "other": 12}), (latent_chains, "CELLS", 40),
-        (latent_chains, "side_by_side", one_by_one), (planar, "CELLS", 40), (draw, "CELLS", 20),
+        (planar, "CELLS", 40), (draw, "CELLS", 20),
         (latent_chains_samplers, "CHAINS", 8), (latent_chains_samplers, "WARMING", 2),
     ):
         monkeypatch.setattr(module, name, value)
@@ -59,8 +55,7 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path, monkeypatch: pyt
         assert sum(row["zones_chains"]) == pytest.approx(1)
         assert row["kl"] == pytest.approx(0, abs=1e-9) if "exact" in row["sampler"] else row["kl"] > 0.01
         assert (row["ess_per_1000"] is None) == (row["sampler"] == "fce")
-    assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
-    assert all((tmp_path / picture).read_bytes()[:4] == b"\x89PNG" for picture in latent_chains.PICTURES)
+    assert written(tmp_path, latent_chains)["rows"] == rows
     assert len(latent_chains.summary(rows)) == len(rows)
     monkeypatch.setattr(draw, "pictures", lambda *kept: None)               # they take the most time
     assert latent_chains.run(tmp_path, "quick", (0,), resume=True) == rows  # read
@@ -85,13 +80,6 @@ def test_a_training_that_runs_away_is_a_row_of_its_own(tmp_path: Path, monkeypat
     assert row["stopped_at"] is not None
     assert (row["sampler"], row["tau"]) == ("pcd", None)
     assert all((tmp_path / picture).exists() for picture in latent_chains.PICTURES)
-
-
-def test_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        latent_chains.run(tmp_path / "nowhere", "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        latent_chains.run(tmp_path / "nowhere", "quick", (-1,))
 
 
 def model_of(algorithm: str) -> tuple[Any, Any]:
@@ -251,27 +239,6 @@ def test_divergence_of_gaussians() -> None:
     box = lattice((-12.0, -12.0), (12.0, 12.0), 120)
     p, q = (grid(Normal(2, sd).log_prob, box) for sd in (1.0, 2.0))
     assert divergence(p, q) == pytest.approx(2 * (math.log(2) + 1 / 8 - 1 / 2), abs=1e-6)
-
-
-def committed() -> Iterator[Path]:
-    found = (ROOT / f"docs/results/latent-chains-{preset}.json" for preset in ("quick", "best", "paper"))
-    return (path for path in found if path.exists())
-
-
-def test_the_page_is_that_of_the_committed_results(tmp_path: Path) -> None:
-    paths = [str(path) for path in committed()]
-    text = (ROOT / "docs/experiments/latent-chains.md").read_text()
-    assert latent_chains_pages.page(paths) == text
-    for line in text.splitlines():
-        if line.startswith("!["):
-            image = ROOT / "docs/experiments" / line.partition("](")[2].rstrip(")")
-            assert image.stat().st_size < 100_000, image
-    results = json.loads(Path(paths[0]).read_text())
-    for field in ("switch_rate", "tau", "tau_evaluations", "chains_density", "acceptance_local", "kl"):
-        changed = copy.deepcopy(results)
-        next(row for row in changed["rows"] if row["sampler"] == "nt")[field] += 0.5
-        (tmp_path / Path(paths[0]).name).write_text(json.dumps(changed))
-        assert latent_chains_pages.page([str(tmp_path / Path(paths[0]).name), *paths[1:]]) != text, field
 
 
 def test_what_is_said_by_hand() -> None:

@@ -1,11 +1,8 @@
 """docs/experiments/likelihood_vs_quality*.py and ranks.py: that they write what they promise, resume, and say what is so.
 
 Small trainings, in this process; the numbers of the real ones stand in docs/experiments/likelihood-vs-quality.md."""
-import copy
-import json
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,77 +12,56 @@ import pytest
 from evenflow.experiments import EXPERIMENTS, block_sweep, judged
 from evenflow.experiments import likelihood_vs_quality as study
 from evenflow.experiments import likelihood_vs_quality_pages as pages
-from evenflow.experiments.judged import Row
 from evenflow.experiments.likelihood_vs_quality import Preset, Training
 from evenflow.experiments.likelihood_vs_quality_pictures import MARKERS, OBJECTIVES
 from evenflow.experiments.ranks import correlated, kendall, ranks, resampled, spearman
+from evenflow.experiments.results import Row
 from evenflow.reference.core import fetched, named_leaves
-from evenflow.reference.work import evaluation, flow_model
+from evenflow.reference.work import evaluation
 from evenflow.reference.work.runs import load_run, train_on
 from evenflow.reference.work.stretches import TrainingStopped
-from evenflow.reference.work.threads import single_blas_thread
-from evenflow.reference.work.training import Progress
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
-DOCS = Path(__file__).parents[2] / "docs/experiments"
-RESULTS = DOCS.parent / "results"
 TINY = Preset((2, 3), False)
 TOY = "eight-gaussians"
 TWO = [Training(TOY, "SAEF affine", 1, "large", "energy"), Training(TOY, "RealNVP", None, "large", "likelihood")]
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two trainings of three steps, few points to judge by, no classifiers."""
-    monkeypatch.setattr(study, "side_by_side", one_by_one)
     monkeypatch.setattr(study, "PRESETS", {"quick": TINY, "best": Preset((2, 4), False)})
     monkeypatch.setattr(study, "of", lambda data: [training for training in TWO if training.data == data])
-    monkeypatch.setattr(judged, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
     monkeypatch.setattr(evaluation, "d_loss", lambda real, generated, seed: (float(np.mean(generated)), 0.0))
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
     monkeypatch.setattr(block_sweep, "real", lambda seed: {"d_loss": 0.7, "frechet": 2.0})
-    with single_blas_thread():
-        yield
-
-
-def without_seconds(rows: list[Row]) -> list[Row]:
-    return [{name: value for name, value in row.items() if name != "train_seconds"} for row in rows]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     rows = study.run(tmp_path / "whole", "quick", (0,))
-    told = [(row["family"], row.get("steps")) for row in rows]
-    assert told == [("real", None), ("real", None), ("RealNVP", 2), ("RealNVP", 3), ("SAEF affine", 2), ("SAEF affine", 3)]
+    assert [(row["family"], row.get("steps")) for row in rows] == [
+        ("real", None), ("real", None), ("RealNVP", 2), ("RealNVP", 3), ("SAEF affine", 2), ("SAEF affine", 3)]
     fields = ("d_loss", "frechet", "nll", "likelihood", "parameters")
     assert all(math.isfinite(row[field]) for row in rows[2:] for field in fields)
     assert rows[2]["nll"] != rows[3]["nll"], "the lengths are two models"
     assert all(row["likelihood"] == -row["nll"] for row in rows[2:]), "nats a row of the toy"
-    written = json.loads((tmp_path / "whole/results.json").read_text())
-    assert written["rows"] == rows
-    assert (written["experiment"], written["preset"], written["seeds"]) == ("likelihood-vs-quality", "quick", [0])
-    assert (tmp_path / "whole/scatter.png").read_bytes()[:4] == b"\x89PNG"
+    told = written(tmp_path / "whole", study)
+    assert told["rows"] == rows
+    assert (told["experiment"], told["preset"], told["seeds"]) == ("likelihood-vs-quality", "quick", [0])
     assert len(study.summary(rows)) == len(rows)
     assert study.run(tmp_path / "whole", "quick", (0,), resume=True) == rows  # read
     folder = tmp_path / "whole" / rows[2]["training"]
     shutil.rmtree(tmp_path / "whole" / rows[4]["training"])  # as if it had not begun
     (folder / "row-3.json").unlink()                         # as if it had not been measured
-    assert without_seconds(study.run(tmp_path / "whole", "quick", (0,), resume=True)) == without_seconds(rows)
+    assert without_times(study.run(tmp_path / "whole", "quick", (0,), resume=True)) == without_times(rows)
     with pytest.raises(ValueError, match="holds another run: go on with the preset it was begun with"):
         study.run(tmp_path / "whole", "best", (0,), resume=True)
     with pytest.raises(FileExistsError, match="holds a run already"):
         study.run(tmp_path / "whole", "quick", (0,))
-
-    def stop(name: str, progress: Progress) -> None:
-        if name.startswith("eight-gaussians-SAEF") and progress.step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        study.run(tmp_path / "stopped", "quick", (0,), stop)
-    assert without_seconds(study.run(tmp_path / "stopped", "quick", (0,), resume=True)) == without_seconds(rows)
+    with pytest.raises(Stopped):
+        study.run(tmp_path / "stopped", "quick", (0,), stopping("eight-gaussians-SAEF", 3))
+    assert without_times(study.run(tmp_path / "stopped", "quick", (0,), resume=True)) == without_times(rows)
 
 
 @pytest.mark.usefixtures("small")
@@ -108,14 +84,6 @@ def test_a_training_that_breaks_off_is_a_row_a_length(tmp_path: Path, monkeypatc
     rows = study.learn(TWO[0], TINY, 0, tmp_path, False, lambda name, progress: None)
     assert [(row["steps"], row["stopped_at"], row["d_loss"]) for row in rows] == [(2, 1, None), (3, 1, None)]
     assert pages.models(rows, TOY) == []
-
-
-@pytest.mark.usefixtures("small")
-def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        study.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        study.run(Path("nowhere"), "quick", (-1,))
 
 
 def test_the_trainings_are_what_is_said_of_them() -> None:
@@ -243,18 +211,3 @@ def test_what_is_said_of_pairs_by_hand() -> None:
         "D-loss better and likelihood worse in 1. likelihood: of 1, likelihood better in 1, D-loss in 1, Frechet in 1, D-loss "
         "better and likelihood worse in 0"
     )
-
-
-def committed() -> list[Row]:
-    found = [RESULTS / f"likelihood-vs-quality-{preset}.json" for preset in ("best", "quick")]
-    return [json.loads(path.read_text()) for path in found if path.exists()]
-
-
-@pytest.mark.slow
-def test_the_page_is_made_of_the_committed_results() -> None:
-    page, results = (DOCS / "likelihood-vs-quality.md").read_text(), committed()
-    assert pages.page(results) == page
-    changed = copy.deepcopy(results[:1])
-    row = next(row for row in changed[0]["rows"] if "training" in row)
-    row["d_loss"] = 5.0
-    assert pages.page(changed) not in page, "a number that does not come from the results"

@@ -1,7 +1,6 @@
 """docs/experiments/mixture*.py: that they write what they promise, resume, and measure what they say.
 
 A tiny preset, in this process; the numbers of the real ones stand in docs/experiments/mixture.md."""
-import json
 import math
 import shutil
 from dataclasses import replace
@@ -14,16 +13,15 @@ import numpy as np
 import pytest
 
 from evenflow.experiments import EXPERIMENTS, mixture_measures, mixture_page, mixture_pictures, mixtures
+from evenflow.experiments.ebm_trainings import ALGORITHMS
 from evenflow.experiments.mixture_measures import in_plane, log_z, measure, mixed, plane_spread, spread, weights_of
-from evenflow.experiments.mixture_page import page, verdict
+from evenflow.experiments.mixture_page import verdict
 from evenflow.experiments.mixtures import PICTURES, PRESETS, ROW, Mixture, Preset, summary
-from evenflow.experiments.planar import ALGORITHMS
 from evenflow.reference.core import SGD, Adam
 from evenflow.reference.ebm import Jarzynski
 from evenflow.reference.targets.mixtures import READINGS, high_dimensional, separation
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
-ROOT = Path(__file__).parents[2]
 TINY = Preset(
     epochs=1, decays=True, rates=dict.fromkeys(ALGORITHMS, 1e-3), plain=("pcd",), shorter=16, pretraining=5, points=128,
     batch=32, buffer=64, N=4,
@@ -33,7 +31,6 @@ run = partial(mixtures.run, 16)
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixtures, "side_by_side", one_by_one)
     monkeypatch.setattr(mixtures, "PRESETS", {"quick": TINY, "other": TINY})
     for name, value in {"CHAINS": 8, "KEPT": 8, "DRAWS": 200, "OF_FLOW": 200}.items():
         monkeypatch.setattr(mixture_measures, name, value)
@@ -41,10 +38,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of(preset: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixtures, "PRESETS", {"quick": preset})
-
-
-def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 @pytest.mark.slow
@@ -63,25 +56,19 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
         assert (row["acceptance_global"] is None) == (row["algorithm"] not in ("flowmc", "fce"))
         assert (row["log_z_share"] is None) == (row["algorithm"] == "pcd")
         assert 0.5 < row["true_spread"] < 1.1
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = written(tmp_path, mixtures)
     assert results["rows"] == rows
     assert results["settings"]["misassignment"] == pytest.approx({"paper": 0.0919, "code": 8.3e-5}, rel=0.01)
     assert len(summary(rows)) == len(rows)
-    for picture in PICTURES:
-        assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
     shutil.rmtree(tmp_path / "code" / "fce-seed0")               # as if it had not begun
     (tmp_path / "paper" / "flowmc-seed0" / "row.json").unlink()  # as if it had not been measured
     again = run(tmp_path, resume=True)
-    assert without_seconds(again) == without_seconds(rows)
+    assert without_times(again) == without_times(rows)
     assert again[1:6] == rows[1:6]                               # read
     with pytest.raises(ValueError, match="preset is quick there, other here"):
         run(tmp_path, "other", resume=True)
     with pytest.raises(ValueError, match="study is mixture-16, paper there, mixture-32, paper here"):
         mixtures.run(32, tmp_path, resume=True)
-
-
-class Interrupted(Exception):
-    pass
 
 
 @pytest.mark.slow
@@ -90,15 +77,10 @@ def test_a_training_that_was_interrupted_ends_the_same(tmp_path: Path, monkeypat
     of(replace(TINY, algorithms=("flowmc",)), monkeypatch)
     monkeypatch.setattr(mixtures, "READINGS", {"paper": READINGS["paper"]})
 
-    def stop(name: str, progress: Any) -> None:
-        assert name == "flowMC-EBM, seed 0, a of the paper"
-        if progress.step == 2:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        run(tmp_path / "stopped", on_step=stop)
+    with pytest.raises(Stopped):
+        run(tmp_path / "stopped", on_step=stopping("flowMC-EBM, seed 0, a of the paper", 2))
     rows = run(tmp_path / "stopped", resume=True)
-    assert without_seconds(rows) == without_seconds(run(tmp_path / "whole"))
+    assert without_times(rows) == without_times(run(tmp_path / "whole"))
 
 
 @pytest.mark.usefixtures("small")
@@ -107,14 +89,6 @@ def test_a_training_that_runs_away_is_a_row_of_its_own(tmp_path: Path, monkeypat
     rows = run(tmp_path)
     assert all(row["stopped_at"] is not None and row["rhat"] is None for row in rows)
     assert all((tmp_path / picture).exists() for picture in PICTURES)
-
-
-def test_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        run(tmp_path / "nowhere", "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        run(tmp_path / "nowhere", "quick", (-1,))
-    assert not list(tmp_path.iterdir())
 
 
 def test_all_three_are_known_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,17 +272,6 @@ def test_the_table_and_verdicts_by_hand() -> None:
     assert verdict([], 2, 1.0) == "none of 2 came to its end, **not reached**"
     assert verdict([1.0], 2, 1.0) == "1.0000 at worst, **not reached**"  # one ran away
     assert verdict([1.0, 1.011], 2, 1.01) == "1.0110 at worst, **not reached**"
-
-
-def test_the_page_is_that_of_the_committed_results() -> None:
-    found = [ROOT / f"docs/results/mixture-{d}-{preset}.json" for d in (16, 32, 64) for preset in PRESETS]
-    text = (ROOT / "docs/experiments/mixture.md").read_text()
-    assert page([str(path) for path in found if path.exists()]) == text
-    for line in text.splitlines():
-        if line.startswith("!["):
-            image = ROOT / "docs/experiments" / line.partition("](")[2].rstrip(")")
-            assert image.exists(), image
-            assert image.stat().st_size < 100_000
 
 
 def test_pictures_of_what_is_infinite_or_missing(tmp_path: Path) -> None:

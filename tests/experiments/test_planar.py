@@ -5,7 +5,6 @@ import json
 import math
 import shutil
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,24 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.experiments import EXPERIMENTS, eight_gaussians, four_modes, planar, planar_measures, planar_pages, rings
-from evenflow.experiments.planar import ALGORITHMS, PICTURES, ROW, Preset, Study, summary
+from evenflow.experiments import ebm_trainings, eight_gaussians, four_modes, planar, planar_measures, planar_pages, rings
+from evenflow.experiments.ebm_trainings import ALGORITHMS, Preset
+from evenflow.experiments.pages import filled
+from evenflow.experiments.planar import PICTURES, ROW, Study, summary
 from evenflow.experiments.planar_measures import ERRORS, judged, measure, weighed, zone_errors
 from evenflow.reference.core import SGD, Adam
 from evenflow.reference.ebm.normalizer import grid
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
 STUDIES = {"eight-gaussians": eight_gaussians, "rings": rings, "four-modes": four_modes}
 TINY = Preset(
     epochs=2, decays=True, rates=dict.fromkeys(ALGORITHMS, 1e-3), plain=("pcd",), shorter=32, pretraining=5, points=128,
     batch=32, buffer=64,
 )
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planar, "side_by_side", one_by_one)
     monkeypatch.setattr(planar, "CELLS", 40)
     monkeypatch.setattr(planar_measures, "SHOWN", 50)
     monkeypatch.setattr(planar_measures, "DRAWS", 200)
@@ -38,10 +37,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tiny(study: Study) -> Study:
     return replace(study, presets={"quick": TINY, "other": TINY})
-
-
-def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 @pytest.mark.slow
@@ -61,20 +56,14 @@ def test_it_writes_what_it_promises_and_resumes(module: ModuleType, tmp_path: Pa
         if row["algorithm"] in ("fce", "jarzynski"):
             assert row["zones_starts"] == row["zones_negatives"]
     assert len(summary(rows)) == len(rows)
-    assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
-    for picture in PICTURES:
-        assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
+    assert written(tmp_path, module)["rows"] == rows
     assert study.run(tmp_path, "quick", (0, 1), resume=True) == rows  # read
     shutil.rmtree(tmp_path / "nt-seed0")                              # as if it had not begun
     (tmp_path / "flowmc-seed1" / "row.json").unlink()                 # as if it had not been measured
     again = study.run(tmp_path, "quick", (0, 1), resume=True)
-    assert without_seconds(again) == without_seconds(rows)
+    assert without_times(again) == without_times(rows)
     with pytest.raises(ValueError, match="preset is quick there, other here"):
         study.run(tmp_path, "other", (0,), resume=True)
-
-
-class Interrupted(Exception):
-    pass
 
 
 @pytest.mark.usefixtures("here")
@@ -82,26 +71,17 @@ class Interrupted(Exception):
 def test_a_training_that_was_interrupted_ends_the_same(algorithm: str, tmp_path: Path) -> None:
     study = replace(four_modes.STUDY, presets={"quick": replace(TINY, algorithms=(algorithm,))})
 
-    def stop(name: str, progress: Any) -> None:
-        if progress.step == 5:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        study.run(tmp_path / "stopped", on_step=stop)
+    with pytest.raises(Stopped):
+        study.run(tmp_path / "stopped", on_step=stopping("", 5))
     rows = study.run(tmp_path / "stopped", resume=True)
-    assert without_seconds(rows) == without_seconds(study.run(tmp_path / "whole"))
+    assert without_times(rows) == without_times(study.run(tmp_path / "whole"))
 
 
 @pytest.mark.usefixtures("here")
 def test_a_run_that_was_interrupted_leaves_the_results_of_what_is_over(tmp_path: Path) -> None:
     study = replace(four_modes.STUDY, presets={"quick": replace(TINY, algorithms=("fce", "pcd")), "other": TINY})
-
-    def stop(name: str, progress: Any) -> None:
-        if name.startswith("PCD"):
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        study.run(tmp_path, on_step=stop)
+    with pytest.raises(Stopped):
+        study.run(tmp_path, on_step=stopping("PCD", 1))
     kept = json.loads((tmp_path / "results.json").read_text())
     assert [row["algorithm"] for row in kept["rows"]] == ["fce"]
     with pytest.raises(ValueError, match="preset is quick there, other here"):
@@ -149,7 +129,7 @@ def test_a_density_without_rings() -> None:
     flat = -np.log(4 * 2 * math.pi * r)
     assert inside.mean() > 0.999
     assert np.median((flat - target.log_prob(x))[inside] ** 2) == pytest.approx(0.65, abs=0.01)
-    assert "has 0.65" in rings.HEAD
+    assert "has 0.65" in filled("rings")
 
 
 def test_zone_errors_by_hand() -> None:
@@ -190,31 +170,11 @@ def test_the_presets_and_chains_are_those_of_the_paper() -> None:
     assert {rings.STUDY.model(name, planar.PRESETS["quick"]).energy_optimiser for name in ("flowmc", "fce")} == {Adam()}
 
 
-def test_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        rings.run(tmp_path / "nowhere", "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        rings.run(tmp_path / "nowhere", "quick", (-1,))
-
-
 def test_verdicts_by_hand() -> None:
     assert planar_pages.verdict([0.5, 0.7], 2, 0.94) == "0.6 on average, 2 of 2 seeds at or below the paper's 0.94: reached"
     assert "1 of 2 seeds at or below the paper's 0.94: **not reached**" in planar_pages.verdict([0.5, 2.0], 2, 0.94)
     assert "**not reached**" in planar_pages.verdict([0.5], 2, 0.94)  # one ran away
     assert "none of 3" in planar_pages.verdict([], 3, 0.94)
-    rows = [{"kl": 1.0}, {"kl": 2.0}]
-    assert planar_pages.cell(rows, "kl", 3.0) == "1.5 (0.71) {3}"
-    assert planar_pages.cell([], "kl", None) == "-"
-    assert planar.spent([{"seconds": 1.0}, {"seconds": 2.0}, {"seconds": 0.5}]) == 2.5
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_the_page_is_that_of_the_committed_results(name: str) -> None:
-    module = import_module(EXPERIMENTS[name])
-    found = [ROOT / f"docs/results/{name}-{preset}.json" for preset in ("quick", "swapped", "best", "paper")]
-    text = (ROOT / f"docs/experiments/{name}.md").read_text()
-    assert planar_pages.page(module.STUDY, module.HEAD, [str(path) for path in found if path.exists()]) == text
-    for line in text.splitlines():
-        if line.startswith("!["):
-            image = ROOT / "docs/experiments" / line.partition("](")[2].rstrip(")")
-            assert image.exists(), image
+    assert planar_pages.beside([1.0, 2.0], 3.0) == "1.5 (0.71) {3}"
+    assert planar_pages.beside([], None) == "-"
+    assert ebm_trainings.spent([{"seconds": 1.0}, {"seconds": 2.0}, {"seconds": 0.5}]) == 2.5

@@ -1,65 +1,46 @@
 """docs/experiments/posterior*.py: that they write what they promise, resume, and measure what they say.
 
 Small trainings, in this process; the numbers of the real ones stand in docs/experiments/posterior.md."""
-import copy
-import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evenflow.experiments import EXPERIMENTS, block_sweep, judged, posterior
+from evenflow.experiments import block_sweep, judged, posterior
 from evenflow.experiments import posterior_measures as measures
 from evenflow.experiments import posterior_pages as pages
 from evenflow.experiments import posterior_pictures as pictures
-from evenflow.experiments.judged import Row
 from evenflow.reference.core import Array
-from evenflow.reference.work import evaluation, flow_model
+from evenflow.reference.work import evaluation
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.runs import Trained, train_on
-from evenflow.reference.work.threads import single_blas_thread
-from evenflow.reference.work.training import Progress
-from tests.experiments.alone import one_by_one
-
-DOCS = Path(__file__).parents[2] / "docs/experiments"
-RESULTS = DOCS.parent / "results"
+from tests.experiments.runs import Stopped, stopping, without_times, written
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two models, two steps, few digits and draws, nothing learned to judge by. One BLAS thread, as in the pool."""
-    few = judged.dataset_of(judged.Z_ORDER)
-    of_each = np.concatenate([np.flatnonzero(few.held_out_labels == k)[:4] for k in range(10)])
-    assert few.held_out_labels is not None
-    few = few._replace(held_out=few.held_out[of_each], held_out_labels=few.held_out_labels[of_each])
-    monkeypatch.setattr(posterior, "side_by_side", one_by_one)
+def small(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two models, two steps, few draws, nothing learned to judge by."""
+    digits = judged.dataset_of(judged.Z_ORDER)
+    of_each = np.concatenate([np.flatnonzero(digits.held_out_labels == k)[:4] for k in range(10)])
+    assert digits.held_out_labels is not None
+    digits = digits._replace(held_out=digits.held_out[of_each], held_out_labels=digits.held_out_labels[of_each])
     monkeypatch.setattr(posterior, "RUNS", ((1, "energy"), (4, "likelihood")))
     steps = {"quick": {"steps": 2, "learning_rate": 1e-3}, "paper": {"steps": 2, "learning_rate": 1e-3, "beta": 0.5}}
     for module in (block_sweep, posterior):
         monkeypatch.setattr(module, "PRESETS", steps)
-    monkeypatch.setattr(judged, "dataset_of", lambda name: few)
+    monkeypatch.setattr(judged, "dataset_of", lambda name: digits)
     monkeypatch.setattr(measures, "DRAWS", 3)
     monkeypatch.setattr(measures, "NORMALS", 100)
-    monkeypatch.setattr(evaluation, "DRAWS", 2)
-    monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
     for module in (measures, evaluation):
         monkeypatch.setattr(module, "d_loss", lambda real, generated, seed: (float(np.mean(generated)), 0.0))
-    with single_blas_thread():
-        yield
 
 
 @pytest.fixture
 def trained() -> Trained:
     config = Config("saef", blocks=4, block_map="affine", class_conditional=True, steps=1)
     return train_on(config, judged.dataset_of(judged.Z_ORDER))
-
-
-def without_seconds(rows: list[Row]) -> list[Row]:
-    return [{name: value for name, value in row.items() if name != "train_seconds"} for row in rows]
 
 
 @pytest.mark.slow
@@ -76,32 +57,18 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     kept = [{n for n, told in row["completed"].items() if "score" in told} for row in rows]
     assert kept == [{"16", "32", "48"}, set(), {"16", "32", "48"}]
     assert rows[2]["completed"]["32"]["kept_wrong"] == 0
-    assert json.loads((tmp_path / "whole/results.json").read_text())["rows"] == rows
-    for picture in posterior.PICTURES:
-        assert (tmp_path / "whole" / picture).read_bytes()[:4] == b"\x89PNG"
+    told = written(tmp_path / "whole", posterior)
+    assert told["rows"] == rows
     assert len(posterior.summary(rows)) == len(rows)
-    assert "**z at B = 4**" in pages.page([json.loads((tmp_path / "whole/results.json").read_text())])
+    assert "**z at B = 4**" in pages.page([told])
     assert posterior.run(tmp_path / "whole", "quick", (0,), resume=True) == rows
     (block_sweep.folder_of(tmp_path / "whole", 4, "likelihood", 0) / "posterior.json").unlink()  # as if not yet measured
     assert posterior.run(tmp_path / "whole", "quick", (0,), resume=True) == rows
-
-    def stop(name: str, progress: Progress) -> None:
-        if name.startswith("B = 1,") and progress.step == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        posterior.run(tmp_path / "stopped", "quick", (0,), stop)
-    assert without_seconds(posterior.run(tmp_path / "stopped", "quick", (0,), resume=True)) == without_seconds(rows)
+    with pytest.raises(Stopped):
+        posterior.run(tmp_path / "stopped", "quick", (0,), stopping("B = 1,", 1))
+    assert without_times(posterior.run(tmp_path / "stopped", "quick", (0,), resume=True)) == without_times(rows)
     with pytest.raises(ValueError, match="holds another run: go on with the preset it was begun with"):
         posterior.run(tmp_path / "whole", "paper", (0,), resume=True)
-
-
-def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        posterior.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        posterior.run(Path("nowhere"), "quick", (-1,))
-    assert EXPERIMENTS["posterior"] == posterior.__name__
 
 
 def test_partners_are_of_the_class_and_of_another() -> None:
@@ -218,20 +185,3 @@ def test_the_arc_ends_at_both_digits(trained: Trained) -> None:
     assert way.shape == (2, pictures.STEPS, 64)
     assert (way[:, 0] == x[ends[0]]).all()
     assert (way[:, -1] == x[ends[1]]).all()
-
-
-def committed() -> list[Row]:
-    found = [RESULTS / f"posterior-{preset}.json" for preset in ("best", "quick")]
-    return [json.loads(path.read_text()) for path in found if path.exists()]
-
-
-def test_the_page_is_made_of_the_committed_results() -> None:
-    page, results = (DOCS / "posterior.md").read_text(), committed()
-    assert pages.page(results) == page
-    for change in (("z_distance",), ("completed", "32", "score"), ("midpoints", "same, arc in z", "d_loss")):
-        changed = copy.deepcopy(results)
-        place = changed[0]["rows"][-1]
-        for name in change[:-1]:
-            place = place[name]
-        place[change[-1]] += 0.1
-        assert pages.page(changed) != page, "a number that does not come from the results"

@@ -2,35 +2,20 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from evenflow.experiments import judged, sixteen_blocks
-from evenflow.experiments.judged import Row
-from evenflow.reference.work import evaluation, flow_model
-from evenflow.reference.work.threads import single_blas_thread
-from tests.experiments.alone import one_by_one
-from tests.experiments.test_block_sweep import is_png
-
-DOCS = Path(sixteen_blocks.__file__).resolve().parents[1]
+from evenflow.experiments import sixteen_blocks
+from evenflow.experiments.results import Row
+from tests.experiments.runs import written
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(sixteen_blocks, "side_by_side", one_by_one)
+def small(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sixteen_blocks, "PRESETS", {"quick": (1, 2), "best": (2, 2)})
     monkeypatch.setattr(sixteen_blocks, "RUNS", {
         name: sixteen_blocks.RUNS[name] for name in ("likelihood", "energy, beta = 0.5", "likelihood, longer")})
     monkeypatch.setattr(sixteen_blocks, "JUDGES", 2)
-    monkeypatch.setattr(evaluation, "DRAWS", 2)
-    monkeypatch.setattr(evaluation, "SHARED", 50)
-    monkeypatch.setattr(judged, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "COMPARED", 40)
-    monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
-    with single_blas_thread():
-        yield
 
 
 @pytest.mark.slow
@@ -46,19 +31,10 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
         told = sixteen_blocks.judgements(tmp_path / f"{rows.index(row)}-seed0", 0, False)
         assert told == {field: row[field] for field in told}
         assert row["d_loss_sd"] > 0
-    assert json.loads((tmp_path / "results.json").read_text())["rows"] == rows
-    assert is_png(tmp_path / "judged.png")
+    assert written(tmp_path, sixteen_blocks)["rows"] == rows
     assert sixteen_blocks.run(tmp_path, "quick", (0,), resume=True) == rows
     with pytest.raises(ValueError, match="holds another run"):
         sixteen_blocks.run(tmp_path, "best", (0,), resume=True)
-
-
-@pytest.mark.usefixtures("small")
-def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        sixteen_blocks.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        sixteen_blocks.run(Path("nowhere"), "quick", (-1,))
 
 
 def test_what_is_said_by_hand() -> None:
@@ -74,9 +50,3 @@ def test_what_is_said_by_hand() -> None:
     assert said[1].startswith("**energy, beta = 0.5** against likelihood: not to be told apart, D-loss -0.002, standard error")
     assert said[2].startswith("**energy, 16 draws** against likelihood: ahead")
     assert said[4].startswith("**energy, longer** against likelihood, longer: not to be told apart")
-
-
-def test_the_page_is_made_of_the_committed_results() -> None:
-    found = [DOCS / f"results/sixteen-blocks-{preset}.json" for preset in ("best", "quick")]
-    results = [json.loads(path.read_text()) for path in found if path.exists()]
-    assert sixteen_blocks.page(results) == (DOCS / "experiments/sixteen-blocks.md").read_text()

@@ -21,7 +21,7 @@ from evenflow.reference.core import SGD, Adam
 from evenflow.reference.work.files import load
 from evenflow.reference.work.stretches import TrainingStopped
 from evenflow.reference.work.training import Progress
-from tests.experiments.alone import one_by_one
+from tests.experiments.runs import written
 
 FIELDS = {  # what the table of the demo promises, in its order
     "algorithm", "true_weight", "final_weight", "weight_min_late", "weight_max_late", "acceptance_global", "rhat_mode", "log_z",
@@ -45,7 +45,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(two_modes, "PRESETS", {
         "quick": Preset(2, True, Adam()), "paper": Preset(2, False, SGD()),
         "demo": Preset(2, True, Adam(), algorithms=two_modes.ALGORITHMS[:3])})
-    monkeypatch.setattr(two_modes, "side_by_side", one_by_one)
 
 
 @pytest.mark.slow
@@ -62,11 +61,9 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
         assert 0 <= row["weight_min_late"] <= row["final_weight"] <= row["weight_max_late"] <= 1 + 1e-9
         if row["algorithm"] == "flowmc":  # after 16 steps, too little agrees with too little to judge the others
             assert abs(row["log_z"] - row["log_z_grid"]) < 6 * row["log_z_standard_error"] + 0.01
-    written = json.loads((tmp_path / "results.json").read_text())
-    assert written["rows"] == rows
-    assert [len(trace) for trace in written["weights"]["flowmc"]] == [4, 4]
-    for picture in ("densities", "chains", "conditional", "weights"):
-        assert (tmp_path / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
+    told = written(tmp_path, two_modes)
+    assert told["rows"] == rows
+    assert [len(trace) for trace in told["weights"]["flowmc"]] == [4, 4]
     shutil.rmtree(tmp_path / "pcd-seed1")  # as if it had not begun; the others are over, and only measured again
     assert two_modes.run(tmp_path, "quick", (0, 1), resume=True) == rows
     with pytest.raises(ValueError, match="preset is quick there, paper here"):
@@ -84,14 +81,6 @@ def test_a_training_that_breaks_off_is_a_row_of_its_own(tmp_path: Path, monkeypa
     assert rows[2]["final_weight"] is None
     assert rows[2]["empirical_weight"] == rows[0]["empirical_weight"]
     assert all((tmp_path / picture).exists() for picture in two_modes.PICTURES)
-
-
-@pytest.mark.usefixtures("small")
-def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="unknown preset 'fast'"):
-        two_modes.run(Path("nowhere"), "fast")
-    with pytest.raises(ValueError, match="seeds must be an integer >= 0, got -1"):
-        two_modes.run(Path("nowhere"), "quick", (-1,))
 
 
 def test_the_weight_is_that_of_the_upper_right_mode() -> None:
@@ -142,16 +131,6 @@ def test_the_table_by_hand() -> None:
     assert said[2] == "`best`, without global moves: 1 of 1 ran away (at step 7)"
     assert said[3] == "`best`: run before NT-EBM, CoopFlow, FCE, Jarzynski were here; the command above trains them, too"
     assert said[4] == "`best`: mean of |weight - 2/3| of flowMC-EBM 0.0200, 0.01 asked: **not reached**"
-
-
-def test_the_page_is_that_of_the_committed_results() -> None:
-    docs = Path(two_modes.__file__).resolve().parents[1]
-    found = [docs / f"results/two-modes-{preset}.json" for preset in ("paper", "best", "quick")]
-    text = (docs / "experiments/two-modes.md").read_text()
-    assert two_modes_page.page([str(path) for path in found]) == text
-    for line in text.splitlines():
-        if line.startswith("!["):
-            assert (docs / "experiments" / line.partition("](")[2].rstrip(")")).exists(), line
 
 
 @pytest.mark.usefixtures("small")

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from evenflow.experiments.results import write_json
 from tests.mutation.mutants import Mutant, candidates, sample
 from tests.mutation.scope import runs_in_a_function
 
@@ -48,7 +49,7 @@ def run(out: Path, size: int, seed: int, patience: float, jobs: int, work: Path)
         "sources": {file: digest((tree / file).read_text()) for file in sorted({mutant.file for mutant in mutants})},
         "mutants": [done[key(mutant)] for mutant in mutants],
     }
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(out, result)
     for results in work.glob("*.jsonl"):
         results.unlink()
 

@@ -62,7 +62,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures; r
             experiments/test_planar.py::test_the_presets_and_chains_are_those_of_the_paper
             experiments/test_planar.py::test_of_the_truth_all_errors_are_0_and_of_a_mistake_they_are_not
             experiments/test_planar.py::test_zone_errors_by_hand
-            experiments/test_planar.py::test_the_page_is_that_of_the_committed_results
+            experiments/test_experiments.py::test_a_page_is_that_of_the_committed_results
         """,
         why="a whole experiment; its parts have vectors",
     ),
@@ -118,7 +118,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures; r
             experiments/test_latent_chains.py::test_barriers_of_p_are_those_on_the_line_through_the_centres
             experiments/test_latent_chains.py::test_the_pulled_back_density_is_that_of_the_latent_space
             experiments/test_latent_chains.py::test_chains_that_mix_and_chains_that_do_not
-            experiments/test_latent_chains.py::test_the_page_is_that_of_the_committed_results
+            experiments/test_experiments.py::test_a_page_is_that_of_the_committed_results
         """,
         why="a whole experiment; its parts have vectors",
     ),
@@ -154,7 +154,7 @@ EXPERIMENTS = Section("Figures and tables", "Targets, algorithms and measures; r
             experiments/test_mixtures.py::test_the_presets_and_chains_are_those_of_the_paper
             experiments/test_mixtures.py::test_what_the_truth_shows_and_a_mistake_does_not
             experiments/test_mixtures.py::test_a_model_at_its_start_is_its_base
-            experiments/test_mixtures.py::test_the_page_is_that_of_the_committed_results
+            experiments/test_experiments.py::test_a_page_is_that_of_the_committed_results
         """,
         why="a whole experiment; its parts have vectors",
     ),

@@ -156,7 +156,7 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
         at="experiments.objectives.run experiments.objectives.learn experiments.judged.learn",
         tests="""
             experiments/test_block_sweep.py::test_the_objectives_write_what_they_promise_and_resume
-            experiments/test_block_sweep.py::test_the_page_is_made_of_the_committed_results
+            experiments/test_experiments.py::test_a_page_is_that_of_the_committed_results
         """,
         why="a whole experiment, not an operation",
     ),

@@ -76,10 +76,10 @@ def test_one_that_hangs_or_dies_is_replaced() -> None:
 
 @pytest.mark.parametrize(("target", "message"), [
     ("affine", 'must be named as "package.module:name"'),
-    ("no.such.module:adapter", "there is no module 'no'"),
-    (f"{BAD}:absent", "has no 'absent'"),
     (f"{BAD}:nothing", "is no adapter: it has no name, dtype, call, vjp"),
-    (f"{BAD}:integers", "must be one of float64, float32, got 'int8'"),
+    pytest.param("no.such.module:adapter", "there is no module 'no'", marks=pytest.mark.slow),
+    pytest.param(f"{BAD}:absent", "has no 'absent'", marks=pytest.mark.slow),
+    pytest.param(f"{BAD}:integers", "must be one of float64, float32, got 'int8'", marks=pytest.mark.slow),
 ])
 def test_what_is_no_adapter_is_said_in_one_line(target: str, message: str) -> None:
     done = evenflow("conform", target)

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 
 from evenflow.conformance.adapter import Adapter
 from evenflow.conformance.adapters.evenflow import numpy, numpy_float32, reference
@@ -14,6 +17,7 @@ from evenflow.conformance.arrays import Arrays
 from evenflow.conformance.compare import PASS, VJP, rows
 from evenflow.conformance.operations import OPERATIONS
 from evenflow.conformance.properties import PROPERTIES, Property, checking
+from evenflow.conformance.properties.bijections import round_trip
 from evenflow.conformance.suites import FOLDER, read
 from evenflow.reference.core.networks import made_masks
 from tests.vectors.mistakes_properties import PLANTED, Planted
@@ -172,3 +176,35 @@ def test_who_knows_the_vectors_by_heart_is_caught(operation: str, name: str) -> 
     kept = "energy_distance" if name == "difference" else operation
     with pytest.raises(AssertionError):
         named(kept, name).check(adapter)
+
+
+@dataclass(frozen=True)
+class Off:
+    """The reference, its inverse of saef off by so much."""
+    by: float
+    name: str = "off"
+    dtype: str = "float64"
+
+    def call(self, operation: str, inputs: Arrays) -> Arrays:
+        outputs = reference.call(operation, inputs)
+        return {**outputs, "z": outputs["z"] + self.by} if operation == "saef_inverse" else outputs
+
+    def vjp(self, operation: str, inputs: Arrays, cotangents: Arrays) -> Arrays:
+        raise NotImplementedError(operation)
+
+
+def test_a_steep_map_is_allowed_what_its_roundings_do_and_no_more() -> None:
+    """Here x keeps 1.3e-8 of a move of z: a rounding of x, which is 5, moves z by 8e-8. In float32 nothing is kept."""
+    def there_and_back(adapter: Adapter) -> None:
+        @settings(checking.quiet, max_examples=1)
+        @given(st.just(checking.Draw(1, 3, 2, 219)))
+        def example(draw: checking.Draw) -> None:
+            assert 0 < round_trip("saef", "z", adapter, draw) <= 1
+
+        example()
+
+    there_and_back(reference)
+    with pytest.raises(AssertionError, match=r"z after x is off by 0\.0001"):
+        there_and_back(Off(1e-4))
+    with pytest.raises(Unsatisfiable):
+        there_and_back(numpy_float32)

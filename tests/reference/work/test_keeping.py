@@ -108,7 +108,7 @@ def test_with_defaults_a_table_of_a_hundred_rows_gives_a_usable_model(family: st
     assert model.score(new) > gaussian(x, new) - 3
 
 
-@pytest.mark.parametrize("family", FLOWS)
+@pytest.mark.parametrize("family", [pytest.param(name, marks=[pytest.mark.slow] * (name == "saef")) for name in FLOWS])
 def test_a_run_keeps_its_best_step_and_is_found_again_with_it(family: str, tmp_path: Path) -> None:
     x = table(60)
     dataset = Dataset("table", x[:40], x[40:], None, None, Units.whitened(x[:40]), None)
@@ -130,7 +130,7 @@ def test_a_run_keeps_its_best_step_and_is_found_again_with_it(family: str, tmp_p
         assert (found.best and found.best[:2]) == (run.best and run.best[:2])
 
 
-@pytest.mark.parametrize("family", ["maf", "realnvp", "spline", "saef"])
+@pytest.mark.parametrize("family", ["maf", "realnvp", "spline", pytest.param("saef", marks=pytest.mark.slow)])
 def test_a_row_far_out_does_not_explode(family: str) -> None:
     """A thousand deviations out in one column the model is no further off than a normal one, times a bound."""
     x = table(200)
