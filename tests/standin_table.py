@@ -109,10 +109,10 @@ def words(text: str) -> list[str]:
 
 
 UFUNCS = words("""
-    absolute add arccos arcsin arcsinh arctan arctan2 bitwise_and bitwise_or bitwise_xor ceil conjugate copysign cos cosh divide equal
-    exp exp2 expm1 floor floor_divide fmax fmin greater greater_equal hypot invert isfinite isinf isnan ldexp less less_equal
-    log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul maximum minimum multiply negative
-    not_equal positive power reciprocal remainder rint sign signbit sin sinh sqrt square subtract tan tanh trunc
+    absolute add arccos arcsin arctan arctan2 bitwise_and bitwise_or bitwise_xor ceil conjugate copysign cos cosh divide equal
+    arcsinh exp exp2 expm1 floor floor_divide fmax fmin greater greater_equal hypot invert isfinite isinf isnan ldexp less
+    less_equal log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul maximum minimum multiply
+    negative not_equal positive power reciprocal remainder rint sign signbit sin sinh sqrt square subtract tan tanh trunc
 """)
 ALIASES = {"abs": "absolute", "mod": "remainder", "true_divide": "divide", "conj": "conjugate"}
 

@@ -118,8 +118,9 @@ def unweighted(dataset: Dataset) -> Dataset:
         told, weights = dataset._asdict(), getattr(dataset, f"{part}_weights")
         if weights is not None:
             rows = by_weight(weights, len(weights))
-            known = {name: told[name] for name in (part, f"{part}_labels", f"{part}_given") if told[name] is not None}
-            dataset = dataset._replace(**{f"{part}_weights": None}, **{name: of[rows] for name, of in known.items()})
+            known = [name for name in (part, f"{part}_labels", f"{part}_given") if told[name] is not None]
+            changed: dict[str, Any] = {f"{part}_weights": None, **{name: told[name][rows] for name in known}}
+            dataset = dataset._replace(**changed)
     return dataset
 
 
