@@ -8,7 +8,7 @@ import pytest
 
 from evenflow.experiments import EXPERIMENTS, judged, pool
 from evenflow.experiments.pool import OnStep
-from evenflow.reference.work import evaluation, flow_model
+from evenflow.reference.work import evaluation, rows
 from evenflow.reference.work.threads import single_blas_thread
 
 SCRIPTS = {name: import_module(module) for name, module in EXPERIMENTS.items()}
@@ -34,6 +34,6 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (judged, evaluation):
         monkeypatch.setattr(module, "COMPARED", 40)
     monkeypatch.setattr(evaluation, "digit_features", lambda images, labels, seed=0: lambda pixels: pixels)
-    monkeypatch.setattr(flow_model, "HELD_OUT", 40)
+    monkeypatch.setattr(rows, "HELD_OUT", 40)
     with single_blas_thread():
         yield
