@@ -82,15 +82,16 @@ def measure(trained: Trained, dataset: Dataset, seed: int, scored: bool = True) 
     """
     if dataset.name == Z_ORDER:
         dataset = dataset._replace(name="digits")  # so that the Frechet distance is one of features, whatever the order
-    rng, labels = np.random.default_rng(seed), dataset.held_out_labels if trained.class_shares else None
-    samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if labels is None else labels[:COMPARED])
+    given = None if trained.given is None else trained.given.table(dataset.held_out_given, dataset.held_out_labels)
+    rng = np.random.default_rng(seed)
+    samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if given is None else given[:COMPARED])
     told: Row = {"held_out_energy_score": math.nan} | compare(dataset, samples, rng, seed)
     if scored:
-        told |= held_out_energy_score(trained, dataset, labels, rng)
+        told |= held_out_energy_score(trained, dataset, given, rng)
     uniforms = rng.random(dataset.held_out.shape) if dataset.units.levels else None
     told |= {"held_out_log_likelihood": None, "round_trip_error": math.nan}  # of a head without a way back
     if trained.can("inverse"):
-        told |= likelihood_and_round_trip(trained, dataset, labels, uniforms)
+        told |= likelihood_and_round_trip(trained, dataset, given, uniforms)
     told |= {"energy_score": told["held_out_energy_score"], "nll": -float(told["held_out_log_likelihood"] or math.nan)}
     row = {field: told[field] if math.isfinite(told[field]) else None for field in MEASURED}
     return row | {"parameters": counted(trained), "best_step": trained.best.step if trained.best else None}
