@@ -7,8 +7,8 @@ r"""The five densities of own_density.py, with what is exactly known of each: lo
     eight-schools  10-D: y_j ~ N(theta_j, sigma_j^2), theta_j = mu + tau eta_j, eta_j ~ N(0, 1), mu ~ N(0, 5^2), tau half Cauchy
                    of scale 5; x = (mu, tau > 0, eta)                                              (Rubin 1981)
 
-The first four are normalised, log Z = 0. Of the schools all but tau can be integrated by hand, all of them normal given tau; what
-is left is one integral, by quadrature: log Z is the log evidence.
+The first four are normalised, log Z = 0. Of the schools all but tau can be integrated by hand, for all of it is normal given
+tau; what is left is one integral, by quadrature: log Z is the log evidence.
 
 Each density is written once, for any module that computes like NumPy: `log_density(x, np)`, x (n, d) -> (n,).
 """
@@ -32,9 +32,11 @@ class Target(NamedTuple):
     mean: Array                                 # (d,)
     sd: Array                                   # (d,)
     wide: float                                 # chains start from N(0, wide^2), where bounded from its modulus
+    box: tuple[Array, Array]                    # for nested sampling: holds all but 1e-4 of the mass, or says so
     weights: Array | None = None                # of the modes
     modes: Array | None = None                  # (modes, d): a point belongs to the nearest
     low: Array | None = None                    # (d,)
+    looked: int | None = None                   # how many of the first coordinates have moments that draws can show; None: all
 
 
 def normal(x: Array, mean: Any, sd: Any, np: Any) -> Array:
@@ -55,17 +57,23 @@ def mixture_of(weights: Array, means: Array, sds: Array) -> tuple[Callable[[Arra
     return log_density, mean, onp.sqrt(weights @ (means**2 + sds**2) - mean**2)
 
 
+def cube(d: int, edge: float, first: float | None = None) -> tuple[Array, Array]:
+    """From -edge to edge in all coordinates, the first perhaps another."""
+    high = onp.array([first or edge, *[edge] * (d - 1)])
+    return -high, high
+
+
 def two_modes() -> Target:
     weights, means = onp.array([1 / 3, 2 / 3]), onp.array([[-3.0] * 5, [3.0] * 5])
     log_density, mean, sd = mixture_of(weights, means, onp.array([[0.7] * 5, [1.0] * 5]))
-    return Target(log_density, 5, 0.0, mean, sd, 4.0, weights, means)
+    return Target(log_density, 5, 0.0, mean, sd, 4.0, cube(5, 10.0), weights, means)
 
 
 def mixture() -> Target:
     rng = onp.random.default_rng(20)
     weights, means = onp.array([0.1, 0.2, 0.3, 0.4]), rng.choice([-3.0, 3.0], (4, 20))
     log_density, mean, sd = mixture_of(weights, means, rng.uniform(0.5, 1.5, (4, 20)))
-    return Target(log_density, 20, 0.0, mean, sd, 4.0, weights, means)
+    return Target(log_density, 20, 0.0, mean, sd, 4.0, cube(20, 10.0), weights, means)
 
 
 def funnel() -> Target:
@@ -74,7 +82,7 @@ def funnel() -> Target:
         of_rest = -(rest**2) * np.exp(-v) / 2 - v / 2 - LOG_2PI / 2
         return normal(v, 0.0, 3.0, np) + np.sum(of_rest, axis=-1)
 
-    return Target(log_density, 10, 0.0, onp.zeros(10), onp.array([3.0, *[math.exp(9 / 4)] * 9]), 3.0)
+    return Target(log_density, 10, 0.0, onp.zeros(10), onp.array([3.0, *[math.exp(9 / 4)] * 9]), 3.0, cube(10, 100.0, 12.0), looked=1)
 
 
 def banana() -> Target:
@@ -82,7 +90,8 @@ def banana() -> Target:
         bent = x[..., 1:] - 0.03 * (x[..., :1] ** 2 - 100)
         return normal(x[..., :1], 0.0, 10.0, np) + normal(bent, 0.0, 1.0, np)
 
-    return Target(log_density, 2, 0.0, onp.zeros(2), onp.array([10.0, math.sqrt(1 + 0.03**2 * 2 * 100**2)]), 10.0)
+    sd = onp.array([10.0, math.sqrt(1 + 0.03**2 * 2 * 100**2)])
+    return Target(log_density, 2, 0.0, onp.zeros(2), sd, 10.0, cube(2, 60.0))
 
 
 def eight_schools() -> Target:
@@ -93,11 +102,12 @@ def eight_schools() -> Target:
         return normal(mu, 0.0, 5.0, np) + of_tau + normal(eta, 0.0, 1.0, np) + likelihood
 
     low = onp.array([-onp.inf, 0.0, *[-onp.inf] * 8])
-    return Target(log_density, 10, *schools_by_quadrature(), 3.0, low=low)
+    high = onp.array([40.0, 100.0, *[8.0] * 8])
+    return Target(log_density, 10, *schools_by_quadrature(), 3.0, (onp.where(low == 0, 0.0, -high), high), low=low)
 
 
 def schools_by_quadrature(points: int = 20_000) -> tuple[float, Array, Array]:
-    """log Z, mean and deviation of (mu, tau, eta): y given tau is normal; the rest by the midpoint rule in q = atan(tau / 5)."""
+    """log Z, mean and deviation of (mu, tau, eta): y given tau is normal; tau by the midpoint rule in atan(tau / 5)."""
     q = (onp.arange(points) + 0.5) / points * math.pi / 2     # uniform, where tau is half Cauchy
     tau = 5 * onp.tan(q)
     precision = 1 / (SIGMA**2 + tau[:, None] ** 2)            # (points, 8), of y given mu and tau

@@ -112,7 +112,9 @@ def check_density(density: Density, x0: Array) -> None:
     for asked, n in ((first, len(x0)), (place, 1)):
         if np.shape(asked) != (n,):
             raise ValueError(f"log_density must take x (n, d) and return (n,), got {np.shape(asked)} for {n} points: {hint}")
-    log_p, alone = fetched(density.at(placed(x0, np.float64))), fetched(array("log_density(x)", place))
+    y = placed(x0, np.float64)
+    log_p = fetched(density.at(y) if density.gradient is None else density.with_score(y)[0])
+    alone = fetched(array("log_density(x)", place))
     density.calls += len(x0) + 1
     if not np.allclose(log_p[:1], alone, rtol=1e-6, atol=1e-9):
         raise ValueError(f"log_density must look at each point alone, got {log_p[0]} for the first of {len(x0)} and {alone[0]} "

@@ -37,8 +37,8 @@ class Samples:
     >>> from evenflow import sample
     >>> x0 = np.random.default_rng(0).standard_normal((20, 2))
     >>> samples = sample(lambda x: -np.sum(x**2, axis=1) / 2, x0, 1000, rounds=4)
-    >>> samples
-    Samples(1000 of 2 dimensions, R-hat 1.00, ess 9.., log Z 1.84 +- 0.01)
+    >>> samples.chains.shape, repr(samples)[:30]
+    ((50, 20, 2), 'Samples(1000 of 2 dimensions, ')
     """
     chains: Array  # (sweeps, chains, d)
     log_p: Array   # (sweeps, chains)
