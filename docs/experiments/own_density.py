@@ -39,6 +39,7 @@ from evenflow.reference.mcmc.ess import ess
 Row = dict[str, Any]
 PRESETS = {"quick": 10_000, "best": 40_000}  # draws
 LONGEST = 2000                               # states of a chain that the effective sample size is counted from
+SLOW = ("dynesty", "flowmc")                 # minutes a density: with the first seed alone
 PICTURES = ("own-density.png",)
 
 
@@ -50,8 +51,8 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     done = {(row["target"], row["sampler"], row["seed"]) for row in rows_of(out)}
     there = {name: installed(name) for name in SAMPLERS}
-    jobs = [(t, s, seed, n, out) for seed in seeds for t in TARGETS for s in SAMPLERS
-            if there[s] is not None and (t, s, seed) not in done]
+    jobs = [(t, s, seed, n, out) for s in sorted(SAMPLERS, key=SLOW.__contains__) for seed in seeds for t in TARGETS
+            if there[s] is not None and (t, s, seed) not in done and (s not in SLOW or seed == seeds[0])]
     side_by_side(measure, jobs, on_step)
     order = {name: i for i, name in enumerate((*TARGETS, *SAMPLERS))}
     rows = sorted((row for row in rows_of(out) if row["seed"] in seeds),

@@ -15,13 +15,13 @@ quadrature in tau, all else being normal (docs/experiments/own_density_targets.p
 asked for the same number of draws, with its own defaults where it has any; what it was told is in
 docs/experiments/own_density_peers.py. None was tuned to these densities but ours: its defaults were chosen on them, with
 seed 0 and other starts, so its rows are the most favourable that can be had."""
-COLUMNS = """Means of the absolute values over the seeds. *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the
-standard error that the sampler states. *mean*, *sd*: largest error of a coordinate's mean, in deviations, and of its deviation,
-relative; of the funnel v alone. *effective*: effective draws of the worst coordinate; of chains by their autocorrelation and
-agreement, of nested sampling by its weights; of SMC's particles nobody knows. *a call*, *a second*: effective draws for each
-call of the density or its gradient (a gradient counts as one more), adaptation and all, and for each second, as multiples of
-`evenflow`'s; JAX's compilation is among the seconds, other work ran beside. *warned*: seeds in which `sample` said that it had
-not mixed."""
+COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes and ran with the first seed alone.
+*weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
+*sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*: effective draws of the worst coordinate; of chains by their
+autocorrelation and agreement, of nested sampling by its weights; of SMC's particles nobody knows. *a call*, *a second*:
+effective draws for each call of the density or its gradient (a gradient counts as one more), adaptation and all, and for each
+second, as multiples of `evenflow`'s; JAX's compilation is among the seconds, other work ran beside. *warned*: seeds in which
+`sample` said that something was wrong."""
 NAMES = {
     "evenflow": "evenflow, no gradient", "evenflow-gradient": "evenflow, gradient", "emcee": "emcee", "dynesty": "dynesty",
     "blackjax-nuts": "blackjax, NUTS", "blackjax-smc": "blackjax, tempered SMC", "flowmc": "flowMC, RQSpline and MALA",
@@ -43,8 +43,8 @@ def page(paths: Sequence[str]) -> str:
 
 
 def commands(results: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> list[str]:
-    made = [f"    EVENFLOW_BACKEND={one['backend']} evenflow reproduce own-density --preset {one['preset']} --seeds {seeds(one)}"
-            for one in results]
+    command = "evenflow reproduce own-density --preset"
+    made = [f"    EVENFLOW_BACKEND={one['backend']} {command} {one['preset']} --seeds {seeds(one)}" for one in results]
     names = " ".join(Path(path).name for path in paths)
     last = f"    cd docs/results && python -m evenflow.experiments.own_density {names} > ../experiments/own-density.md"
     return [*made, last, "", "The last line made this page."]

@@ -52,20 +52,20 @@ def emcee(target: Target, n: int, seed: int) -> Found:
         return np.where(inside, target.log_density(np.where(inside[:, None], x, 1.0), np), -np.inf)
 
     sampler = package.EnsembleSampler(CHAINS, target.d, log_density, vectorize=True)
-    sampler.random_state = np.random.RandomState(seed).get_state()  # noqa: NPY002
+    sampler.random_state = np.random.RandomState(seed).get_state()
     sampler.run_mcmc(starts(target, CHAINS, np.random.default_rng(seed)), steps)
     chains = sampler.get_chain(discard=steps // 2)
     return Found(chains.reshape(-1, target.d), steps * CHAINS, 0, chains=chains)
 
 
 def dynesty(target: Target, n: int, seed: int) -> Found:
-    """Nested sampling on the target's box, whose volume belongs to log Z."""
+    """Nested sampling on the target's box, whose volume belongs to log Z; by random walks, as above 10 dimensions by default."""
     import dynesty as package
     low, high = target.box
     log_volume = float(np.sum(np.log(high - low)))
     sampler = package.NestedSampler(
         lambda x: float(target.log_density(x[None], np)[0]) + log_volume, lambda u: low + (high - low) * u, target.d,
-        nlive=500, rstate=np.random.default_rng(seed))
+        nlive=500, sample="rwalk", rstate=np.random.default_rng(seed))
     sampler.run_nested(print_progress=False, dlogz=0.1)
     it = sampler.results
     return Found(it.samples, float(np.sum(it.ncall)), 0, float(it.logz[-1]), float(it.logzerr[-1]), w=it.importance_weights())
@@ -143,7 +143,7 @@ def blackjax_smc(target: Target, n: int, seed: int) -> Found:
 
 
 def flowmc(target: Target, n: int, seed: int) -> Found:
-    """kazewong/flowMC, RQSpline and MALA: 20 training loops, then as many production loops as give n draws or more."""
+    """kazewong/flowMC, RQSpline and MALA: 20 training loops of 5 epochs, then as many production loops as give n draws or more."""
     import jax
     from flowMC.resource_strategy_bundle.RQSpline_MALA import RQSpline_MALA_Bundle
     from flowMC.Sampler import Sampler
@@ -152,7 +152,7 @@ def flowmc(target: Target, n: int, seed: int) -> Found:
     production = -(-n // (CHAINS * (local + far)))
     key, other = jax.random.split(jax.random.PRNGKey(seed))
     bundle = RQSpline_MALA_Bundle(
-        key, CHAINS, target.d, lambda t, data: log_density(t), local, far, training, production, 10, batch_size=2000)
+        key, CHAINS, target.d, lambda t, data: log_density(t), local, far, training, production, 5, batch_size=1000)
     sampler = Sampler(n_dim=target.d, n_chains=CHAINS, rng_key=other, resource_strategy_bundles=bundle, checkpoint_interval=0)
     sampler.sample(line_starts(target, CHAINS, seed), {})
     path = np.asarray(sampler.resources["positions_production"].data)  # (chains, steps, d)

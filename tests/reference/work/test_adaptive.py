@@ -20,6 +20,13 @@ from tests.agreement.backends import COMPILED, backend
 LOG_2PI = float(np.log(2 * np.pi))
 
 
+@pytest.fixture(autouse=True)
+def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no statistics are meant, the flow is trained for a moment."""
+    if "slow" not in request.keywords:
+        monkeypatch.setattr(adaptive, "FLOW_STEPS", 10)
+
+
 def starts(chains: int = 20, d: int = 2, seed: int = 1) -> Array:
     return np.random.default_rng(seed).standard_normal((chains, d))
 
@@ -131,9 +138,13 @@ def test_it_goes_on_from_samples_and_from_a_file_alike(tmp_path: Path) -> None:
 
 
 def test_the_first_state_after_a_restart_is_one_sweep_from_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, seen = quick(), []
-    walk = adaptive.swept
-    monkeypatch.setattr(adaptive, "swept", lambda d, m, t, *rest: seen.append(t) or walk(d, m, t, *rest))
+    first, seen, walk = quick(), [], adaptive.swept
+
+    def watched(density: Any, machine: Any, t: Array, *rest: Any) -> Any:
+        seen.append(t)
+        return walk(density, machine, t, *rest)
+
+    monkeypatch.setattr(adaptive, "swept", watched)
     quick(x0=first, rounds=None)
     assert np.array_equal(seen[0], first.chains[-1])
 
@@ -184,6 +195,9 @@ def picky(x: Array) -> Array:
     return np.where(np.abs(x[:, 0]) < 3, normal(x), np.nan)
 
 
+SAMPLES = object()
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     ({"x0": np.zeros(2)}, r"x0 must hold the starts of many chains.*got one point \(2,\): spread some around it"),
     ({"x0": np.zeros((2, 2))}, "x0 must hold 4 chains or more"),
@@ -199,12 +213,13 @@ def picky(x: Array) -> Array:
     ({"log_density": lambda x: -np.sum(x**2, axis=0)}, r"got \(2,\) for 20 points.*np.array\(\[f\(row\) for row in x\]\)"),
     ({"log_density": lambda x: normal(x - x.mean(axis=0))}, "must look at each point alone"),
     ({"log_density": lambda x: np.where(x[:, 0] < 0, normal(x), -np.inf)}, "x0 must start every chain where log_dens"),
-    ({"x0": quick(), "bounds": [(0, 1), (0, 1)]}, "bounds and flow are those of the samples"),
-    ({"x0": quick(), "gradient": "autograd"}, "gradient must be given if it was for x0"),
+    ({"x0": SAMPLES, "bounds": [(0, 1), (0, 1)]}, "bounds and flow are those of the samples"),
+    ({"x0": SAMPLES, "gradient": "autograd"}, "gradient must be given if it was for x0"),
 ])
 def test_what_is_refused(arguments: dict[str, Any], said: str) -> None:
+    given: Any = {name: quick(rounds=0) if value is SAMPLES else value for name, value in arguments.items()}
     with pytest.raises(ValueError, match=said):
-        quick(**arguments)
+        quick(**given)
 
 
 def test_nan_is_an_error_that_names_the_users_point() -> None:

@@ -53,7 +53,7 @@ def test_the_gradient_of_the_log_derivative_is_that_of_differences() -> None:
 def test_far_out_nothing_lands_on_a_bound_and_no_gradient_is_lost(size: float, dtype: type) -> None:
     """Warnings are errors here."""
     size = min(size, float(np.finfo(dtype).max) / 2)
-    t = np.array([[size] * 4, [-size] * 4], dtype)
+    t: np.ndarray = np.array([[size] * 4, [-size] * 4], dtype)
     y, log_slope = from_line(t, LOW, HIGH)
     assert (y.dtype, log_slope.dtype) == (dtype, dtype)
     assert np.isfinite(y).all()
