@@ -17,11 +17,11 @@ docs/experiments/own_density_peers.py. None was tuned to these densities but our
 seed 0 and other starts, so its rows are the most favourable that can be had."""
 COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes and ran with the first seed alone.
 *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
-*sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*: effective draws of the worst coordinate; of chains by their
-autocorrelation and agreement, of nested sampling by its weights; of SMC's particles nobody knows. *a call*, *a second*:
-effective draws for each call of the density or its gradient (a gradient counts as one more), adaptation and all, and for each
-second, as multiples of `evenflow`'s; JAX's compilation is among the seconds, other work ran beside. *warned*: seeds in which
-`sample` said that something was wrong."""
+*sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
+effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
+SMC's particles nobody knows. *a call*, *a second*: effective draws for each call of the density or its gradient (a gradient
+counts as one more), adaptation and all, and for each second, as multiples of `evenflow`'s; JAX's compilation is among the
+seconds, other work ran beside. *warned*: seeds in which `sample` said that something was wrong."""
 NAMES = {
     "evenflow": "evenflow, no gradient", "evenflow-gradient": "evenflow, gradient", "emcee": "emcee", "dynesty": "dynesty",
     "blackjax-nuts": "blackjax, NUTS", "blackjax-smc": "blackjax, tempered SMC", "flowmc": "flowMC, RQSpline and MALA",

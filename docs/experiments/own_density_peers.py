@@ -59,7 +59,7 @@ def emcee(target: Target, n: int, seed: int) -> Found:
 
 
 def dynesty(target: Target, n: int, seed: int) -> Found:
-    """Nested sampling on the target's box, whose volume belongs to log Z; by random walks, as above 10 dimensions by default."""
+    """Nested sampling on the target's box, whose volume belongs to log Z; by random walks, its default above 10 dimensions."""
     import dynesty as package
     low, high = target.box
     log_volume = float(np.sum(np.log(high - low)))
@@ -143,7 +143,7 @@ def blackjax_smc(target: Target, n: int, seed: int) -> Found:
 
 
 def flowmc(target: Target, n: int, seed: int) -> Found:
-    """kazewong/flowMC, RQSpline and MALA: 20 training loops of 5 epochs, then as many production loops as give n draws or more."""
+    """kazewong/flowMC, RQSpline and MALA: 20 training loops of 5 epochs, then production loops until there are n draws."""
     import jax
     from flowMC.resource_strategy_bundle.RQSpline_MALA import RQSpline_MALA_Bundle
     from flowMC.Sampler import Sampler

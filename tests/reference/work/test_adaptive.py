@@ -59,8 +59,9 @@ def test_what_comes_back() -> None:
 
 
 def test_equal_seeds_give_equal_draws_and_others_others() -> None:
-    assert same(quick(), quick())
-    assert not same(quick(), quick(seed=1))
+    first = quick()
+    assert same(first, quick())
+    assert not same(first, quick(seed=1))
 
 
 @pytest.mark.parametrize("gradient", [None, "autograd", "given"])
@@ -147,6 +148,16 @@ def test_the_first_state_after_a_restart_is_one_sweep_from_the_last(monkeypatch:
     monkeypatch.setattr(adaptive, "swept", watched)
     quick(x0=first, rounds=None)
     assert np.array_equal(seen[0], first.chains[-1])
+
+
+def test_frozen_nothing_follows_the_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = quick()
+
+    def refused(*args: Any) -> None:
+        raise AssertionError("the step was adapted")
+
+    monkeypatch.setattr(adaptive, "retuned", refused)
+    quick(x0=first, rounds=None)
 
 
 def test_a_file_gives_all_of_it_back(tmp_path: Path) -> None:
