@@ -304,9 +304,10 @@ def test_on_a_device_the_density_is_asked_numpy_arrays() -> None:
 
 @pytest.mark.slow
 def test_all_frozen_the_density_stays_as_it_is() -> None:
-    """Chains that start as draws of p stay draws of p, whatever the flow: 4,000 chains, 20 sweeps, moments within 5 errors
-    (three statistics, 2e-6)."""
-    first = quick(x0=starts(4000) * np.array([1.0, 2.0]) + 1, n=1, rounds=0)
+    """Chains that start as draws of p stay draws of p, with a flow three times as wide: 4,000 chains, 20 sweeps, moments
+    within 5 errors (five statistics, 3e-6)."""
+    wide = evenflow.realnvp(2, final_scale=0.0, base=evenflow.Normal(2, 3.0))
+    first = quick(x0=starts(4000) * np.array([1.0, 2.0]) + 1, n=1, rounds=0, flow=wide)
     x = first.chains[-1]
     z = (x - 1) / np.array([1.0, 2.0])
     assert (np.abs(z.mean(axis=0)) < 5 / 4000**0.5).all()
