@@ -118,6 +118,8 @@ def warmed_up(density: Density, t: Array, local: Any, flow: Flow | None, rng: np
             local = retuned(local, fetched(info.accepted), 1.5 if k < COARSE and half == 0 else 1.05)
             trace.append(on_line(white, state.x))
         t, trace = trace[-1], trace[len(trace) // 2 :]
+        if (np.ptp(trace, axis=(0, 1)) == 0).any():
+            raise FloatingPointError("no chain has moved in the warm-up, every local move was refused: is the density a spike?")
         white, base = clusters(np.concatenate(trace), rng, most=8 if flow is None else 1)
     flow = flow or realnvp(t.shape[1], layers=6, hidden=(32, 32), final_scale=0.0, base=base)
     return Machine(local, flow, flow.init(rng), white), np.stack(trace)

@@ -242,6 +242,12 @@ def test_nan_is_an_error_that_names_the_users_point() -> None:
         quick(gradient=lambda x: x[:, 0])
 
 
+def test_chains_that_cannot_move_are_an_error() -> None:
+    """A density that is a single point."""
+    with pytest.raises(FloatingPointError, match="no chain has moved"):
+        quick(lambda x: np.where(np.all(x == 1.0, axis=1), 0.0, -np.inf), np.ones((5, 2)))
+
+
 def test_plain_numpy_in_autograds_hands_is_said_to_be() -> None:
     with pytest.raises(TypeError, match=r"must be written with autograd\.numpy"):
         quick(lambda x: np.array([-float(row @ row) for row in x]), gradient="autograd")
