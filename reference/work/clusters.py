@@ -1,83 +1,137 @@
-r"""A mixture of normals of one shape, fitted by EM: where the flow of adaptive.py begins.
+r"""A mixture of normals, fitted by EM: where the flow of adaptive.py begins.
 
-$$p(x) = \sum_k w_k\, N(x;\, c_k,\, s_k^2\, \Sigma), \qquad \Sigma = W W^T$$
+$$p(x) = \sum_k w_k\, N(x;\, m_k,\, L_k L_k^T)$$
 
-In $u = W^{-1} (x - b)$ every component is round: a step of one size fits all directions of a mode, and the mixture is a base
-density that a flow can stand on (targets/mixtures.py). How many components: the least BIC (Schwarz 1978). A tenth of each
-weight goes to the same component twice as wide, so that what the chains have not seen of the tails is proposed now and then.
+How many components: as many as a third of the points, held out, like best. A tenth of each weight goes to the same component
+twice as wide, so that what the chains have not seen of the tails is proposed now and then. W of u = W^-1 (x - b) is a root of
+the mean of all $L_k L_k^T$: in u the modes are round, as far as one matrix can make them so, and a local step of one size fits
+all directions.
 """
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
-import numpy as np
+import autograd.numpy as np
+import numpy as onp
 
-from evenflow.reference.core import Array, Tree, logsumexp
-from evenflow.reference.targets import GaussianMixture
+from evenflow.reference.core import Array, Tree, arrays, beside, check_shape, logsumexp
 
 COUNTS = (1, 2, 3, 4, 6, 8)  # components that are tried
-STEPS, POINTS = 30, 2000     # of EM; points that it looks at
+STEPS, POINTS = 30, 3000     # of EM; points that are looked at
 WIDE, SHARE = 2.0, 0.1       # the wider twin of each component: deviations, weight
-APART = 1e-9                 # a GaussianMixture wants its centres to differ
+FLOOR = 1e-4                 # of the mean covariance, is in each: none collapses onto a state that a chain repeats
+LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class NormalMixture:
+    """A base density (flows/densities.py): K normals, of means (K, d) and lower triangular factors (K, d, d), as tuples.
+
+    >>> mixture = NormalMixture((0.5, 0.5), ((0.0,), (4.0,)), (((1.0,),), ((2.0,),)))
+    >>> mixture.log_prob(onp.array([[0.0]])).round(3)
+    array([-1.547])
+    """
+    weights: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
+    factors: tuple[tuple[tuple[float, ...], ...], ...]
+
+    @property
+    def d(self) -> int:
+        return len(self.means[0])
+
+    def noise(self, rng: onp.random.Generator, n: int) -> Tree:
+        component = rng.choice(len(self.weights), n, p=self.weights)
+        return {"component": component, "normals": rng.standard_normal((n, self.d))}
+
+    def sample(self, noise: Tree) -> Array:
+        z, k = noise["normals"], noise["component"]
+        check_shape("normals", z, "n", self.d)
+        means, factors = beside(onp.array(self.means, z.dtype), z), beside(onp.array(self.factors, z.dtype), z)
+        return means[k] + np.sum(factors[k] * z[:, None, :], axis=2)
+
+    @arrays("x")
+    def log_prob(self, x: Array) -> Array:
+        """x (n, d) -> (n,)."""
+        check_shape("x", x, "n", self.d)
+        A, c, constant = (beside(part.astype(x.dtype), x) for part in self.parts)
+        z = np.reshape(x @ A - c, (x.shape[0], len(self.weights), self.d))  # L_k^-1 (x - m_k), for all k at once
+        return logsumexp(constant - np.sum(z**2, axis=2) / 2, axis=1)
+
+    @cached_property
+    def parts(self) -> tuple[Array, Array, Array]:
+        """[L_1^-T ... L_K^-T] (d, K d), (L_k^-1 m_k) (K d,), log w_k less half of log |2 pi L_k L_k^T| (K,)."""
+        L, means = onp.array(self.factors), onp.array(self.means)
+        back = onp.linalg.inv(L)
+        log_diagonal = onp.log(onp.diagonal(L, axis1=1, axis2=2)).sum(axis=1)
+        A = back.transpose(2, 0, 1).reshape(self.d, -1)
+        return A, (back @ means[:, :, None]).ravel(), onp.log(self.weights) - log_diagonal - self.d * LOG_2PI / 2
 
 
 class Fit(NamedTuple):
     weights: Array  # (k,)
-    centres: Array  # (k, d)
-    scales: Array   # (k,)
-    W: Array        # (d, d), lower triangular
-    log_p: float    # of all points together
+    means: Array    # (k, d)
+    factors: Array  # (k, d, d)
 
 
-def clusters(x: Array, rng: np.random.Generator, most: int = 8) -> tuple[Tree, GaussianMixture]:
-    """{"W", "b"} of u, and the mixture in u, from points x (n, d) that vary in every column;
-    at most so many components.
+def clusters(x: Array, rng: onp.random.Generator, most: int = 8) -> tuple[Tree, NormalMixture]:
+    """{"W", "b"} of u, and the mixture in u, from points x (n, d) that vary in every column; at most so many components.
 
-    >>> x = np.random.default_rng(0).standard_normal((500, 2)) + 9 * (np.arange(500) % 2)[:, None]
-    >>> clusters(x, np.random.default_rng(0))[1].count
+    >>> x = onp.random.default_rng(0).standard_normal((500, 2)) + 9 * (onp.arange(500) % 2)[:, None]
+    >>> len(clusters(x, onp.random.default_rng(0))[1].weights)
     4
     """
     x = x[rng.choice(len(x), min(len(x), POINTS), replace=False)]
-    b, scale = x.mean(axis=0), x.std(axis=0)
-    v, (n, d) = (x - b) / scale, x.shape
-    fits = [em(v, k, rng) for k in COUNTS if k == 1 or k <= min(most, n / (5 * d))]
-    best = min(fits, key=lambda fit: -2 * fit.log_p + len(fit.weights) * (d + 2) * np.log(n))
-    centres = np.linalg.solve(best.W, best.centres.T).T
-    both = [centres, centres + APART * (1 + np.abs(centres))]
-    weights, scales = np.r_[(1 - SHARE) * best.weights, SHARE * best.weights], np.r_[best.scales, WIDE * best.scales]
-    base = GaussianMixture(tuple(map(tuple, np.concatenate(both))), tuple(weights / weights.sum()), tuple(scales))
-    return {"W": scale[:, None] * best.W, "b": b}, base
+    b, scale, d = x.mean(axis=0), x.std(axis=0), x.shape[1]
+    held_out, v = onp.split((x - b) / scale, [len(x) // 3])
+    fits = [em(v, k, rng) for k in COUNTS if k == 1 or k <= min(most, len(v) / (5 * d))]
+    best = max(fits, key=lambda fit: float(onp.sum(logsumexp(log_parts(held_out, fit), axis=1))))
+    W = onp.linalg.cholesky(onp.einsum("k,kij,klj->il", best.weights, best.factors, best.factors))
+    weights = onp.concatenate([(1 - SHARE) * best.weights, SHARE * best.weights])
+    means, L = onp.linalg.solve(W, best.means.T).T, onp.linalg.solve(W, best.factors)
+    twice = onp.concatenate([means, means]).tolist(), onp.concatenate([L, WIDE * L]).tolist()
+    base = NormalMixture(tuple((weights / weights.sum()).tolist()), *map(nested, twice))
+    return {"W": scale[:, None] * W, "b": b}, base
 
 
-def em(v: Array, k: int, rng: np.random.Generator) -> Fit:
-    """k components for v (n, d) with columns of deviation 1."""
+def nested(numbers: list[Any]) -> tuple[Any, ...]:
+    return tuple(nested(one) if isinstance(one, list) else one for one in numbers)
+
+
+def em(v: Array, k: int, rng: onp.random.Generator) -> Fit:
+    """k components for v (n, d) with columns of deviation 1. Few points make a covariance the more diagonal."""
     n, d = v.shape
-    log_r = np.log(1e-300 + np.eye(k)[nearest(v, seeds(v, k, rng))])       # (n, k): which component each point belongs to
-    W, scales, log_p = np.eye(d), np.ones(k), 0.0
+    r = onp.eye(k)[onp.argmin(squares(v, seeds(v, k, rng)), axis=1)]        # (n, k): the share of each component in each point
     for _ in range(STEPS):
-        r = np.exp(log_r)
-        total = r.sum(axis=0) + 1e-12 * n
-        centres = r.T @ v / total[:, None]
-        away = v[:, None] - centres                                        # (n, k, d)
-        weighed = np.sqrt(r)[:, :, None] * away / scales[:, None]
-        flat = weighed.reshape(-1, d)
-        W = np.linalg.cholesky(flat.T @ flat / n + 1e-6 * np.eye(d))
-        square = np.sum(np.linalg.solve(W, away.reshape(-1, d).T) ** 2, axis=0).reshape(n, k)
-        scales = np.sqrt(np.sum(r * square, axis=0) / (d * total) + 1e-6)
-        weights = np.maximum(total / total.sum(), 1e-6)
-        log_parts = np.log(weights) - d * np.log(scales) - square / (2 * scales**2)
-        of_all = logsumexp(log_parts, axis=1)
-        log_r = log_parts - of_all[:, None]
-        log_p = float(np.sum(of_all)) - n * float(np.sum(np.log(np.diag(W))))
-    return Fit(weights / weights.sum(), centres, scales, W, log_p)
+        total = r.sum(axis=0) + 1e-9 * n
+        means = r.T @ v / total[:, None]
+        away = (v[:, None] - means).transpose(1, 2, 0)                      # (k, d, n)
+        scatter = (r.T[:, None] * away) @ away.transpose(0, 2, 1)           # (k, d, d)
+        pooled = scatter.sum(axis=0) / n + 1e-9 * onp.eye(d)
+        S, a = scatter / total[:, None, None], (d / (d + total))[:, None, None]
+        L = onp.linalg.cholesky((1 - a) * S + a * S * onp.eye(d) + FLOOR * pooled)
+        fit = Fit(total / total.sum(), means, L)
+        parts = log_parts(v, fit)
+        r = onp.exp(parts - logsumexp(parts, axis=1)[:, None])
+    return fit
 
 
-def seeds(v: Array, k: int, rng: np.random.Generator) -> Array:
+def log_parts(v: Array, fit: Fit) -> Array:
+    """log w_k N(v; m_k, L_k L_k^T) + d/2 log 2 pi, (n, k)."""
+    z = onp.linalg.solve(fit.factors, (v[:, None] - fit.means).transpose(1, 2, 0))  # (k, d, n)
+    log_det = onp.log(onp.diagonal(fit.factors, axis1=1, axis2=2)).sum(axis=1)
+    return onp.log(fit.weights) - log_det - onp.sum(z**2, axis=1).T / 2
+
+
+def seeds(v: Array, k: int, rng: onp.random.Generator) -> Array:
     """k points of v, each the likelier the farther from those before it (Arthur & Vassilvitskii 2007)."""
     chosen = v[rng.integers(len(v), size=1)]
     for _ in range(k - 1):
-        away = np.min(np.sum((v[:, None] - chosen) ** 2, axis=2), axis=1)
-        chosen = np.concatenate([chosen, v[rng.choice(len(v), size=1, p=away / away.sum())]])
+        away = onp.min(squares(v, chosen), axis=1)
+        chosen = onp.concatenate([chosen, v[rng.choice(len(v), size=1, p=away / away.sum())]])
     return chosen
 
 
-def nearest(v: Array, centres: Array) -> Array:
-    return np.argmin(np.sum((v[:, None] - centres) ** 2, axis=2), axis=1)
+def squares(v: Array, centres: Array) -> Array:
+    """(n, k) squared distances."""
+    return onp.sum((v[:, None] - centres) ** 2, axis=2)

@@ -31,7 +31,7 @@ class Density:
             return log_p
 
         self.traced = primitive(both)
-        defvjp(self.traced, lambda log_p, y: lambda g: g[:, None] * self.score)  # asked for at once, before another y comes
+        defvjp(self.traced, lambda log_p, y: lambda g: g[:, None] * self.score)  # asked for before another y comes
 
     def __call__(self, t: Array) -> Array:
         """t (n, d) -> (n,)."""

@@ -16,6 +16,7 @@ from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc.ess import ess
 from evenflow.reference.mcmc.rhat import rhat
 from evenflow.reference.work.checkpoints import PathLike
+from evenflow.reference.work.clusters import NormalMixture
 from evenflow.reference.work.files import CorruptFileError, load, save
 
 RHAT, ESS, ACCEPTANCE = 1.05, 100.0, 0.05  # where a warning begins
@@ -119,7 +120,7 @@ class Samples:
 
 NUMBERS = ("n", "acceptance_local", "acceptance_global", "calls", "gradient_calls", "step_size", "local")
 PARTS = {name: getattr(room, name) for room in (flows, targets) for name in room.__all__
-         if dataclasses.is_dataclass(getattr(room, name))}
+         if dataclasses.is_dataclass(getattr(room, name))} | {"NormalMixture": NormalMixture}
 
 
 def written(part: Any) -> Any:
