@@ -15,7 +15,7 @@ quadrature in tau, all else being normal (docs/experiments/own_density_targets.p
 asked for the same number of draws, with its own defaults where it has any; what it was told is in
 docs/experiments/own_density_peers.py. None was tuned to these densities but ours: its defaults were chosen on them, with
 seed 0 and other starts, so its rows are the most favourable that can be had."""
-COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes and ran with the first seed alone.
+COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes and run with the first seed alone.
 *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
 *sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
 effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
@@ -33,7 +33,7 @@ def page(paths: Sequence[str]) -> str:
     results = [json.loads(Path(path).read_text()) for path in paths]
     lines = [HEAD, "", *commands(results, paths)]
     for result in results:
-        lines += ["", f"## {result['preset']}: {result['n']:,} draws, {seeds(result)} seeds", ""]
+        lines += ["", f"## {result['preset']}: {result['n']:,} draws, {seeds(result)} seeds at most", ""]
         for target in TARGETS:
             lines += [f"### {target}", "", *table(result, target), "", *verdicts(result, target), ""]
         lines += [COLUMNS, "", versions(result)]
@@ -61,7 +61,7 @@ def versions(result: Mapping[str, Any]) -> str:
 
 
 def table(result: Mapping[str, Any], target: str) -> list[str]:
-    heads = ["sampler", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "a second", "warned"]
+    heads = ["sampler", "seeds", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "a second", "warned"]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for sampler, name in NAMES.items():
         rows = those(result, target, sampler)
@@ -73,7 +73,7 @@ def table(result: Mapping[str, Any], target: str) -> list[str]:
         warned = str(sum(row["warned"] > 0 for row in rows)) if sampler.startswith("evenflow") else ""
         cells = [shown(mean(rows, what)) for what in ("weights", "log_z", "told", "mean", "sd")]
         worth = mean(rows, "ess")
-        lines.append([name, *cells, "-" if worth is None else f"{worth:,.0f}", *ratios, warned])
+        lines.append([name, str(len(rows)), *cells, "-" if worth is None else f"{worth:,.0f}", *ratios, warned])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
@@ -85,7 +85,9 @@ def why(result: Mapping[str, Any], target: str, sampler: str) -> str:
     """Why there is no row."""
     raised = [row["raised"] for row in result["rows"]
               if (row["target"], row["sampler"]) == (target, sampler) and "raised" in row]
-    return f"raised {raised[0]}".replace("|", "/") if raised else "unavailable"
+    if raised:
+        return f"raised {raised[0]}".replace("|", "/")
+    return "unavailable" if result["samplers"].get(sampler) is None else "not run"
 
 
 def mean(rows: Sequence[Mapping[str, Any]], what: str) -> float | None:

@@ -295,15 +295,18 @@ def test_backends_agree(where: str) -> None:
 
 
 @pytest.mark.slow
-def test_on_a_device_the_density_is_asked_numpy_arrays() -> None:
+def test_on_a_device_the_density_is_asked_numpy_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, few in (("FLOW_STEPS", 2), ("SWEEPS", 2), ("WARM_UP", 20), ("LEAST", 10)):
+        monkeypatch.setattr(adaptive, name, few)
+
     def density(x: Array) -> Array:
         assert type(x) is np.ndarray
         return normal(x)
 
-    here = quick()
+    here = quick(n=100)
     with backend("standin"):
-        there = quick(density)
-        traced = quick(lambda x: -anp.sum((x - 1) ** 2, axis=1) / 2, gradient="autograd")
+        there = quick(density, n=100)
+        traced = quick(lambda x: -anp.sum((x - 1) ** 2, axis=1) / 2, n=100, gradient="autograd")
     assert type(traced.chains) is type(there.chains) is np.ndarray
     np.testing.assert_allclose(there.chains, here.chains, rtol=0, atol=1e-6)
 
