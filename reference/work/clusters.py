@@ -18,6 +18,7 @@ import numpy as onp
 from evenflow.reference.core import Array, Tree, arrays, beside, check_shape, logsumexp
 
 COUNTS = (1, 2, 3, 4, 6, 8)  # components that are tried
+TRIES = 8                    # points that may become the next centre to begin from
 STEPS, POINTS = 30, 3000     # of EM; points that are looked at
 WIDE, SHARE = 2.0, 0.1       # the wider twin of each component: deviations, weight
 FLOOR = 1e-4                 # of the mean covariance, is in each: none collapses onto a state that a chain repeats
@@ -124,11 +125,14 @@ def log_parts(v: Array, fit: Fit) -> Array:
 
 
 def seeds(v: Array, k: int, rng: onp.random.Generator) -> Array:
-    """k points of v, each the likelier the farther from those before it (Arthur & Vassilvitskii 2007)."""
+    """k points of v, each the best of a few drawn the likelier the farther they are from those before (k-means++, greedy;
+    Arthur & Vassilvitskii 2007)."""
     chosen = v[rng.integers(len(v), size=1)]
     for _ in range(k - 1):
         away = onp.min(squares(v, chosen), axis=1)
-        chosen = onp.concatenate([chosen, v[rng.choice(len(v), size=1, p=away / away.sum())]])
+        drawn = v[rng.choice(len(v), size=TRIES, p=away / away.sum())]
+        left = onp.minimum(away[:, None], squares(v, drawn)).sum(axis=0)
+        chosen = onp.concatenate([chosen, drawn[[onp.argmin(left)]]])
     return chosen
 
 
