@@ -35,9 +35,11 @@ if TYPE_CHECKING:
         sliced_energy_distance,
         sliced_energy_score,
     )
+    from evenflow.reference.work.adaptive import sample
     from evenflow.reference.work.estimators import EBMEstimator, FlowEstimator
     from evenflow.reference.work.regressor import FlowRegressor
     from evenflow.reference.work.runs import load_run as load
+    from evenflow.reference.work.samples import Samples, UnmixedWarning
     from evenflow.reference.work.training import train
 
     __version__: str
@@ -53,9 +55,11 @@ PLACES = {  # module below evenflow -> the names that come from it
         "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",
         "sliced_energy_score",
     ),
+    "reference.work.adaptive": ("sample",),
     "reference.work.estimators": ("EBMEstimator", "FlowEstimator"),
     "reference.work.regressor": ("FlowRegressor",),
     "reference.work.runs": ("load",),
+    "reference.work.samples": ("Samples", "UnmixedWarning"),
     "reference.work.training": ("train",),
 }
 THERE = {"load": "load_run"}  # what is called otherwise in its module
@@ -64,9 +68,9 @@ MODULE_OF = {name: f"evenflow.{module}" for module, names in PLACES.items() for 
 __all__ = [
     "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow", "EBMEstimator",
     "Flow", "FlowEstimator", "FlowMC", "FlowMCEBM", "FlowRegressor", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal",
-    "RandomWalk", "Uniform", "__version__", "aqf", "crps", "dense_flow", "energy_distance", "energy_score", "ess",
-    "kernel_score", "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sliced_energy_distance",
-    "sliced_energy_score", "spline_flow", "to_device", "to_host", "train", "use",
+    "RandomWalk", "Samples", "Uniform", "UnmixedWarning", "__version__", "aqf", "crps", "dense_flow", "energy_distance",
+    "energy_score", "ess", "kernel_score", "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sample",
+    "sliced_energy_distance", "sliced_energy_score", "spline_flow", "to_device", "to_host", "train", "use",
 ]
 
 

@@ -28,7 +28,7 @@ def to_line(y: Array, low: Array, high: Array) -> tuple[Array, Array]:
     array([[0., 0., 3.]])
     """
     check_bounds("y", y, low, high)
-    check_inside(y, low, high)
+    check_inside("y", y, low, high)
     low, high, has_low, has_high, w = sides(y, low, high)
     log_a = np.log(np.where(has_low, y - low, np.ones_like(y)))
     log_b = np.log(np.where(has_high, high - y, np.ones_like(y)))
@@ -84,10 +84,10 @@ def check_bounds(name: str, x: Array, low: Array, high: Array) -> tuple[Array, A
     return low, high
 
 
-def check_inside(y: Array, low: Array, high: Array) -> None:
+def check_inside(name: str, y: Array, low: Array, high: Array) -> None:
     plain = value(y)
     outside = (plain <= beside(low, plain)) | (plain >= beside(high, plain))
     if anywhere(outside):
         i, j = (int(k) for k in onp.argwhere(fetched(outside))[0])
-        raise ValueError(f"y must lie strictly between low and high, got {plain[i, j]} in row {i}, column {j}, "
+        raise ValueError(f"{name} must lie strictly between low and high, got {plain[i, j]} in row {i}, column {j}, "
                          f"whose bounds are {low[j]} and {high[j]}")

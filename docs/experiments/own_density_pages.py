@@ -1,0 +1,116 @@
+"""The page of own_density.py, from results.json."""
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenflow.experiments.own_density_targets import TARGETS
+
+HEAD = """# One's own density: evenflow.sample beside emcee, dynesty, blackjax and flowMC
+
+Five densities of which log Z, the weights of the modes, means and deviations are known: four by construction, eight schools by
+quadrature in tau, all else being normal (docs/experiments/own_density_targets.py). Each sampler gets the same starts and is
+asked for the same number of draws, with its own defaults where it has any; what it was told is in
+docs/experiments/own_density_peers.py. None was tuned to these densities but ours: its defaults were chosen on them, with
+seed 0 and other starts, so its rows are the most favourable that can be had."""
+COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes and run with the first seed alone.
+*weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
+*sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
+effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
+SMC's particles nobody knows. *a call*, *a second*: effective draws for each call of the density or its gradient (a gradient
+counts as one more), adaptation and all, and for each second, as multiples of `evenflow`'s; JAX's compilation is among the
+seconds, other work ran beside. *warned*: seeds in which `sample` said that something was wrong."""
+NAMES = {
+    "evenflow": "evenflow, no gradient", "evenflow-gradient": "evenflow, gradient", "emcee": "emcee", "dynesty": "dynesty",
+    "blackjax-nuts": "blackjax, NUTS", "blackjax-smc": "blackjax, tempered SMC", "flowmc": "flowMC, RQSpline and MALA",
+}
+
+
+def page(paths: Sequence[str]) -> str:
+    """The Markdown; paths: of results.json, one preset each."""
+    results = [json.loads(Path(path).read_text()) for path in paths]
+    lines = [HEAD, "", *commands(results, paths)]
+    for result in results:
+        lines += ["", f"## {result['preset']}: {result['n']:,} draws, {seeds(result)} seeds at most", ""]
+        for target in TARGETS:
+            lines += [f"### {target}", "", *table(result, target), "", *verdicts(result, target), ""]
+        lines += [COLUMNS, "", versions(result)]
+    lines += ["", "## Picture", "", "![draws of evenflow.sample on the five densities](../images/own-density.png)", "",
+              "Draws without a gradient, `quick`, seed 0; the crosses are the exact means and deviations."]
+    return "\n".join(lines) + "\n"
+
+
+def commands(results: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> list[str]:
+    command = "evenflow reproduce own-density --preset"
+    made = [f"    EVENFLOW_BACKEND={one['backend']} {command} {one['preset']} --seeds {seeds(one)}" for one in results]
+    names = " ".join(Path(path).name for path in paths)
+    last = f"    cd docs/results && python -m evenflow.experiments.own_density {names} > ../experiments/own-density.md"
+    return [*made, last, "", "The last line made this page."]
+
+
+def seeds(result: Mapping[str, Any]) -> int:
+    return len({row["seed"] for row in result["rows"]})
+
+
+def versions(result: Mapping[str, Any]) -> str:
+    peers = {"emcee": "emcee", "dynesty": "dynesty", "blackjax-nuts": "blackjax", "flowmc": "flowMC"}
+    told = [f"{name} {result['samplers'][sampler] or 'not installed'}" for sampler, name in peers.items()]
+    return f"Python {result['python']}, numpy {result['versions']['numpy']}, {', '.join(told)}."
+
+
+def table(result: Mapping[str, Any], target: str) -> list[str]:
+    heads = ["sampler", "seeds", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "a second", "warned"]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    for sampler, name in NAMES.items():
+        rows = those(result, target, sampler)
+        if not rows:
+            lines.append([name, why(result, target, sampler), *[""] * (len(heads) - 2)])
+            continue
+        ours = {what: mean(those(result, target, "evenflow"), what) for what in ("per_call", "per_second")}
+        ratios = [ratio(mean(rows, what), ours[what]) for what in ours]
+        warned = str(sum(row["warned"] > 0 for row in rows)) if sampler.startswith("evenflow") else ""
+        cells = [shown(mean(rows, what)) for what in ("weights", "log_z", "told", "mean", "sd")]
+        worth = mean(rows, "ess")
+        lines.append([name, str(len(rows)), *cells, "-" if worth is None else f"{worth:,.0f}", *ratios, warned])
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def those(result: Mapping[str, Any], target: str, sampler: str) -> list[Mapping[str, Any]]:
+    return [row for row in result["rows"] if (row["target"], row["sampler"]) == (target, sampler) and "raised" not in row]
+
+
+def why(result: Mapping[str, Any], target: str, sampler: str) -> str:
+    """Why there is no row."""
+    raised = [row["raised"] for row in result["rows"]
+              if (row["target"], row["sampler"]) == (target, sampler) and "raised" in row]
+    if raised:
+        return f"raised {raised[0]}".replace("|", "/")
+    return "unavailable" if result["samplers"].get(sampler) is None else "not run"
+
+
+def mean(rows: Sequence[Mapping[str, Any]], what: str) -> float | None:
+    """Of absolute values; None where one is missing."""
+    values = [row[what] for row in rows]
+    return None if not values or any(value is None for value in values) else float(np.mean(np.abs(values)))
+
+
+def shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def ratio(value: float | None, ours: float | None) -> str:
+    return "-" if value is None or not ours else f"{value / ours:.2g}"
+
+
+def verdicts(result: Mapping[str, Any], target: str) -> list[str]:
+    """Who is nearest, measure by measure."""
+    told = []
+    for what, said in (("weights", "weights"), ("log_z", "log Z"), ("mean", "mean"), ("per_call", "effective draws a call")):
+        found = {name: mean(those(result, target, name), what) for name in NAMES}
+        known = {name: value for name, value in found.items() if value is not None}
+        if known:
+            best = (max if what == "per_call" else min)(known, key=lambda name: known[name])
+            told.append(f"{said}: {NAMES[best]}")
+    return [f"Best: {'; '.join(told)}."] if told else []
