@@ -34,6 +34,7 @@ from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.rows import judges, rows_of
 from evenflow.reference.work.sampling import Walk, flow_draws, walk
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.training import Settings
 from evenflow.reference.work.units import Units
 
@@ -99,7 +100,9 @@ class EnergyModel:
     abilities = ("log_z",)
 
     @classmethod
-    def of(cls, config: Config, d: int, context_dim: int, data: str, whole: bool = False) -> "EnergyModel":
+    def of(
+        cls, config: Config, d: int, context_dim: int, whole: bool = False, shape: Shape | None = None
+    ) -> "EnergyModel":
         algorithm = build_algorithm(config, d)
         return cls(config, algorithm, getattr(algorithm, "flow", Flow(base_of(config, d), Permutation(tuple(range(d))))))
 
