@@ -75,7 +75,7 @@ def idx_pair(folder: Path, part: str) -> tuple[Array, Array]:
 def idx(path: Path, axes: int) -> Array:
     """An array of bytes with so many axes. Raises ValueError where the file is not a whole one of these."""
     try:
-        content = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} must be a whole file, packed by gzip: {error}") from error
     if content[:4] != bytes([0, 0, 8, axes]):
