@@ -18,6 +18,7 @@ from evenflow.reference.work.runs import Trained
 
 WALKED = 100_000                   # samples of one walk: each begins with a warm-up
 PRINTED, PICTURED = 10**8, 10_000  # samples at most, on standard output and in a picture
+IMAGES = 1000                      # in a picture of images, or of series
 
 
 def whole_number(text: str) -> int:
@@ -60,8 +61,8 @@ def write_samples(trained: Trained, parts: Iterable[Array], each: int, out: Path
     n = each * (1 if rows is None else rows)
     ending = ".csv" if out is None else out.suffix.lower()
     size, write = lookup("file ending", ending, WRITERS)
-    if ending == ".png" and n > PICTURED:
-        raise ValueError(f"a picture shows {PICTURED:,} samples at most, got --n {n}")
+    if ending == ".png" and n > (most := PICTURED if trained.shape is None else IMAGES):
+        raise ValueError(f"a picture shows {most:,} samples at most, got --n {n}")
     if out is None:
         if n > PRINTED:
             raise ValueError(f"{PRINTED:,} samples at most go to standard output, got --n {n}: name a file with --out")

@@ -1,11 +1,12 @@
 """Images and series: what a row stands for, blocks that are squares, folders as they are published, and what is refused."""
 import gzip
+import io
 import pickle
 import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,22 +32,18 @@ TWO = np.zeros((2, 3072), np.uint8)
 QUICK: dict[str, Any] = {"steps": 1, "batch": 8, "context_hidden": (8,), "context_width": 4, "hidden": (8,), "layers": 1}
 
 
-class Python2(pickle._Pickler):  # type: ignore[name-defined,misc]
-    """Pickles as Python 2 wrote them, CIFAR-10's too: text and bytes are one, and NumPy's parts have their old places."""
-    dispatch: ClassVar[dict[type, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
-
-    def save_text(self, text: Any) -> None:
+def as_python_2(path: Path, what: Any) -> None:
+    """A pickle as Python 2 wrote them, CIFAR-10's too: text and bytes are one, and NumPy's parts have their old places."""
+    def save_text(pickler: Any, text: str | bytes) -> None:
         content = text if isinstance(text, bytes) else text.encode("ascii")
-        self.write(b"T" + struct.pack("<i", len(content)) + content)
-        self.memoize(text)
+        pickler.write(b"T" + struct.pack("<i", len(content)) + content)
+        pickler.memoize(text)
 
-    dispatch[str] = dispatch[bytes] = save_text
-
-    @classmethod
-    def write_to(cls, path: Path, what: Any) -> None:
-        with open(path, "wb") as file:
-            cls(file, protocol=2).dump(what)
-        path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    python: Any = vars(pickle)["_Pickler"]  # the one that can be changed
+    pickler = python(file := io.BytesIO(), protocol=2)
+    pickler.dispatch = {**python.dispatch, str: save_text, bytes: save_text}
+    pickler.dump(what)
+    path.write_bytes(file.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
 
 
 def cifar(folder: Path, n: int = 20) -> tuple[Array, list[int]]:
@@ -56,12 +53,12 @@ def cifar(folder: Path, n: int = 20) -> tuple[Array, list[int]]:
     for i, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
         part = slice(n * i, n * (i + 1))
         batch = {"batch_label": name, "labels": labels[part], "data": x[part].reshape(n, -1), "filenames": ["a.png"] * n}
-        Python2.write_to(folder / name, batch)
+        as_python_2(folder / name, batch)
     return x, labels
 
 
 def idx(x: Array) -> bytes:
-    return bytes([0, 0, 8, x.ndim]) + struct.pack(f">{x.ndim}i", *x.shape) + x.tobytes()
+    return b"".join([bytes([0, 0, 8, x.ndim]), struct.pack(f">{x.ndim}i", *x.shape), x.tobytes()])
 
 
 def mnist(folder: Path, packed: bool = False, n: int = 60, dot: bool = False) -> None:
@@ -359,7 +356,8 @@ def test_wide_samples_are_compared_by_their_components() -> None:
 
 
 def test_energy_based_models_take_images(tmp_path: Path) -> None:
-    trained = train_on(Config("ebm", algorithm="pcd", steps=2, batch=8, buffer=16, local_steps=1), images(tmp_path), tmp_path / "run")
+    config = Config("ebm", algorithm="pcd", steps=2, batch=8, buffer=16, local_steps=1)
+    trained = train_on(config, images(tmp_path), tmp_path / "run")
     assert isinstance(trained.model, EnergyModel)
     assert trained.sample(3, np.random.default_rng(0)).shape == (3, 24)
     assert load_run(tmp_path / "run").shape == Shape((6, 4))
