@@ -14,15 +14,15 @@ LINES, PANELS = 30, 4  # series in a panel, and channels shown
 def image_grid(path: PathLike, rows: Mapping[str, Array], shape: Shape, levels: int | None = None) -> None:
     """Images in lines of ten, grey or in colours.  rows: label -> (k, d); black is 0 and white levels - 1, of real numbers the
     least and the most in the first rows. Of other numbers of channels than 1, 3 and 4 the first is shown."""
-    first = np.asarray(next(iter(rows.values())), dtype=np.float64)
-    low, high = (0.0, levels - 1.0) if levels else (first.min(), first.max())
-    h, w = shape.axes[:2]
-    axes = shape.axes if shape.channels in (3, 4) else (h, w)
-    strips = {}
+    (h, w), c = shape.axes[:2], shape.channels if shape.channels in (3, 4) else 1
+    seen = {}
     for label, images in rows.items():
         check_shape(f"rows[{label!r}]", images, "k", shape.d)
-        seen = images if shape.channels in (1, 3, 4) else images.reshape(-1, h * w, shape.channels)[:, :, 0]
-        strips[label] = in_lines(label, np.clip((seen - low) / (high - low or 1.0), 0, 1), PER_LINE, axes, gap=1.0)
+        seen[label] = images.reshape(-1, h * w, shape.channels)[:, :, :c].reshape(-1, h * w * c).astype(np.float64)
+    first, axes = next(iter(seen.values())), (h, w, c) if c > 1 else (h, w)
+    low, high = (0.0, levels - 1.0) if levels else (first.min(), first.max())
+    shades = {label: np.clip((x - low) / (high - low or 1.0), 0, 1) for label, x in seen.items()}
+    strips = {label: in_lines(label, x, PER_LINE, axes, gap=1.0) for label, x in shades.items()}
     grid(path, strips, w, PER_LINE, most=1.0, cmap="gray")
 
 
