@@ -17,8 +17,8 @@ there is no such number, `reasons` says why.
     frechet                 Frechet distance between features of held-out data and of the same samples: digits, the last hidden
                             layer of a classifier trained on the training digits; else the coordinates
 
-    Of wide rows, images say, both of these see the first COMPONENTS principal components alone, and all figures the first
-    held-out rows alone: as many as hold NUMBERS numbers, FEWEST at least.
+    Of wide rows, images say, both of these see the first COMPONENTS principal components alone, all figures the first held-out
+    rows alone, as many as hold NUMBERS numbers, FEWEST at least, and the Gaussian as many rows as hold FITTED.
 
     of a flow:
     sampling_ms_per_1000    milliseconds for 1,000 samples, and inversion_ms_per_1000 for the way back; medians of 5
@@ -48,7 +48,7 @@ from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.sampling import CHUNK
 
 DRAWS, SHARED, COMPARED = 50, 2000, 5000
-NUMBERS, FEWEST = 10**6, 500
+NUMBERS, FEWEST, FITTED = 10**6, 500, 5 * 10**7
 WORSE = 0.1  # nats a row below a Gaussian that are worth a word: of the same rows, so that the difference errs little
 LIKELIHOOD = ("held_out_log_likelihood", "held_out_log_likelihood_se", "gaussian_log_likelihood")
 OF_SAMPLES = ("held_out_energy_score", "held_out_energy_score_se", "gaussian_energy_score", "d_loss", "d_loss_se", "frechet")
@@ -128,10 +128,13 @@ def unweighted(dataset: Dataset) -> Dataset:
 
 
 def first_rows(dataset: Dataset) -> Dataset:
-    """With as many held-out rows as are judged: all, unless they are wide."""
-    k = max(FEWEST, NUMBERS // dataset.held_out.shape[1]) if dataset.held_out.shape[1] > COMPONENTS else len(dataset.held_out)
-    labels, given = (None if part is None else part[:k] for part in (dataset.held_out_labels, dataset.held_out_given))
-    return dataset._replace(held_out=dataset.held_out[:k], held_out_labels=labels, held_out_given=given)
+    """With the rows that are judged, and those that a Gaussian is fitted to: all, unless they are wide."""
+    d = dataset.held_out.shape[1]
+    if d <= COMPONENTS:
+        return dataset
+    most = {"held_out": max(FEWEST, NUMBERS // d), "train": FITTED // d}
+    parts = {f"{part}{what}": rows for part, rows in most.items() for what in ("", "_labels", "_given")}
+    return dataset._replace(**{name: each[:rows] for name, rows in parts.items() if (each := getattr(dataset, name)) is not None})
 
 
 def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:

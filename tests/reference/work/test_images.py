@@ -13,10 +13,10 @@ import pytest
 
 from evenflow.reference.core import Array
 from evenflow.reference.flows import Flow
+from evenflow.reference.work import evaluation, gaussian
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.energy_model import EnergyModel
 from evenflow.reference.work.estimators import FlowEstimator
-from evenflow.reference.work.evaluation import evaluate
 from evenflow.reference.work.matching import other_data, own_data
 from evenflow.reference.work.metrics import COMPONENTS, components
 from evenflow.reference.work.options import Config
@@ -250,7 +250,7 @@ def test_constant_pixels_a_run_and_the_way_back(tmp_path: Path) -> None:
     assert own_data(again).notes == data.notes
     model = FlowEstimator.load(tmp_path / "run")
     assert (model.shape, model.series, model.patch, model.levels) == ((6, 4), False, 2, 256)
-    assert set(evaluate(again, own_data(again))) > {"held_out_log_likelihood", "d_loss"}
+    assert set(evaluation.evaluate(again, own_data(again))) > {"held_out_log_likelihood", "d_loss"}
 
 
 def test_without_a_patch_images_in_so_many_blocks_are_squares_and_digits_are_a_case_of_it(tmp_path: Path) -> None:
@@ -353,6 +353,27 @@ def test_wide_samples_are_compared_by_their_components() -> None:
     assert other.std(axis=0).max() > 20 * seen.std(axis=0).max()
     assert components(real[:, :COMPONENTS], generated[:, :COMPONENTS])[0].shape == (400, COMPONENTS)
     assert np.array_equal(components(real[:, :5], generated[:, :5])[0], real[:, :5])
+
+
+def test_wide_rows_are_judged_by_the_first_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, wide = 12, COMPONENTS + 1
+    x, labels = RNG.standard_normal((n, wide)), np.arange(n)
+    dataset = Dataset("x", x, x, labels, labels, Units.standardised(x), None, train_given=x[:, :2])
+    monkeypatch.setattr(evaluation, "NUMBERS", 5 * wide)
+    monkeypatch.setattr(evaluation, "FEWEST", 2)
+    monkeypatch.setattr(evaluation, "FITTED", 7 * wide)
+    few = evaluation.first_rows(dataset)
+    assert [len(part) for part in few[1:5]] == [7, 5, 7, 5]
+    assert few.train_given is not None
+    assert np.array_equal(few.train_given, x[:7, :2])
+    narrow = dataset._replace(held_out=x[:, 1:])
+    assert evaluation.first_rows(narrow) is narrow
+
+
+def test_the_rank_of_a_table_is_that_of_all_of_it() -> None:
+    x = RNG.standard_normal((50, 6))
+    assert gaussian.rank(x) == 6
+    assert gaussian.rank(np.column_stack([x, x @ np.arange(6)])) == 6
 
 
 def test_energy_based_models_take_images(tmp_path: Path) -> None:
