@@ -134,7 +134,8 @@ def first_rows(dataset: Dataset) -> Dataset:
         return dataset
     most = {"held_out": max(FEWEST, NUMBERS // d), "train": FITTED // d}
     parts = {f"{part}{what}": rows for part, rows in most.items() for what in ("", "_labels", "_given")}
-    return dataset._replace(**{name: each[:rows] for name, rows in parts.items() if (each := getattr(dataset, name)) is not None})
+    there = {name: getattr(dataset, name) for name in parts}
+    return dataset._replace(**{name: part[: parts[name]] for name, part in there.items() if part is not None})
 
 
 def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:

@@ -363,9 +363,9 @@ def test_wide_rows_are_judged_by_the_first_of_them(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(evaluation, "FEWEST", 2)
     monkeypatch.setattr(evaluation, "FITTED", 7 * wide)
     few = evaluation.first_rows(dataset)
-    assert [len(part) for part in few[1:5]] == [7, 5, 7, 5]
-    assert few.train_given is not None
-    assert np.array_equal(few.train_given, x[:7, :2])
+    parts = (few.train, few.held_out, few.train_labels, few.held_out_labels, few.train_given)
+    assert [0 if part is None else len(part) for part in parts] == [7, 5, 7, 5, 7]
+    assert np.array_equal(few.train, x[:7])
     narrow = dataset._replace(held_out=x[:, 1:])
     assert evaluation.first_rows(narrow) is narrow
 
