@@ -118,7 +118,7 @@ def test_an_unknown_folder_is_one_line() -> None:
 @pytest.mark.parametrize("axes", [(4, 6), (4, 6, 1), (4, 6, 2), (4, 6, 4)])
 def test_grey_colours_and_other_channels(axes: tuple[int, ...], drawn: list[Any], tmp_path: Path) -> None:
     shape = Shape(axes)
-    x = RNG.standard_normal((12, shape.d))
+    x = np.random.default_rng(0).standard_normal((12, shape.d))
     shaped_pictures.image_grid(tmp_path / "a.png", {"data": x, "samples": 9 * x[:3]}, shape)
     data, samples = strips(drawn[0])
     assert data.shape == (2 * 5, 10 * 7, 4)[: 3 if axes == (4, 6, 4) else 2]

