@@ -176,7 +176,7 @@ class Bomb:
     (lambda p: np.save(p, np.ones((3, 2)) * 1j), "must hold real numbers, got dtype complex128"),
     (lambda p: np.save(p, np.array([[1.0, 2], [3, np.nan], [np.inf, 0]])), r"2 NaN or infinite .* index \(1, 1\)"),
     (lambda p: np.save(p, np.zeros((0, 3))), r"must be a table .* got shape \(0, 3\)"),
-    (lambda p: np.save(p, np.zeros((3, 8, 8))), r"must be a table .* got shape \(3, 8, 8\)"),
+    (lambda p: np.save(p, np.zeros((3, 2, 2, 2, 2))), r"must be a table .* got shape \(3, 2, 2, 2, 2\)"),
     (lambda p: np.save(p, np.float64(1)), r"must be a table .* got shape \(\)"),
     (lambda p: np.save(p, np.array([[1.0, 2], [3, 2], [4, 2], [5, 2]])), r"constant ones \(leave them out\): 1"),
     (lambda p: np.save(p, np.array([[1e300], [-1e300], [3.0]])), "standard deviations must be finite"),
