@@ -12,8 +12,10 @@ LINES, PANELS = 30, 4  # series in a panel, and channels shown
 
 
 def image_grid(path: PathLike, rows: Mapping[str, Array], shape: Shape, levels: int | None = None) -> None:
-    """Images in lines of ten, grey or in colours.  rows: label -> (k, d); black is 0 and white levels - 1, of real numbers the
-    least and the most in the first rows. Of other numbers of channels than 1, 3 and 4 the first is shown."""
+    """Images in lines of ten, grey or in colours, of other numbers of channels than 3 and 4 the first.  rows: label -> (k, d).
+
+    Black is 0 and white levels - 1, or of real numbers the least and the most in the first rows.
+    """
     (h, w), c = shape.axes[:2], shape.channels if shape.channels in (3, 4) else 1
     seen = {}
     for label, images in rows.items():
@@ -38,5 +40,5 @@ def series_picture(path: PathLike, sets: Mapping[str, Array], shape: Shape) -> N
             lines[0].set_label(label)
             axes.set_ylabel(f"channel {c}")
     panels[-1].set_xlabel("time")
-    panels[0].legend(loc="upper right")
+    panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)  # above, where no line is
     write(figure, path)

@@ -7,7 +7,6 @@
 Both hold bytes, 0 ... 255, and end with the official test set, which is then what is held out. A pickle can run any program:
 these are read by an unpickler that makes arrays and plain values, and refuses all else.
 """
-import codecs
 import gzip
 import math
 import pickle
@@ -27,7 +26,7 @@ PARTS, KINDS = ("train", "t10k"), {"images-idx3": 3, "labels-idx1": 1}  # and ho
 # What an array needs: NumPy's function to begin one with has moved, and the file may call it by either place.
 ALLOWED: dict[tuple[str, str], Any] = {
     **dict.fromkeys(((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")), np.empty(0).__reduce__()[0]),
-    ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): codecs.encode,
+    ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): str.encode,
 }
 
 
