@@ -48,7 +48,7 @@ from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.sampling import CHUNK
 
 DRAWS, SHARED, COMPARED = 50, 2000, 5000
-NUMBERS, FEWEST, FITTED = 10**6, 500, 5 * 10**7
+NUMBERS, FEWEST, FITTED = 10**6, 300, 5 * 10**7
 WORSE = 0.1  # nats a row below a Gaussian that are worth a word: of the same rows, so that the difference errs little
 LIKELIHOOD = ("held_out_log_likelihood", "held_out_log_likelihood_se", "gaussian_log_likelihood")
 OF_SAMPLES = ("held_out_energy_score", "held_out_energy_score_se", "gaussian_energy_score", "d_loss", "d_loss_se", "frechet")
