@@ -13,7 +13,7 @@ from evenflow.reference.app import console, judging, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import leave, message, reporting
 from evenflow.reference.app.forecast_pictures import forecast_picture
-from evenflow.reference.app.samples import drawn, drawn_for, whole_number, write_samples
+from evenflow.reference.app.samples import draw_sets, drawn, drawn_for, whole_number, write_samples
 from evenflow.reference.work import runs
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.folders import CHECKPOINT, CONFIG, LOG, describe_run, read_log
@@ -28,7 +28,7 @@ app = typer.Typer(
     help="Flows trained with the energy score, energy-based models trained with the help of flows, and their relatives.",
     epilog="A first look: [bold]evenflow demo[/bold]. Your data: [bold]evenflow train saef --data mine.csv --out runs/a[/bold]",
 )
-SHOWN = 2000  # samples in a picture
+SHOWN, IMAGES = 2000, 60  # samples in a picture
 EXAMPLES = """Examples:
 
 [bold]evenflow train saef --data digits --blocks 16 --objective energy --beta 1 --draws 4 --steps 3000 --seed 0
@@ -60,13 +60,14 @@ def train(
     context: typer.Context, family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False,
     extend: o.Extend = False, as_json: o.JSON = False, columns: o.Columns = None, drop: o.Drop = None,
     label_column: o.LabelColumn = None, target: o.Target = None, given: o.GivenColumns = None, weights: o.Weights = None,
-    bounds: o.Bounds = None, levels: o.Levels = None, sep: o.Sep = None, header: o.Header = None, **chosen: Any,
+    bounds: o.Bounds = None, levels: o.Levels = None, series: o.Series = False, sep: o.Sep = None, header: o.Header = None,
+    **chosen: Any,
 ) -> None:
     """Train a model and keep the run in a folder."""
     with reporting(as_json):
         config, source = o.choose(family, {k: v for k, v in chosen.items() if v is not None}, data, out, resume, extend)
         how = {"columns": columns, "drop": drop, "label_column": label_column, "target": target, "given": given,
-               "weights": weights, "bounds": bounds, "levels": levels, "sep": sep, "header": header}
+               "weights": weights, "bounds": bounds, "levels": levels, "series": series or None, "sep": sep, "header": header}
         reading = o.choose_reading(how, out, resume or extend)
         out = out or o.usual_folder(config, source)
         try:
@@ -137,17 +138,10 @@ def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str,
 
 
 def draw_samples(path: Path, trained: Trained, dataset: Dataset) -> None:
-    """Digits as images, planes as points, all else as histograms of the columns; the data beside."""
-    rng, data = np.random.default_rng(trained.config.seed), dataset.train
-    if trained.data == "digits":
-        labels = np.tile(np.arange(10), 6) if trained.class_shares else None
-        pictures.digit_grid(path, {"data": data[:60], "samples": trained.sample(60, rng, labels)})
-        return
-    sets = {"data": data[:SHOWN], "samples": trained.sample(SHOWN, rng)}
-    if trained.d == 2:
-        pictures.scatter_picture(path, sets)
-    else:
-        pictures.marginals_picture(path, sets, trained.columns)
+    """As `samples.draw_sets`, the data beside; images of a class-conditional model class by class."""
+    rng, n = np.random.default_rng(trained.config.seed), SHOWN if trained.shape is None else IMAGES
+    labels = np.arange(n) % len(trained.class_shares) if trained.shape and trained.class_shares else None
+    draw_sets(path, trained, {"data": dataset.train[:n], "samples": trained.sample(n, rng, labels)})
 
 
 @app.command(epilog="[bold]evenflow sample runs/a --n 1000 --out samples.csv[/bold]; a picture: [bold]--out digits.png[/bold]")

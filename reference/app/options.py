@@ -24,7 +24,7 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
-FILES = "or a file: .csv, .tsv, either as .gz, .npy, .npz (arrays x and y), .parquet"
+FILES = "or a file: .csv, .tsv, either as .gz, .npy, .npz (arrays x and y), .parquet; or a folder of images, as MNIST, CIFAR-10"
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
 Seed = Annotated[int, typer.Option(help="Of all that is random.", min=0)]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, as `evenflow train --out` made it.", show_default=False)]
@@ -63,6 +63,8 @@ Bounds = Annotated[str | None, typer.Option(
 Levels = Annotated[int | None, typer.Option(
     help="Pixels: all columns hold whole numbers 0 ... LEVELS - 1, in one unit.", rich_help_panel=TABLE,
     show_default="columns of whole numbers, each by itself")]
+Series = Annotated[bool, typer.Option(
+    "--series", help="An array of three axes is (n, t, c), series; else it is images (n, h, w).", rich_help_panel=TABLE)]
 Sep = Annotated[str | None, typer.Option(
     help="What stands between the cells: a character, or comma, semicolon, tab, bar, space.", rich_help_panel=TABLE,
     show_default="as the file's ending says")]

@@ -17,6 +17,7 @@ from evenflow.reference.work.files import write_aside
 PathLike = str | os.PathLike[str]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # told apart by colour-blind readers too
 SIDE = 8        # of a digit
+PIXELS_PER_INCH = 60  # of wide images
 INK = 16        # the darkest pixel
 SHOWN = 2000    # points in a scatter plot
 MARGINALS = 16  # coordinates shown
@@ -62,26 +63,30 @@ def smoothed(losses: Array) -> Array:
 
 def digit_grid(path: PathLike, rows: Mapping[str, Array], per_line: int = 10) -> None:
     """8x8 digits, the real ones beside samples.  rows: label -> (k, 64), pixels 0 ... 16; each in lines of `per_line`."""
-    groups = {label: in_lines(label, digits, per_line) for label, digits in rows.items()}
-    heights = [strip.shape[0] for strip in groups.values()]
-    figure = new_figure(0.5 * per_line + 2.0, 0.45 * sum(heights) / (SIDE + 1) + 0.15 * len(rows))
-    axes = figure.subplots(len(rows), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for ax, (label, strip) in zip(axes, groups.items(), strict=True):
-        show(ax, strip, label, INK)
+    grid(path, {label: in_lines(label, digits, per_line) for label, digits in rows.items()}, SIDE, per_line, INK)
+
+
+def grid(path: PathLike, strips: Mapping[str, Array], width: int, per_line: int, most: float, cmap: str = "gray_r") -> None:
+    """Strips of `in_lines`, one above the other.  width: of one image."""
+    heights, inches = [strip.shape[0] for strip in strips.values()], max(0.5, width / PIXELS_PER_INCH)
+    figure = new_figure(inches * per_line + 2.0, 0.9 * inches * sum(heights) / (width + 1) + 0.15 * len(strips))
+    axes = figure.subplots(len(strips), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for ax, (label, strip) in zip(axes, strips.items(), strict=True):
+        show(ax, strip, label, most, cmap=cmap)
     write(figure, path)
 
 
-def in_lines(label: str, digits: Array, per_line: int) -> Array:
-    """Digits (k, 64) -> one image, lines of `per_line` digits a pixel apart; NaN where there is no digit."""
-    check_shape(f"rows[{label!r}]", digits, "k", SIDE * SIDE)
-    lines = math.ceil(len(digits) / per_line)
-    tiles = np.full((lines * per_line, SIDE + 1, SIDE + 1), np.nan)
-    tiles[: len(digits), :SIDE, :SIDE] = np.reshape(digits, (-1, SIDE, SIDE))
-    return tiles.reshape(lines, per_line, SIDE + 1, SIDE + 1).swapaxes(1, 2).reshape(lines * (SIDE + 1), -1)
+def in_lines(label: str, images: Array, per_line: int, axes: tuple[int, ...] = (SIDE, SIDE), gap: float = math.nan) -> Array:
+    """Images (k, h w c) -> one image, lines of `per_line` of them a pixel apart; `gap` where there is none."""
+    check_shape(f"rows[{label!r}]", images, "k", math.prod(axes))
+    (h, w, *c), lines = axes, math.ceil(len(images) / per_line)
+    tiles = np.full((lines * per_line, h + 1, w + 1, *c), gap)
+    tiles[: len(images), :h, :w] = np.reshape(images, (-1, *axes))
+    return tiles.reshape(lines, per_line, h + 1, w + 1, *c).swapaxes(1, 2).reshape(lines * (h + 1), per_line * (w + 1), *c)
 
 
-def show(axes: Any, strip: Array, label: str, ink: float, least: float = 0.0) -> None:
-    axes.imshow(strip, cmap="gray_r", vmin=least, vmax=ink, interpolation="nearest", aspect="equal")
+def show(axes: Any, strip: Array, label: str, ink: float, least: float = 0.0, cmap: str = "gray_r") -> None:
+    axes.imshow(strip, cmap=cmap, vmin=least, vmax=ink, interpolation="nearest", aspect="equal")
     axes.set_ylabel(label, rotation=0, ha="right", va="center")
     axes.set(xticks=[], yticks=[], anchor="W")
     axes.spines[:].set_visible(False)

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from evenflow.reference.app import console, pictures
+from evenflow.reference.app import console, pictures, shaped_pictures
 from evenflow.reference.core import Array, lookup
 from evenflow.reference.work.files import write_aside
 from evenflow.reference.work.flow_model import ROWS
@@ -18,6 +18,7 @@ from evenflow.reference.work.runs import Trained
 
 WALKED = 100_000                   # samples of one walk: each begins with a warm-up
 PRINTED, PICTURED = 10**8, 10_000  # samples at most, on standard output and in a picture
+IMAGES = 1000                      # in a picture of images, or of series
 
 
 def whole_number(text: str) -> int:
@@ -55,13 +56,13 @@ def write_samples(trained: Trained, parts: Iterable[Array], each: int, out: Path
     """The samples of parts into a file by its ending, or as .csv on standard output. Refuses, before any is drawn, too many.
 
     As many as `each`, or as many for each of so many rows of what is given: a .csv then begins with the row's number, from 1,
-    an array has the shape (rows, each, d).
+    an array has the shape (rows, each, d). Images and series stand in arrays with their own axes in the place of d.
     """
     n = each * (1 if rows is None else rows)
     ending = ".csv" if out is None else out.suffix.lower()
     size, write = lookup("file ending", ending, WRITERS)
-    if ending == ".png" and n > PICTURED:
-        raise ValueError(f"a picture shows {PICTURED:,} samples at most, got --n {n}")
+    if ending == ".png" and n > (most := PICTURED if trained.shape is None else IMAGES):
+        raise ValueError(f"a picture shows {most:,} samples at most, got --n {n}")
     if out is None:
         if n > PRINTED:
             raise ValueError(f"{PRINTED:,} samples at most go to standard output, got --n {n}: name a file with --out")
@@ -95,15 +96,20 @@ def csv_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[i
 
 
 def npy_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    write_aside(out, lambda file: write_npy(file, parts, (*shape, trained.d)))
+    write_aside(out, lambda file: write_npy(file, parts, (*shape, *axes_of(trained))))
 
 
 def npz_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w") as archive, archive.open("x.npy", "w", force_zip64=True) as entry:
-            write_npy(entry, parts, (*shape, trained.d))
+            write_npy(entry, parts, (*shape, *axes_of(trained)))
 
     write_aside(out, write)
+
+
+def axes_of(trained: Trained) -> tuple[int, ...]:
+    """Of one sample."""
+    return (trained.d,) if trained.shape is None else trained.shape.axes
 
 
 def write_npy(file: IO[bytes], parts: Iterable[Array], shape: tuple[int, ...]) -> None:
@@ -114,9 +120,22 @@ def write_npy(file: IO[bytes], parts: Iterable[Array], shape: tuple[int, ...]) -
 
 
 def picture(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    flat = pictures.scatter_picture if trained.d == 2 else pictures.marginals_picture
-    draw: Callable[..., None] = pictures.digit_grid if trained.data == "digits" else flat
-    draw(out, {"samples": np.concatenate(list(parts))})
+    draw_sets(out, trained, {"samples": np.concatenate(list(parts))})
+
+
+def draw_sets(path: Path, trained: Trained, sets: dict[str, Array]) -> None:
+    """Digits and images as such, series as lines, planes as points, all else as histograms of the columns."""
+    shape = trained.shape
+    if trained.data == "digits":
+        pictures.digit_grid(path, sets)
+    elif shape is not None and shape.series:
+        shaped_pictures.series_picture(path, sets, shape)
+    elif shape is not None:
+        shaped_pictures.image_grid(path, sets, shape, trained.units.levels)
+    elif trained.d == 2:
+        pictures.scatter_picture(path, sets)
+    else:
+        pictures.marginals_picture(path, sets, trained.columns)
 
 
 WRITERS: dict[str, tuple[int, Callable[..., Any]]] = {  # bytes a number, about; and what writes the file

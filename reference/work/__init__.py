@@ -5,6 +5,7 @@
     ebm_training          the same around the algorithms for energy-based models
     text_tables, tables   files of rows and columns, as people have them
     bounds                between an interval and the line
+    shapes, images        rows that are images or series; MNIST's and CIFAR-10's folders
     units, data           the units in which a model sees data; data sets
     options               every option of a run, written once; Config
     flow_model, energy_model     a model as a run sees it

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evenflow.reference.core import Array, unknown
-from evenflow.reference.work.tables import Raw, Reading, as_table, raw_of
+from evenflow.reference.work.shapes import Shape
+from evenflow.reference.work.tables import Raw, Reading, as_table, check_whole, raw_of
 from evenflow.reference.work.text_tables import FLAGS, MISSING, is_word, number, numbers, other_sep
 
 UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__)?")  # as pandas calls them
@@ -30,11 +31,12 @@ class Like(NamedTuple):
     columns: tuple[str, ...] | None
     given: tuple[str, ...] = ()
     words: Words = NO_WORDS
+    shape: Shape | None = None
 
 
 class Table(NamedTuple):
     """What a file holds."""
-    x: Array                            # (n, d) float64, the columns to model
+    x: Array                            # (n, d) float64, the columns to model; pixels as few bytes as hold them
     labels: list[Any] | None            # (n,) whole numbers or words
     columns: tuple[str, ...] | None
     notes: tuple[str, ...]
@@ -42,6 +44,8 @@ class Table(NamedTuple):
     given_columns: tuple[str, ...] = ()
     words: Words = NO_WORDS            # of all columns of words
     weights: Array | None = None        # (n,) >= 0, not all 0
+    shape: Shape | None = None          # of images and series
+    tested: int = 0                     # the last rows are kept for testing
 
 
 def read(path: Path, reading: Reading, like: Like | None = None) -> Table:
@@ -52,6 +56,8 @@ def read(path: Path, reading: Reading, like: Like | None = None) -> Table:
     asked = [*(reading.columns or ()), *(reading.drop or ()), *(reading.target or ()), *(reading.given or ())]
     known = [*((like.columns or ()) if like else ()), *(like.given if like else ())]
     raw = raw_of(path, reading, {*asked, *known, reading.label_column or "label", reading.weights or ""})
+    if raw.shape is not None:
+        return of_shape(path, raw, raw.shape, reading, like)
     names = raw.names or tuple(known if len(known) == len(raw.columns) else map(str, range(1, len(raw.columns) + 1)))
     gone = [j for j in range(len(names)) if has_no_name(path, raw, j, asked or known)]
     at = {name: j for j, name in enumerate(names) if j not in gone}
@@ -80,6 +86,25 @@ def read(path: Path, reading: Reading, like: Like | None = None) -> Table:
     said += f"; left out: {', '.join(left)}" if left else ""
     columns, d = tuple(modelled) if raw.names or given else None, len(modelled)
     return Table(table[:, :d], labels, columns, (said,), table[:, d:] if given else None, tuple(given), words, w)
+
+
+def of_shape(path: Path, raw: Raw, shape: Shape, reading: Reading, like: Like | None) -> Table:
+    """Images and series: a row each, and no columns to choose from."""
+    if asked := [name for name in reading.as_json() if name not in ("levels", "series")]:
+        raise ValueError(f"{', '.join(asked)} mean nothing for {path}: it holds {shape}, and no columns")
+    if like is not None and (like.columns or like.given or like.shape not in (None, shape)):
+        wanted = like.shape or f"columns {', '.join((*(like.columns or ()), *like.given))}"
+        raise ValueError(f"{path} must hold {wanted}, as what the model was trained on, got {shape}")
+    (x,) = raw.columns
+    if reading.levels is None:
+        x = as_table(str(path), x)
+    else:
+        check_whole(str(path), x, 0, reading.levels)
+        x = x.astype(np.min_scalar_type(reading.levels - 1))
+    labels = None if raw.labels is None else label_values(f"y in {path}", raw.labels)
+    said = f"{path}: {len(x)} {shape}" + ("" if labels is None else ", with labels")
+    said += f"; the last {raw.tested}, its test set, are held out" if raw.tested and like is None else ""
+    return Table(x, labels, None, (said,), shape=shape, tested=raw.tested)
 
 
 def roles(

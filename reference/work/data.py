@@ -1,16 +1,19 @@
 """Data sets: digits, toys, and the user's files, shuffled and split into rows to train on and rows held out."""
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, check_count, unknown
+from evenflow.reference.core import Array, unknown
 from evenflow.reference.targets.toys import TARGETS
 from evenflow.reference.work.columns import NO_WORDS, Table, Words, read
 from evenflow.reference.work.far import FAR, middle_and_width
 from evenflow.reference.work.given import Given
+from evenflow.reference.work.images import LEVELS
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.tables import ENDINGS, PLAIN, Reading
 from evenflow.reference.work.units import Units
 
@@ -21,7 +24,7 @@ FEW = 20  # rows a dimension that are little
 class Dataset(NamedTuple):
     """A data set in the user's units, in two parts: one to train on, one held out."""
     name: str
-    train: Array                      # (n, d)
+    train: Array                      # (n, d) float64; pixels as few bytes as hold them
     held_out: Array                   # (k, d)
     train_labels: Array | None        # (n,) whole numbers, 0 ... K - 1
     held_out_labels: Array | None     # (k,)
@@ -36,6 +39,7 @@ class Dataset(NamedTuple):
     train_weights: Array | None = None   # (n,) positive
     held_out_weights: Array | None = None
     words: Words = NO_WORDS           # the classes of columns of words, modelled or given
+    shape: Shape | None = None        # what a row stands for, where it is an image or a series
 
     @property
     def digest(self) -> str:
@@ -48,7 +52,8 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2, **how: Any) -
     """A data set by name ("digits", or one of TARGETS) or from a file (tables.py).
 
     seed shuffles before the split and draws the toy sets; held_out is the share of a file's rows that is held out (the
-    digits are split 1,500 to 297, the toys 10,000 to 2,000). how: columns, drop, label_column, sep, header, as in `Reading`.
+    digits are split 1,500 to 297, the toys 10,000 to 2,000, a folder of images as it is published). how: columns, drop, levels
+    and what else is in `Reading`.
     """
     rng, name, reading = np.random.default_rng(seed), str(source), Reading(**how)
     if name in ("digits", *TARGETS) and reading != PLAIN:
@@ -60,8 +65,10 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2, **how: Any) -
         x = target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT))
         return Dataset(name, x[:n], x[n:], None, None, Units.standardised(x[:n]), None)
     path = Path(name)
-    if not (path.suffix or reading.sep):
-        raise ValueError(unknown("data set", name, ["digits", *TARGETS, f"or a file: {', '.join(ENDINGS)}"]))
+    if path.is_dir():
+        reading = replace(reading, levels=reading.levels or LEVELS)
+    elif not (path.suffix or reading.sep):
+        raise ValueError(unknown("data set", name, ["digits", *TARGETS, f"or a folder or a file: {', '.join(ENDINGS)}"]))
     table = read(path, reading)
     return split(name, reading, table if table.weights is None else weighed(table), rng, held_out)
 
@@ -70,18 +77,22 @@ def split(name: str, reading: Reading, table: Table, rng: np.random.Generator, h
     """A file's rows in two parts, with the units of the first."""
     x, columns, given = table.x, table.columns, table.given
     labels, classes = (None, ()) if table.labels is None else numbered(f"the labels in {name}", table.labels)
-    n = len(x) - round(held_out * len(x))
+    n = len(x) - (table.tested or round(held_out * len(x)))
     if not 2 <= n < len(x):
         raise ValueError(f"held_out must leave rows on both sides, got {held_out} of the {len(x)} rows in {name}")
-    order = shuffled(x if given is None else np.column_stack([x, given]), labels, rng)
+    if table.tested:
+        order = np.append(rng.permutation(n), np.arange(n, len(x)))
+    else:
+        order = shuffled(x if given is None else np.column_stack([x, given]), labels, rng)
     first, rest = order[:n], order[n:]
-    units = units_for(x[first], columns, reading)
-    notes = (*table.notes, *decided(units, columns, table), *doubts(x, n, columns, units))
+    units = units_for(x[first], columns, reading, table.shape)
+    notes = (*table.notes, *decided(units, columns, table), *doubts(x, n, columns, units, table.shape))
     known = None if given is None else Given.fitted(given[first], table.given_columns, table.words)
     (y, y_rest), (c, c_rest), (w, w_rest) = (
         (None, None) if part is None else (part[first], part[rest]) for part in (labels, given, table.weights))
     return Dataset(
-        name, x[first], x[rest], y, y_rest, units, columns, classes, reading, notes, known, c, c_rest, w, w_rest, table.words)
+        name, x[first], x[rest], y, y_rest, units, columns, classes, reading, notes, known, c, c_rest, w, w_rest, table.words,
+        table.shape)
 
 
 def weighed(table: Table) -> Table:
@@ -97,14 +108,23 @@ def weighed(table: Table) -> Table:
         x=table.x[rows], labels=labels, given=given, weights=table.weights[rows], notes=(*table.notes, said))
 
 
-def units_for(x: Array, columns: tuple[str, ...] | None, reading: Reading) -> Units:
+def units_for(x: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None) -> Units:
     """Those of a table's rows x (n, d) to train on: columns in which every number is whole are of whole numbers."""
     bounds = bounds_of_columns(x.shape[1], columns, reading.bounds)
     if reading.levels is None:
+        check_pixels_vary(x, shape)
         return Units.whitened(x, columns, (np.floor(x) == x).all(axis=0), bounds)
     if bounds is not None:
         raise ValueError("bounds mean nothing for pixels: levels say what they lie between")
     return Units.whole_numbers(x, reading.levels)
+
+
+def check_pixels_vary(x: Array, shape: Shape | None) -> None:
+    """Raise ValueError where real numbers are the same in all images or series x (n, d)."""
+    constant = 0 if shape is None else int((x == x[0]).all(axis=0).sum())
+    if constant:
+        raise ValueError(f"{constant} of {x.shape[1]} numbers are the same in all {len(x)} {shape}: real numbers must vary; "
+                         "pixels, whole numbers 0 ... 255, need levels, --levels 256")
 
 
 def bounds_of_columns(
@@ -154,11 +174,13 @@ def shuffled(x: Array, labels: Array | None, rng: np.random.Generator) -> Array:
     return np.concatenate([order[first], np.delete(order, first)])
 
 
-def doubts(x: Array, n: int, columns: tuple[str, ...] | None, units: Units) -> list[str]:
-    """What should be looked at before a model is trained on n of the rows x (m, d), in these units."""
+def doubts(x: Array, n: int, columns: tuple[str, ...] | None, units: Units, shape: Shape | None = None) -> list[str]:
+    """What should be looked at before a model is trained on n of the rows x (m, d), in these units. No pixel by itself."""
     said, (m, d) = [], x.shape
     if n < FEW * d:
-        said.append(few(n, d))
+        said.append(few(n, d, shape))
+    if shape is not None or units.levels is not None:
+        return said
     for j, column in enumerate(x.T):
         (middle, width), name = middle_and_width(column), columns[j] if columns else str(j + 1)
         if m > 2 and column[0] in (0, 1) and (np.diff(column) == 1).all():
@@ -173,8 +195,9 @@ def doubts(x: Array, n: int, columns: tuple[str, ...] | None, units: Units) -> l
     return said
 
 
-def few(n: int, d: int) -> str:
-    return f"{n} rows to train on in {d} dimensions is little: fewer --columns, or a smaller model (--layers, --hidden)"
+def few(n: int, d: int, shape: Shape | None = None) -> str:
+    fewer = "" if shape else "fewer --columns, or "
+    return f"{n} rows to train on in {d} dimensions is little: {fewer}a smaller model (--layers, --hidden)"
 
 
 def numbered(name: str, values: list[Any], known: tuple[Any, ...] = ()) -> tuple[Array, tuple[Any, ...]]:
@@ -194,17 +217,4 @@ def digits(rng: np.random.Generator) -> Dataset:
     order, n = rng.permutation(len(x)), DIGITS_TRAIN
     x, labels = x[order].astype(np.float64), labels[order].astype(np.int64)
     units = Units.whole_numbers(x[:n], levels=17)
-    return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None)
-
-
-def patch_order(side: int, patch: int) -> tuple[int, ...]:
-    """The pixels of a side x side image, numbered line by line, so ordered that each patch x patch square is one run.
-
-    Blocks of patch^2 are then squares, as in the paper's MNIST model; line by line within and between: x[:, order].
-    """
-    check_count("side", side)
-    check_count("patch", patch)
-    if side % patch:
-        raise ValueError(f"patch must divide side = {side}, got {patch}")
-    squares = np.arange(side * side).reshape(side // patch, patch, side // patch, patch)
-    return tuple(squares.transpose(0, 2, 1, 3).ravel().tolist())
+    return Dataset("digits", x[:n], x[n:], labels[:n], labels[n:], units, columns=None, shape=Shape((8, 8)))

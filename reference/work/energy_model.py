@@ -34,6 +34,7 @@ from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.rows import judges, rows_of
 from evenflow.reference.work.sampling import Walk, flow_draws, walk
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.training import Settings
 from evenflow.reference.work.units import Units
 
@@ -43,7 +44,7 @@ DRAWS = 2000  # of the flow judge the training as it goes on
 TRUST = 0.01                 # where a smaller share of the draws is effective, they judge nothing
 FROZEN = 0.05                # of the training: CoopFlow's flow waits so long (Xie et al. 2022)
 PRETRAIN_RATE = 0.003        # of a flow trained beforehand, decaying linearly to zero
-COPIES = 16                  # of whole-number data, each dequantised anew, to pretrain a flow on
+COPIES, COPIED = 16, 10**7   # of whole-number data, each dequantised anew, to pretrain a flow on; numbers in all
 
 
 def build_energy(d: int) -> MLPEnergy:
@@ -99,7 +100,9 @@ class EnergyModel:
     abilities = ("log_z",)
 
     @classmethod
-    def of(cls, config: Config, d: int, context_dim: int, data: str, whole: bool = False) -> "EnergyModel":
+    def of(
+        cls, config: Config, d: int, context_dim: int, whole: bool = False, shape: Shape | None = None
+    ) -> "EnergyModel":
         algorithm = build_algorithm(config, d)
         return cls(config, algorithm, getattr(algorithm, "flow", Flow(base_of(config, d), Permutation(tuple(range(d))))))
 
@@ -199,7 +202,8 @@ class EnergyModel:
 
         data = None
         if hasattr(config, "pretrain_steps") and not resume:
-            copies = np.concatenate([dataset.train] * COPIES) if units.counted is not None else dataset.train
+            times = 1 if units.counted is None else max(1, min(COPIES, COPIED // dataset.train.size))
+            copies = np.concatenate([dataset.train] * times)
             data = rows_of(copies, units, config.dtype).at(slice(None), rng)[0]
         settings = Settings(
             config.steps, patience=config.patience, evaluate_every=looks(len(dataset.train)),

@@ -10,6 +10,8 @@ family's default. Rows of X go in and samples come out in the user's units.
 levels        None for real numbers; L for whole numbers 0 ... L - 1 in all columns, in one unit, which are dequantised; "auto"
               for a table in which some columns are of whole numbers, each dequantised by itself
 bounds        {column: (low, high)}, None for a side without one: by name, or by number from 1 where columns have no names
+shape         (h, w) or (h, w, c), where rows are images, line by line, or with series=True (t, c); X stays (n, d), as
+              scikit-learn wants it: X.reshape(len(X), -1). Blocks are then squares, of `patch` pixels a side if that is said
 held_out      the share of the rows that judges the training instead of being trained on
 folder        where to keep the run (runs.py), a new one for each fit; None for nowhere
 random_state  an int: always the same numbers; None, a RandomState or a Generator: others every time

@@ -17,6 +17,9 @@ there is no such number, `reasons` says why.
     frechet                 Frechet distance between features of held-out data and of the same samples: digits, the last hidden
                             layer of a classifier trained on the training digits; else the coordinates
 
+    Of wide rows, images say, both of these see the first COMPONENTS principal components alone, all figures the first held-out
+    rows alone, as many as hold NUMBERS numbers, FEWEST at least, and the Gaussian as many rows as hold FITTED.
+
     of a flow:
     sampling_ms_per_1000    milliseconds for 1,000 samples, and inversion_ms_per_1000 for the way back; medians of 5
     round_trip_error        the largest |x - T(T^-1(x))| over held-out data, in the model's units
@@ -39,12 +42,13 @@ from evenflow.reference.work.data import FEW, Dataset, few
 from evenflow.reference.work.energy_evaluation import evaluate_energy, mean_and_error
 from evenflow.reference.work.forecasts import DRAWS as FORECAST
 from evenflow.reference.work.forecasts import forecast_figures
-from evenflow.reference.work.metrics import LEAST, d_loss, digit_features, frechet_distance
+from evenflow.reference.work.metrics import COMPONENTS, LEAST, components, d_loss, digit_features, frechet_distance
 from evenflow.reference.work.rows import by_weight
 from evenflow.reference.work.runs import Trained
 from evenflow.reference.work.sampling import CHUNK
 
 DRAWS, SHARED, COMPARED = 50, 2000, 5000
+NUMBERS, FEWEST, FITTED = 10**6, 300, 5 * 10**7
 WORSE = 0.1  # nats a row below a Gaussian that are worth a word: of the same rows, so that the difference errs little
 LIKELIHOOD = ("held_out_log_likelihood", "held_out_log_likelihood_se", "gaussian_log_likelihood")
 OF_SAMPLES = ("held_out_energy_score", "held_out_energy_score_se", "gaussian_energy_score", "d_loss", "d_loss_se", "frechet")
@@ -56,7 +60,7 @@ def evaluate(trained: Trained, dataset: Dataset, seed: int = 0) -> dict[str, Any
     if dataset.held_out.shape[1] != trained.d:
         raise ValueError(f"data must have the model's {trained.d} columns, got {dataset.held_out.shape[1]}")
     dataset = dataset._replace(units=trained.units)  # never those of other data
-    dataset, rng = unweighted(dataset), np.random.default_rng(seed)
+    dataset, rng = first_rows(unweighted(dataset)), np.random.default_rng(seed)
     given = None if trained.given is None else trained.given.table(dataset.held_out_given, dataset.held_out_labels)
     told = evaluate_energy(trained, dataset, rng) if trained.can("log_z") else dict.fromkeys(OF_FLOWS)
     samples = trained.sample(min(len(dataset.held_out), COMPARED), rng, None if given is None else given[:COMPARED])
@@ -78,6 +82,7 @@ def evaluate(trained: Trained, dataset: Dataset, seed: int = 0) -> dict[str, Any
 def compare(dataset: Dataset, samples: Array, rng: np.random.Generator, seed: int = 0) -> dict[str, Any]:
     """d_loss and frechet of samples (user's units) against held-out data."""
     real, generated = (footing(dataset, x, rng) for x in (dataset.held_out[:COMPARED], samples))
+    real, generated = components(real, generated, seed)
     told: tuple[float | None, float | None] = (None, None)
     if len(real) >= LEAST and np.ptp(real, axis=0).any():
         told = d_loss(real, generated, seed)
@@ -122,6 +127,17 @@ def unweighted(dataset: Dataset) -> Dataset:
             changed: dict[str, Any] = {f"{part}_weights": None, **{name: told[name][rows] for name in known}}
             dataset = dataset._replace(**changed)
     return dataset
+
+
+def first_rows(dataset: Dataset) -> Dataset:
+    """With the rows that are judged, and those that a Gaussian is fitted to: all, unless they are wide."""
+    d = dataset.held_out.shape[1]
+    if d <= COMPONENTS:
+        return dataset
+    most = {"held_out": max(FEWEST, NUMBERS // d), "train": FITTED // d}
+    parts = {f"{part}{what}": rows for part, rows in most.items() for what in ("", "_labels", "_given")}
+    there = {name: getattr(dataset, name) for name in parts}
+    return dataset._replace(**{name: part[: parts[name]] for name, part in there.items() if part is not None})
 
 
 def in_chunks(x: Array, *beside: Array | None) -> Iterator[tuple[Any, ...]]:
@@ -192,7 +208,7 @@ def warnings(trained: Trained, dataset: Dataset, row: dict[str, Any]) -> list[st
         said.append(f"worse than a Gaussian by {theirs - ours:.3g} nats a row: where log.jsonl's held_out has risen, fewer "
                     f"--steps or a smaller model; else more --steps{', or --objective likelihood' if blind else ''}")
     if 0 < len(train) < FEW * trained.d:
-        said.append(few(len(train), trained.d))
+        said.append(few(len(train), trained.d, trained.shape))
     return said
 
 

@@ -14,10 +14,11 @@ from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.saef import FreeForm, aqf, saef
 from evenflow.reference.saef.objectives import Objective, objective_for
 from evenflow.reference.work.checkpoints import Best, State
-from evenflow.reference.work.data import Dataset, patch_order
+from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.rows import Rows, contexts_of, judges, rows_of
+from evenflow.reference.work.shapes import Shape, patch_order, square_for
 from evenflow.reference.work.training import Settings, train, weights
 from evenflow.reference.work.units import Units
 
@@ -67,11 +68,14 @@ def four_blocks(d: int) -> tuple[int, ...]:
     return tuple(d // B + (b < d % B) for b in range(B))
 
 
-def block_order(config: Config, data: str) -> tuple[int, ...] | None:
-    """Digits in 1, 4, 16 or 64 blocks are cut into square patches; all other coordinates stay as they come."""
-    sides = {None: 4, 1: 8, 4: 4, 16: 2, 64: 1}
-    blocks = vars(config).get("blocks")
-    return patch_order(8, sides[blocks]) if data == "digits" and blocks in sides else None
+def block_order(config: Config, shape: Shape | None) -> tuple[int, ...] | None:
+    """An image is cut into square patches where so many equal ones make the blocks; all other coordinates stay as they come."""
+    how = vars(config)
+    blocks = how.get("blocks") or 4
+    if shape is None or isinstance(blocks, tuple):
+        return None
+    patch = how.get("patch") or square_for(shape, blocks)
+    return None if patch is None else patch_order(shape, patch)
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,11 @@ class FlowModel:
     objective: Objective
 
     @classmethod
-    def of(cls, config: Config, d: int, context_dim: int, data: str, whole: bool = False) -> "FlowModel":
+    def of(
+        cls, config: Config, d: int, context_dim: int, whole: bool = False, shape: Shape | None = None
+    ) -> "FlowModel":
         """Raises ValueError for choices that do not fit the data or each other."""
-        flow = build_flow(config, d, context_dim, block_order(config, data), ACTIVATIONS[whole])
+        flow = build_flow(config, d, context_dim, block_order(config, shape), ACTIVATIONS[whole])
         how = vars(config)
         return cls(config, flow, objective_for(flow, config.objective, how.get("beta", 1.0), how.get("draws", 4)))
 

@@ -32,14 +32,22 @@ LOGGED = {"step", "loss", "held_out", "seconds"}  # in every line at least
 
 def describe_run(config: Config, dataset: Dataset) -> dict[str, Any]:
     """All of a run but its numbers, as JSON.  steps: as many as are to be made; in config, as many as it was begun with."""
-    config, units, columns = config.for_rows(len(dataset.train)), dataset.units, dataset.columns
+    units, columns, shape = dataset.units, dataset.columns, dataset.shape
+    config = config.for_data(len(dataset.train), shape)
     given = given_to(config, dataset)
     return {
         "format": FORMAT, "config": config.as_json(), "steps": config.steps, "given": given and given.as_json(),
-        "data": os.path.abspath(dataset.name) if Path(dataset.name).suffix and os.path.isfile(dataset.name) else dataset.name,
+        "data": os.path.abspath(dataset.name) if on_disk(dataset) else dataset.name,
         "digest": dataset.digest, "reading": dataset.reading.as_json(), "columns": None if columns is None else list(columns),
         "units": units.as_json(), "words": {name: list(words) for name, words in dataset.words.items()},
+        "shape": shape and {"axes": list(shape.axes), "series": shape.series},
     }
+
+
+def on_disk(dataset: Dataset) -> bool:
+    """Whether it was read from a file, or from a folder of images."""
+    path = Path(dataset.name)
+    return bool(path.suffix and path.is_file()) or (dataset.shape is not None and path.is_dir() and dataset.name != "digits")
 
 
 def given_to(config: Config, dataset: Dataset) -> Given | None:

@@ -15,7 +15,8 @@ import numpy as np
 from evenflow.reference.core import Array, check_finite, check_shape
 from evenflow.reference.work.columns import Words
 from evenflow.reference.work.far import far_out
-from evenflow.reference.work.units import Units, check_whole, mean_and_sd
+from evenflow.reference.work.tables import check_whole
+from evenflow.reference.work.units import Units, mean_and_sd
 
 LABEL = "label"
 

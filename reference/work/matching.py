@@ -70,7 +70,7 @@ def read_like(trained: Trained, name: str, sep: str | None, header: str | None, 
     same = ending(path) == ending(Path(trained.data))
     how = vars(reading) | {"sep": sep or (reading.sep if same else None), "header": header or reading.header}
     named = () if given is None else given.columns[: len(given.columns) - given.labelled]
-    table = read(path, Reading(**how), Like(columns, named, trained.words))
+    table = read(path, Reading(**how), Like(columns, named, trained.words, trained.shape))
     if columns and not table.columns:
         said = f"{name} names no columns: they are taken for {', '.join(columns)}, in this order"
         return table._replace(notes=(*table.notes, said))

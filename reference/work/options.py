@@ -14,6 +14,7 @@ from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.saef.maps import BLOCK_MAPS
 from evenflow.reference.saef.objectives import OBJECTIVES
 from evenflow.reference.scores.energy import check_beta
+from evenflow.reference.work.shapes import Shape
 
 FLOWS = ("saef", "realnvp", "maf", "spline", "dense", "aqf")
 ALGORITHMS = ("flowmc", "pcd", "nt", "coopflow", "fce", "jarzynski")  # that train an energy-based model
@@ -107,6 +108,8 @@ BASED = tuple(kind for kind in ALL if kind != "aqf")  # its noise is made of qua
 # without end. On two-modes NT did so at 5e-4 after 500 steps, CoopFlow at 1e-4 after 300, and PCD with ULA steps of 0.01.
 OPTIONS = (
     Option("blocks", BLOCKS, "How many equal blocks, or their sizes: 2,3,5.", of(["saef"], None), SAEF, "4, nearly equal"),
+    Option("patch", COUNT, "Blocks are squares of so many pixels a side; of a series, stretches of so many times.",
+           of(["saef"], None), SAEF, "--blocks says"),
     Option("block_map", one_of(BLOCK_MAPS), f"One of {', '.join(BLOCK_MAPS)}; of one number, dense and coupling are spline.",
            of(["saef"], "coupling"), SAEF),
     Option("context_hidden", WIDTHS, "Widths of the context network.", of(["saef"], (256, 256)), SAEF),
@@ -219,10 +222,17 @@ class Config:
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
-    def for_rows(self, n: int) -> "Config":
-        """The same, with what was left to the number n of rows to train on made out."""
+    def for_data(self, n: int, shape: Shape | None = None) -> "Config":
+        """The same, with what was left to the data made out: to the number n of rows to train on, and to their shape."""
         least, most = STEPS["ebm" if self.family == "ebm" else "flow"]
-        worked_out = {"steps": min(max(n, least), most), "learning_rate": LEARNING_RATE * min(n / FEW, 1.0)}
+        worked_out: dict[str, Any] = {
+            "steps": min(max(n, least), most), "learning_rate": LEARNING_RATE * min(n / FEW, 1.0)}
+        if patch := vars(self).get("patch"):
+            if shape is None:
+                raise ValueError("patch means nothing for a table: only for images (n, h, w) or (n, h, w, c), and for series")
+            worked_out["blocks"] = shape.patches(patch)
+            if self.blocks not in (None, worked_out["blocks"]):
+                raise ValueError(f"blocks and patch must agree: patch {patch} makes {worked_out['blocks']}, got {self.blocks}")
         return Config(**{**vars(self), **{name: getattr(self, name) or value for name, value in worked_out.items()}})
 
     def as_json(self) -> dict[str, Any]:

@@ -8,11 +8,15 @@ from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.given import Given
 from evenflow.reference.work.units import Units
 
+EXACT = 2**24   # whole numbers up to here are numbers of float32
 HELD_OUT = 500  # as many held-out rows at most judge the training as it goes on
 
 
 class Rows(NamedTuple):
-    """Data as a training sees them. Real numbers are in the model's units; whole numbers wait to be dequantised, in float64."""
+    """Data as a training sees them. Real numbers are in the model's units; whole numbers wait to be dequantised, in float64.
+
+    Pixels do in float32, which holds them: there are many.
+    """
     x: Array               # (n, d)
     context: Array | None  # (n, width), what is given
     units: Units
@@ -33,6 +37,7 @@ class Rows(NamedTuple):
         """The rows of these numbers in the model's units, whole numbers with fresh uniforms; and their context."""
         x, context = self.x[chosen], None if self.context is None else self.context[chosen]
         if self.units.counted is not None:
+            x = placed(x, np.float64)
             uniforms = placed(streams(rng, x.dtype).random(x.shape), x.dtype)
             x = placed(self.units.to_model(x, uniforms), self.dtype)
         return x, context
@@ -44,7 +49,8 @@ def rows_of(x: Array, units: Units, dtype: str, context: Array | None = None, we
     chances = None if weights is None else weights / weights.sum()
     if units.counted is None:
         return Rows(placed(units.to_model(x), dtype), context, units, dtype, chances)
-    return Rows(placed(x, np.float64), context, units, dtype, chances)
+    exact = np.float64 if units.levels is None or units.levels > EXACT else np.float32
+    return Rows(placed(x.astype(exact), exact), context, units, dtype, chances)
 
 
 def contexts_of(dataset: Dataset, given: Given | None) -> tuple[Array | None, Array | None]:

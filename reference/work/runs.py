@@ -23,6 +23,7 @@ from evenflow.reference.work.given import Given
 from evenflow.reference.work.lock import alone
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.sampling import Walk
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.tables import PLAIN, Reading
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
@@ -41,6 +42,7 @@ class Trained:
     words: Words = field(default_factory=dict)  # the classes of columns of words
     digest: str = ""                   # Dataset.digest of what it was trained on
     reading: Reading = PLAIN           # how that was read
+    shape: Shape | None = None         # what a row stands for, where it is an image or a series
     best: Best | None = None           # the step whose parameters these are, and its held-out loss; None: the last ones
 
     @property
@@ -192,13 +194,16 @@ def assemble(described: dict[str, Any]) -> Trained:
     given = None if described["given"] is None else Given.from_json(described["given"])
     kind = EnergyModel if config.family == "ebm" else FlowModel
     width = 0 if given is None else given.width
-    model = kind.of(config, len(units.shift), width, described["data"], units.levels is not None)
+    shape = described["shape"] and Shape.of(**described["shape"])
+    if shape is not None and shape.d != len(units.shift):
+        raise ValueError(f"shape must be of {len(units.shift)} numbers, got {shape}")
+    model = kind.of(config, len(units.shift), width, units.levels is not None, shape)
     columns = None if described["columns"] is None else tuple(described["columns"])
     words = {name: tuple(each) for name, each in described["words"].items()}
     digest, reading = described["digest"], Reading(**described["reading"])
     if not isinstance(digest, str):
         raise ValueError(f"digest must be a string, got {digest!r}")
-    return Trained(config, described["data"], units, given, columns, model, None, words, digest, reading)
+    return Trained(config, described["data"], units, given, columns, model, None, words, digest, reading, shape)
 
 
 def load_description(folder: folders.PathLike) -> Trained:

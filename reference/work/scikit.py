@@ -15,18 +15,21 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, chec
 
 from evenflow.reference.core import Array, Tree, check_count, check_unmasked, dispatch, fetched, placed
 from evenflow.reference.work.columns import checked_weights
-from evenflow.reference.work.data import Dataset, bounds_of_columns, units_for
+from evenflow.reference.work.data import Dataset, bounds_of_columns, check_pixels_vary, units_for
 from evenflow.reference.work.folders import LOG, read_log
 from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import FLOWS, OPTIONS, Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.tables import Reading, bounds_of
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
 
 AUTO = "auto"  # levels: each column of whole numbers alone
-OWN = {"levels": None, "bounds": None, "held_out": 0.2, "folder": None, "random_state": None}  # what is no choice of a Config
+OWN = {  # what is no choice of a Config
+    "levels": None, "bounds": None, "shape": None, "series": False, "held_out": 0.2, "folder": None, "random_state": None,
+}
 NOTED = ("step", "loss", "held_out")  # in history_
 
 
@@ -128,16 +131,31 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         (y, y_rest), (c, c_rest), (w, w_rest) = (
             (None, None) if part is None else (part[train], part[judge]) for part in (codes, given, weights))
         known = None if given is None else Given.fitted(given[train], self.given_names(given.shape[1]), {})
-        return Dataset("X", x[train], x[judge], y, y_rest, self.units_of(x[train], columns), columns, given=known,
-                       train_given=c, held_out_given=c_rest, train_weights=w, held_out_weights=w_rest)
+        shape = self.shape_of(x.shape[1])
+        units = self.units_of(x[train], columns, shape)
+        return Dataset("X", x[train], x[judge], y, y_rest, units, columns, reading=Reading(series=bool(self.series)),
+                       given=known, train_given=c, held_out_given=c_rest, train_weights=w, held_out_weights=w_rest, shape=shape)
 
-    def units_of(self, x: Array, columns: tuple[str, ...] | None) -> Units:
+    def shape_of(self, d: int) -> Shape | None:
+        """What a row of d numbers stands for."""
+        if self.shape is None:
+            if self.series:
+                raise ValueError("series needs shape=(t, c)")
+            return None
+        shape = Shape.of(self.shape, self.series)
+        if shape.d != d:
+            raise ValueError(f"shape must be of the {d} numbers in a row, got {' x '.join(map(str, shape.axes))} = {shape.d}")
+        return shape
+
+    def units_of(self, x: Array, columns: tuple[str, ...] | None, shape: Shape | None) -> Units:
         bounds = bounds_of_columns(x.shape[1], columns, bounds_of(self.bounds))
         if self.levels is None:
+            check_pixels_vary(x, shape)
             return Units.whitened(x, columns, None, bounds)
         if isinstance(self.levels, str) and self.levels != AUTO:
             raise ValueError(f"levels must be None, a whole number or {AUTO!r}, got {self.levels!r}")
-        return units_for(x, columns, Reading(levels=None if self.levels == AUTO else self.levels, bounds=self.bounds))
+        return units_for(x, columns, Reading(levels=None if self.levels == AUTO else self.levels, bounds=self.bounds),
+                         shape)
 
     def given_names(self, k: int) -> list[str]:
         return list(getattr(self, "feature_names_in_", [str(j + 1) for j in range(k)]))
@@ -199,7 +217,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 "the run of a conditional model: FlowRegressor")
             raise ValueError(f"{folder} holds {known}.load reads it")
         levels = trained.units.levels or (None if trained.units.whole is None else AUTO)
-        estimator = cls(**chosen, levels=levels, random_state=trained.config.seed)
+        axes, series = trained.shape or (None, False)
+        estimator = cls(**chosen, levels=levels, shape=axes, series=series, random_state=trained.config.seed)
         names = trained.given.columns if cls.conditional and trained.given else trained.columns
         estimator.n_features_in_ = len(names) if names else trained.d
         if names is not None:

@@ -1,8 +1,10 @@
 """Files of data as people have them, and how to read one. columns.py says what becomes of its columns.
 
     .csv, .tsv, and both as .gz     text, UTF-8 (text_tables.py); any other ending where `sep` is given
-    .npy, .npz                      one array (n, d), a vector as (n, 1); the arrays "x" and, where there are labels, "y"
+    .npy, .npz                      one array (n, d), a vector as (n, 1); the arrays "x" and, where there are labels, "y";
+                                    three axes or four are images (n, h, w) or (n, h, w, c), or with `series` (n, t, c)
     .parquet                        where pyarrow is installed
+    a folder                        of images, as MNIST and CIFAR-10 are published (images.py)
 """
 import csv
 import math
@@ -13,7 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import Array, array, check_count, check_finite, check_shape, lookup, unknown
+from evenflow.reference.core import Array, anywhere, array, check_count, check_finite, check_shape, lookup, numbers, unknown
+from evenflow.reference.work.images import read_folder
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.text_tables import SEPARATORS, read_text
 
 ENDINGS = (".npy", ".npz", ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
@@ -61,6 +65,7 @@ class Reading:
     weights: str | None = None              # the column of the rows' weights
     bounds: tuple[tuple[str, float, float], ...] | None = None  # column, low, high; -inf and inf where there is none
     levels: int | None = None               # pixels: whole numbers 0 ... levels - 1 in all columns
+    series: bool = False                    # an array of three axes is (n, t, c), and no image
     sep: str | None = None                  # None: what the ending says
     header: str = "auto"                    # yes, no; auto: the rule in text_tables.py
 
@@ -82,7 +87,7 @@ class Reading:
 
     def as_json(self) -> dict[str, Any]:
         """What was asked for: plain JSON, and arguments that make the same Reading."""
-        asked = {name: how for name, how in vars(self).items() if how not in (None, "auto")}
+        asked = {name: how for name, how in vars(self).items() if how not in (None, "auto", False)}
         return {name: plain(how) for name, how in asked.items()}
 
 
@@ -102,6 +107,8 @@ class Raw(NamedTuple):
     columns: list[Any]                 # of equally many cells, or numbers, each
     lines: list[int] | None = None     # of a text, where each row stands
     labels: Any = None
+    shape: Shape | None = None         # images or series: the columns are one array (n, d) then
+    tested: int = 0                    # the last rows, which are kept for testing
 
 
 def raw_of(path: Path, reading: Reading, asked: Collection[str]) -> Raw:
@@ -109,13 +116,16 @@ def raw_of(path: Path, reading: Reading, asked: Collection[str]) -> Raw:
 
     Raises FileNotFoundError, ValueError, or ModuleNotFoundError for pyarrow.
     """
+    if path.is_dir():
+        x, labels, tested, shape = read_folder(path)
+        return Raw(None, [x.reshape(len(x), -1)], labels=labels, shape=shape, tested=tested)
     suffix = ending(path)
     if reading.sep or suffix.removesuffix(".gz") in (".csv", ".tsv"):
         sep = reading.sep or ("\t" if suffix.startswith(".tsv") else ",")
         return Raw(*read_text(path, sep, reading.header, asked))
     if suffix not in ENDINGS:
         raise ValueError(unknown("file ending", suffix, [*ENDINGS, "or any text with --sep"]))
-    return read_parquet(path) if suffix == ".parquet" else read_numpy(path)
+    return read_parquet(path) if suffix == ".parquet" else read_numpy(path, reading.series)
 
 
 def ending(path: Path) -> str:
@@ -123,7 +133,7 @@ def ending(path: Path) -> str:
     return Path(path.stem).suffix.lower() + suffix if suffix == ".gz" else suffix
 
 
-def read_numpy(path: Path) -> Raw:
+def read_numpy(path: Path, series: bool = False) -> Raw:
     """An .npy or .npz file. Nothing is read that would have to be unpickled."""
     with open(path, "rb") as file:
         try:
@@ -133,10 +143,14 @@ def read_numpy(path: Path) -> Raw:
             raise ValueError(f"{path} must be a whole NumPy file without Python objects (pickles): {error}") from error
     if "x" not in arrays:
         raise ValueError(f"{path} must hold an array 'x', got {sorted(arrays)}")
-    x = as_table(f"x in {path}", arrays["x"], whole=False)
-    if "y" in arrays:
-        check_shape(f"y in {path}", arrays["y"], len(x))
-    return Raw(None, list(x.T), labels=arrays.get("y"))
+    x, labels = numbers(f"x in {path}", arrays["x"]), arrays.get("y")
+    if labels is not None:
+        check_shape(f"y in {path}", labels, len(x) if x.ndim else 1)
+    if series and x.ndim != 3:
+        raise ValueError(f"x in {path} must have the axes (n, t, c) to be series, got shape {x.shape}")
+    if x.ndim in (3, 4) and x.size:
+        return Raw(None, [x.reshape(len(x), -1)], labels=labels, shape=Shape(x.shape[1:], series))
+    return Raw(None, list(as_table(f"x in {path}", x, whole=False).T), labels=labels)
 
 
 def read_parquet(path: Path) -> Raw:
@@ -158,3 +172,12 @@ def as_table(name: str, x: Array, whole: bool = True) -> Array:
     if whole:
         check_finite(name, x)
     return x.astype(np.float64)
+
+
+def check_whole(name: str, x: Array, least: float, most: float) -> None:
+    """Raise ValueError unless x holds whole numbers least ... most - 1."""
+    x = numbers(name, x)
+    bad = ~((np.floor(x) == x) & (x >= least) & (x < most))
+    if anywhere(bad):
+        between = "" if least == -math.inf else f" from {least} to {most - 1}"
+        raise ValueError(f"{name} must hold whole numbers{between}, got {x[bad][0]}")

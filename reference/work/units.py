@@ -28,8 +28,10 @@ from evenflow.reference.core import Array, anywhere, arrays, beside, check_count
 from evenflow.reference.flows.dense import solved
 from evenflow.reference.work.bounds import from_line, to_line
 from evenflow.reference.work.far import asinh, far_out, from_asinh
-from evenflow.reference.work.tables import as_table
+from evenflow.reference.work.tables import as_table, check_whole
 
+ROWS = 4096  # at a time: bytes need not all become real numbers at once
+WIDEST = 512  # columns that are whitened: L has as many numbers squared, and config.json holds them
 INSIDE = 2.0**-30  # so far from 0 and 1 stay the uniforms of whole numbers between bounds
 
 
@@ -67,7 +69,7 @@ class Units:
     def whitened(
         cls, x: Array, columns: tuple[str, ...] | None = None, whole: Array | None = None, bounds: Array | None = None
     ) -> "Units":
-        """Units in which the columns of x (n, d) are uncorrelated, too: u is white, but for the shrinkage.
+        """Units in which the columns of x (n, d) are uncorrelated, too: u is white, but for the shrinkage, up to d = WIDEST.
 
         whole (d,) bool: the columns of whole numbers; bounds (2, d). The correlations R are shrunk to (1 - s) R + s I with the
         s of Chen et al. 2010, eq. 23 (OAS): the fewer the rows, the more; so that there is an L for fewer rows than columns,
@@ -84,6 +86,8 @@ class Units:
         plain = replace(plain, far=far_out(plain.to_model(x, uniforms)))
         shift, scale = mean_and_sd(plain.to_model(x, uniforms))
         plain = replace(plain, shift=shift, scale=scale)
+        if d > WIDEST:
+            return plain
         u = plain.to_model(x, uniforms)
         R = u.T @ u / n
         square = np.sum(R**2)
@@ -91,15 +95,16 @@ class Units:
         return replace(plain, L=np.linalg.cholesky((1 - s) * R + max(s, 1e-9) * np.eye(d)))
 
     @classmethod
-    @arrays("x")
     def whole_numbers(cls, x: Array, levels: int) -> "Units":
         """One shift and one scale for all columns of whole numbers x (n, d): mean and deviation of the dequantised numbers.
 
         Those are the mean + 1/2 and the variance + 1/12. Column by column, pixels that are always empty would be blown up.
         """
+        x = numbers("x", x)  # bytes stay bytes
         check_whole("x", x, 0, levels)
-        d = x.shape[1]
-        return cls(np.full(d, x.mean() + 0.5), np.full(d, math.sqrt(x.var() + 1 / 12)), levels)
+        d, mean = x.shape[1], x.mean()
+        square = sum(float(np.sum((part - mean) ** 2)) for part in np.split(x, range(ROWS, len(x), ROWS)))
+        return cls(np.full(d, mean + 0.5), np.full(d, math.sqrt(square / x.size + 1 / 12)), levels)
 
     @property
     def counted(self) -> Any:
@@ -233,12 +238,3 @@ def check_between(x: Array, units: Units, columns: tuple[str, ...] | None) -> No
     for i, j in np.argwhere(out)[:1]:
         name, where = columns[j] if columns else str(j + 1), "between" if counted[j] else "strictly between"
         raise ValueError(f"column {name!r} must lie {where} its bounds {low[j]:g} and {high[j]:g}, got {x[i, j]:g}")
-
-
-def check_whole(name: str, x: Array, least: float, most: float) -> None:
-    """Raise ValueError unless x holds whole numbers least ... most - 1."""
-    x = numbers(name, x)
-    bad = ~((np.floor(x) == x) & (x >= least) & (x < most))
-    if anywhere(bad):
-        between = "" if least == -math.inf else f" from {least} to {most - 1}"
-        raise ValueError(f"{name} must hold whole numbers{between}, got {x[bad][0]}")

@@ -309,7 +309,7 @@ def test_chains_are_played_back(where: str, of: int, known: bool) -> None:
 @pytest.mark.parametrize("where", ON_DEVICE)
 def test_chunks_of_samples_are_played_back(where: str, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow_model, "ROWS", 16)
-    model = flow_model.FlowModel.of(Config(how[0], steps=1, **how[1]), 2, 0, "rings")
+    model = flow_model.FlowModel.of(Config(how[0], steps=1, **how[1]), 2, 0)
     call = lambda: model.sample(model.init(generator(0)), 70, generator(1))
     by_graphs, launched, _ = counted(where, call)
     with call_by_call():

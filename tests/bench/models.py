@@ -22,7 +22,7 @@ def flow(sizes: dict[str, Any]) -> Flow:
 
 def saef(sizes: dict[str, Any]) -> Any:
     """The demo's model and objective."""
-    model = FlowModel.of(Config("saef", blocks=sizes["blocks"], class_conditional=True), DIGITS, CLASSES, "x", whole=True)
+    model = FlowModel.of(Config("saef", blocks=sizes["blocks"], class_conditional=True), DIGITS, CLASSES, whole=True)
     return model.flow, model.objective
 
 

@@ -54,7 +54,7 @@ def of(case: cases.Case) -> Call:
 
 def chunks(n: int) -> Call:
     """A user's `sample`, noise included: 4,096 rows at a time."""
-    model = FlowModel.of(Config("realnvp"), 2, 0, "x")
+    model = FlowModel.of(Config("realnvp"), 2, 0)
     params = placed(moved(model.flow.init(np.random.default_rng(0)), np.random.default_rng(1)), "float32")
 
     def call() -> Any:

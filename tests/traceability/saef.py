@@ -136,7 +136,7 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
         source="Si et al. 2023, digits of scikit-learn",
         at="""
             experiments.digits.run experiments.digits.table experiments.block_sweep.run experiments.block_sweep.times
-            experiments.judged.measure work.evaluation.evaluate work.data.digits work.data.patch_order
+            experiments.judged.measure work.evaluation.evaluate work.data.digits work.shapes.patch_order
         """,
         tests="""
             experiments/test_block_sweep.py::test_the_sweep_writes_what_it_promises_and_resumes

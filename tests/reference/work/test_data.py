@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenflow.reference.targets.toys import TARGETS
-from evenflow.reference.work.data import load, patch_order
+from evenflow.reference.work.data import load
 from evenflow.reference.work.given import one_hot
+from evenflow.reference.work.shapes import Shape, patch_order
 from evenflow.reference.work.units import Units
 
 REAL = Units(np.array([1.0, -200.0]), np.array([0.5, 1e3]))
@@ -176,7 +177,7 @@ class Bomb:
     (lambda p: np.save(p, np.array([[1.0, 2], [3, np.nan], [np.inf, 0]])), "values are missing in 3 rows: '2' 1, .* row 2"),
     (lambda p: np.save(p, np.array([[1.0, 2], [np.inf, 0]])), r"1 NaN or infinite .* index \(1, 0\)"),
     (lambda p: np.save(p, np.zeros((0, 3))), r"must be a table .* got shape \(0, 3\)"),
-    (lambda p: np.save(p, np.zeros((3, 8, 8))), r"must be a table .* got shape \(3, 8, 8\)"),
+    (lambda p: np.save(p, np.zeros((3, 2, 2, 2, 2))), r"must be a table .* got shape \(3, 2, 2, 2, 2\)"),
     (lambda p: np.save(p, np.float64(1)), r"must be a table .* got shape \(\)"),
     (lambda p: np.save(p, np.array([[1.0, 2], [3, 2], [4, 2], [5, 2]])), r"constant ones \(leave them out\): 1"),
     (lambda p: np.save(p, np.array([[1e300], [-1e300], [3.0]])), "standard deviations must be finite"),
@@ -247,8 +248,8 @@ def test_unknown_sources(source: str, error: type[Exception], message: str) -> N
     (lambda: one_hot(np.array([0, 3]), 3), "labels must hold whole numbers from 0 to 2, got 3"),
     (lambda: one_hot(np.array([-1]), 3), "got -1"),
     (lambda: one_hot(np.array([[1]]), 3), r"labels must have shape \(n,\)"),
-    (lambda: patch_order(8, 3), "patch must divide side = 8, got 3"),
-    (lambda: patch_order(8, 0), "patch must be an integer >= 1"),
+    (lambda: patch_order(Shape((8, 8)), 3), "patch must divide h and w = 8 x 8, got 3"),
+    (lambda: patch_order(Shape((8, 8)), 0), "patch must be an integer >= 1"),
 ])
 def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -260,14 +261,14 @@ def test_one_hot_from_item_0_to_the_last_class() -> None:
 
 
 def test_patch_order_of_a_small_image() -> None:
-    assert patch_order(4, 2) == (0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15)
-    assert patch_order(3, 1) == patch_order(3, 3) == tuple(range(9))
+    assert patch_order(Shape((4, 4)), 2) == (0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15)
+    assert patch_order(Shape((3, 3)), 1) == patch_order(Shape((3, 3)), 3) == tuple(range(9))
 
 
 @given(patch=st.integers(1, 4), squares=st.integers(1, 4))
 def test_patches_are_squares_and_every_pixel_comes_once(patch: int, squares: int) -> None:
     side = patch * squares
-    order = patch_order(side, patch)
+    order = patch_order(Shape((side, side)), patch)
     assert sorted(order) == list(range(side * side))
     rows, columns = np.divmod(np.array(order).reshape(-1, patch * patch), side)
     assert (np.ptp(rows, axis=1) == patch - 1).all()

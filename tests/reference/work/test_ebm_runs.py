@@ -204,7 +204,7 @@ def test_chains_without_a_flow_start_where_the_training_left_them() -> None:
 
 
 def rates_of(config: Config) -> Any:
-    return EnergyModel.of(config, 2, 0, "table").rates()
+    return EnergyModel.of(config, 2, 0).rates()
 
 
 def test_coopflows_flow_waits() -> None:
@@ -277,13 +277,13 @@ def test_kernels_of_ones_choice_move_the_chains(choices: dict[str, Any], local: 
 @pytest.mark.parametrize("algorithm", ["pcd", "coopflow", "fce"])
 def test_without_a_tilt(algorithm: str) -> None:
     """log p is -E alone, as in the papers; and PCD's chains may then start anywhere, in a cube say."""
-    model = EnergyModel.of(quick(algorithm, tilt="none", dtype="float64"), 3, 0, "table")
+    model = EnergyModel.of(quick(algorithm, tilt="none", dtype="float64"), 3, 0)
     u, state = np.random.default_rng(0).uniform(-1, 1, (5, 3)), model.init(np.random.default_rng(0))
     np.testing.assert_array_equal(model.log_density(state, u), np.zeros(5))
     assert train_on(quick(algorithm, tilt="none"), table()).sample(3, np.random.default_rng(0)).shape == (3, 3)
     if algorithm == "pcd":
         config = quick("pcd", tilt="none", base="uniform", base_scale=2.0, buffer=64)
-        chains = EnergyModel.of(config, 3, 0, "table").init(np.random.default_rng(0)).chains
+        chains = EnergyModel.of(config, 3, 0).init(np.random.default_rng(0)).chains
         assert 1.9 < np.abs(chains).max() <= 2.0
         trained = train_on(config, table())
         assert np.isfinite(trained.sample(3, np.random.default_rng(0))).all()
@@ -319,9 +319,9 @@ def test_rho_is_of_ones_choice(algorithm: str, base: str, scale: float | None, r
     config = quick(algorithm, base=base, base_scale=scale, dtype="float64")
     if base == "uniform" and algorithm in ("pcd", "coopflow", "jarzynski"):
         with pytest.raises(ValueError, match=r"base must not end anywhere, got Uniform\(.*: the chains' steps are not"):
-            EnergyModel.of(config, 3, 0, "table")
+            EnergyModel.of(config, 3, 0)
         return
-    model = EnergyModel.of(config, 3, 0, "table")
+    model = EnergyModel.of(config, 3, 0)
     u = np.random.default_rng(0).uniform(-1, 1, (5, 3))
     assert model.flow.base == rho
     state = model.init(np.random.default_rng(0))
