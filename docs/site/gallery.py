@@ -1,0 +1,60 @@
+"""The gallery: every picture of the pages with the command that makes it, as Markdown."""
+import os
+import re
+from pathlib import Path
+
+from docs.site.annotate import ROOT
+
+PICTURE = re.compile(r"^!\[(.+?)\]\((\S+\.png)\)", re.MULTILINE)
+COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow reproduce|evenflow demo|make demo|python -m tests\.bench \w+ .*--picture)\b.*)$",
+                     re.MULTILINE)
+
+
+def pages() -> list[Path]:
+    """Where pictures are shown: the experiments first, which say how theirs were made, the README last."""
+    return [*sorted((ROOT / "docs/experiments").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+
+
+def gallery(page: Path) -> str:
+    """A card a picture: itself, what it shows, the command, and the page that discusses it."""
+    shown: set[Path] = set()
+    parts = []
+    for source in pages():
+        text = source.read_text()
+        pictures = [(alt, path) for alt, name in PICTURE.findall(text) if (path := (source.parent / name).resolve()) not in shown]
+        commands = COMMAND.findall(text)
+        shown |= {path for _, path in pictures}
+        cards = [card(page, alt, path, command(path.stem, commands)) for alt, path in pictures if commands]
+        if cards:
+            parts.append(f"## {title(text)}\n\nFrom [{source.name}]({relative(source, page)}).\n\n" + grid(cards))
+    return "\n\n".join(parts)
+
+
+def command(stem: str, commands: list[str]) -> str:
+    """Of a page's commands that which makes the picture: it names it, or the experiment and the preset that its name has.
+
+    >>> command("rings-best-densities", ["evenflow reproduce rings --preset quick", "evenflow reproduce rings --preset best"])
+    'evenflow reproduce rings --preset best'
+    """
+    def fits(line: str) -> tuple[bool, bool, bool]:
+        experiment, preset = re.search(r"reproduce (\S+)", line), re.search(r"--preset (\S+)", line)
+        return (f"/{stem}.png" in line, bool(experiment and stem.startswith(experiment[1])), bool(preset and f"-{preset[1]}-" in stem))
+
+    return max(commands, key=fits).partition("  #")[0].strip()
+
+
+def card(page: Path, alt: str, path: Path, line: str) -> str:
+    picture = relative(path, page)
+    return f":::{{container}} card\n[![{alt}]({picture})](path:{picture})\n\n{alt}\n\n```{{code-block}} console\n$ {line}\n```\n:::"
+
+
+def grid(cards: list[str]) -> str:
+    return "::::{container} cards\n" + "\n".join(cards) + "\n::::"
+
+
+def title(text: str) -> str:
+    return (re.search(r"^# (.+)$", text, re.MULTILINE) or [""])[1]
+
+
+def relative(path: Path, page: Path) -> str:
+    return os.path.relpath(path, page.parent)
