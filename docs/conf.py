@@ -6,7 +6,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 project = "evenflow"
-author = "the authors of evenflow"
 root_doc = "docs/index"
 extensions = ["myst_parser", "docs.site.mathml", "docs.site.pages"]
 source_suffix = {".md": "markdown", ".py": "markdown"}  # pages.py makes Markdown of a source file
@@ -32,3 +31,5 @@ templates_path = ["site/templates"]
 html_copy_source = False
 html_show_sphinx = False
 html_use_index = False
+html_show_copyright = False
+smartquotes = False

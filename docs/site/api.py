@@ -1,61 +1,24 @@
-"""The reference of the public names, from their docstrings, as Markdown: signature as written, prose, example.
+"""The reference of the public names as Markdown: file by file what the file says, then each name with signature and example.
 
-A module's page has an entry for each name of its `__all__`. The names of `evenflow` itself have theirs on the page of the room
-that they come from: `evenflow` has a table of them, and entries of those that come from no room.
+The names of `evenflow` itself have their entries on the page of the room that they come from; its own page has a table of
+them, and entries of those that come from no room of the specification.
 """
 import ast
 import os
+from itertools import groupby
 from pathlib import Path
 
-from docs.site.annotate import ROOT, Definition, anchor, home, module_file
+from docs.site.annotate import SPECIFICATION
+from docs.site.names import REFERENCE, ROOT, anchor, first_sentence, home, module_file, parsed, public, reading_order, said
 from docs.site.prose import markdown
-
-ROOMS = ("core", "targets", "scores", "flows", "saef", "mcmc", "ebm")
 
 
 def entries(page: Path, module: str) -> str:
-    """The entries of a module's public names."""
-    elsewhere = {name for room in ROOMS for name in public(f"evenflow.reference.{room}")} if module == "evenflow" else set()
-    names = [name for name in public(module) if not name.startswith("__")]
-    listed = table(module, [name for name in names if name in elsewhere]) + "\n\n" if elsewhere else ""
-    return listed + "\n\n".join(entry(page, module, name) for name in names if name not in elsewhere)
-
-
-def table(module: str, names: list[str]) -> str:
-    """Name, with a link to its entry, and the first line of what is said of it."""
-    rows = []
-    for name in names:
-        path, node = found(module, name)
-        first = said(node).partition("\n")[0].replace("|", "\\|")
-        rows.append(f"| [`{name}`](#api-{anchor(path, name)}) | {first} |")
-    return "\n".join(["| name | what it is |", "| --- | --- |", *rows])
-
-
-def entry(page: Path, module: str, name: str) -> str:
-    """One name: what it is, where it is defined, an example; of a class also the methods that have something to say."""
-    path, node = found(module, name)
-    called = getattr(node, "name", "")
-    below = f"#{anchor(path, called)}" if called and ROOT / "reference" in path.parents else ""
-    source = f"[{path.relative_to(ROOT)}]({os.path.relpath(path, page.parent)}{below})"
-    parts = [f"(api-{anchor(path, name)})=\n## {name}", listing(node), markdown(said(node)), f"Source: {source}"]
-    for method in methods(node):
-        parts += [f"### {name}.{method.name}", listing(method), markdown(said(method))]
-    return "\n\n".join(parts)
-
-
-def said(node: ast.stmt) -> str:
-    return (ast.get_docstring(node) or "") if isinstance(node, Definition) else ""
-
-
-def listing(node: ast.stmt) -> str:
-    return f"```python\n{signature(node)}\n```"
-
-
-def public(module: str) -> list[str]:
-    """`__all__`, capitals or not, in alphabetical order."""
-    _, node = found(module, "__all__")
-    names: list[str] = ast.literal_eval(node.value) if isinstance(node, ast.Assign) else []
-    return sorted(names, key=lambda name: (name.lower(), name))
+    """The entries of a module's public names, by file."""
+    elsewhere = {name for room in SPECIFICATION for name in public(f"evenflow.reference.{room}")} if module == "evenflow" else set()
+    own = [name for name in public(module) if name not in elsewhere]
+    listed = table(module, [name for name in public(module) if name in elsewhere]) + "\n\n" if elsewhere else ""
+    return listed + "\n\n".join(section(page, module, path, names) for path, names in by_file(module, own))
 
 
 def found(module: str, name: str) -> tuple[Path, ast.stmt]:
@@ -65,8 +28,54 @@ def found(module: str, name: str) -> tuple[Path, ast.stmt]:
     return there
 
 
+def by_file(module: str, names: list[str]) -> list[tuple[Path, list[str]]]:
+    """Names by the file that defines them, files in reading order."""
+    def key(name: str) -> tuple[int, int, str]:
+        path = found(module, name)[0]
+        room = path.parent.name
+        floor = SPECIFICATION.index(room) if room in SPECIFICATION else len(SPECIFICATION)
+        return floor, reading_order(path.parent / "__init__.py").index(path), str(path)
+
+    return [(Path(path), list(group)) for (_, _, path), group in groupby(sorted(names, key=key), key)]
+
+
+def table(module: str, names: list[str]) -> str:
+    """The names of each file, with links to their entries, and what the file is."""
+    rows = ["| names | what they are |", "| --- | --- |"]
+    for path, group in by_file(module, names):
+        links = ", ".join(f"[`{name}`](#api-{anchor(path, name)})" for name in group)
+        rows.append(f"| {links} | {first_sentence(path)} |".replace("|x - y|", "\\|x - y\\|"))
+    return "\n".join(rows)
+
+
+def section(page: Path, module: str, path: Path, names: list[str]) -> str:
+    """A file: its docstring, its source, and its names."""
+    head = f"## {path.parent.name}/{path.name}\n\n{markdown(said(parsed(path)))}\n\nSource: {source(page, path)}"
+    return "\n\n".join([head, *(entry(page, module, name) for name in names)])
+
+
+def source(page: Path, path: Path, name: str = "") -> str:
+    below = f"#{anchor(path, name)}" if name and REFERENCE in path.parents else ""
+    return f"[{path.relative_to(ROOT)}]({os.path.relpath(path, page.parent)}{below})"
+
+
+def entry(page: Path, module: str, name: str) -> str:
+    """One name: signature, docstring, where it is defined; of a class also the methods that have something to say."""
+    path, node = found(module, name)
+    parts = [f"(api-{anchor(path, name)})=\n### {name}", listing(node), markdown(said(node))]
+    if called := getattr(node, "name", ""):
+        parts.append(f"Source: {source(page, path, called)}")
+    for method in methods(node):
+        parts += [f"#### {name}.{method.name}", listing(method), markdown(said(method))]
+    return "\n\n".join(parts)
+
+
+def listing(node: ast.stmt) -> str:
+    return f"```python\n{signature(node)}\n```"
+
+
 def signature(node: ast.stmt) -> str:
-    """The head of a definition as it is written, without what follows."""
+    """The head of a definition as it is written, without what follows; of a class what makes an object of it."""
     if isinstance(node, ast.FunctionDef):
         returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
         return wrapped(f"{node.name}(", arguments(node.args), f"){returns}")
@@ -83,7 +92,11 @@ def arguments(args: ast.arguments) -> list[str]:
 
 
 def split(text: str) -> list[str]:
-    """At the commas that are inside no bracket."""
+    """At the commas that are inside no bracket.
+
+    >>> split("a: tuple[int, int], b")
+    ['a: tuple[int, int]', 'b']
+    """
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([{") - (letter in ")]}")

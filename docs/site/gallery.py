@@ -3,7 +3,7 @@ import os
 import re
 from pathlib import Path
 
-from docs.site.annotate import ROOT
+from docs.site.names import ROOT
 
 PICTURE = re.compile(r"^!\[(.+?)\]\((\S+\.png)\)", re.MULTILINE)
 COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow reproduce|evenflow demo|make demo|python -m tests\.bench \w+ .*--picture)\b.*)$",
@@ -26,7 +26,7 @@ def gallery(page: Path) -> str:
         shown |= {path for _, path in pictures}
         cards = [card(page, alt, path, command(path.stem, commands)) for alt, path in pictures if commands]
         if cards:
-            parts.append(f"## {title(text)}\n\nFrom [{source.name}]({relative(source, page)}).\n\n" + grid(cards))
+            parts.append(f"## {title(text)}\n\nFrom [{source.stem}]({relative(source, page)}).\n\n" + grid(cards))
     return "\n\n".join(parts)
 
 

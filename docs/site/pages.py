@@ -1,7 +1,7 @@
 """What Sphinx reads and writes, on its way: source files become Markdown, marked places are filled, names in code become links.
 
 A page says where something made from the code or from other pages goes, in a comment that a plain view does not show:
-`<!-- api: evenflow.reference.scores -->`, `<!-- gallery -->`.
+`<!-- api: evenflow.reference.scores -->`, `<!-- rooms -->`, `<!-- gallery -->`.
 """
 import os
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from docs.site import annotate, api, gallery
+from docs.site.names import REFERENCE, ROOT, places
 
-ROOT = annotate.ROOT
-MARK = re.compile(r"<!-- (api|gallery)(?:: (\S+))? -->")
+MARK = re.compile(r"<!-- (?:(rooms|gallery)|api: (\S+)) -->")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s:#]+)\)")
 NAME = re.compile(r'(?<!<span class="o">\.</span>)<span class="(n|nd|nf|nc|ne)">(@?)(\w+)</span>')
 
@@ -22,12 +22,12 @@ def read(app: Any, docname: str, text: list[str]) -> None:
     if path.suffix == ".py":
         text[0] = annotate.page(path)
         return
-    text[0] = MARK.sub(lambda mark: filled(path, *mark.groups()), text[0])
+    text[0] = MARK.sub(lambda mark: filled(path, mark), text[0])
     text[0] = LINK.sub(lambda link: kept(path, link), text[0])
 
 
-def filled(page: Path, what: str, of: str | None) -> str:
-    return api.entries(page, of or "") if what == "api" else gallery.gallery(page)
+def filled(page: Path, mark: re.Match[str]) -> str:
+    return api.entries(page, mark[2]) if mark[2] else {"rooms": annotate.rooms, "gallery": gallery.gallery}[mark[1]](page)
 
 
 def kept(page: Path, link: re.Match[str]) -> str:
@@ -35,7 +35,7 @@ def kept(page: Path, link: re.Match[str]) -> str:
     text, target = link[1], Path(os.path.normpath(page.parent / link[2]))
     if target.is_dir():
         return f"[{text}]({link[2].rstrip('/')}/index.md)" if (target / "index.md").exists() else text
-    a_page = target.suffix == ".md" or (target.suffix == ".py" and (ROOT / "reference") in target.parents)
+    a_page = target.suffix == ".md" or (target.suffix == ".py" and REFERENCE in target.parents)
     return f"[{text}](path:{link[2]})" if target.is_file() and not a_page and target.suffix != ".png" else link[0]
 
 
@@ -44,15 +44,15 @@ def finished(app: Any, pagename: str, templatename: str, context: dict[str, Any]
     body = context.get("body", "").replace(' download=""', "")
     path = ROOT / f"{pagename}.py"
     if pagename.startswith("reference/") and path.exists():
-        places = annotate.places(path)
-        body = NAME.sub(lambda name: linked(app, pagename, name, places), body)
+        known = places(path)
+        body = NAME.sub(lambda name: linked(app, pagename, name, known), body)
     context["body"] = body
 
 
-def linked(app: Any, pagename: str, name: re.Match[str], places: dict[str, tuple[Path, str]]) -> str:
-    if name[3] not in places or name[1] in ("nf", "nc"):
+def linked(app: Any, pagename: str, name: re.Match[str], known: dict[str, tuple[Path, str]]) -> str:
+    if name[3] not in known or name[1] in ("nf", "nc"):
         return name[0]
-    path, anchor = places[name[3]]
+    path, anchor = known[name[3]]
     to = app.builder.get_relative_uri(pagename, path.relative_to(ROOT).with_suffix("").as_posix())
     return f'<a href="{to}#{anchor}">{name[0]}</a>'
 
