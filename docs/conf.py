@@ -22,7 +22,6 @@ myst_dmath_double_inline = True
 
 html_theme = "furo"
 html_title = "evenflow"
-html_theme_options = {"top_of_page_buttons": []}
 html_static_path = ["site/static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"

@@ -10,7 +10,7 @@ import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
-from docs.site.names import REFERENCE, Definition, anchor, first_sentence, reading_order
+from docs.site.names import REFERENCE, Definition, anchor, first_sentence, reading_order, said
 from docs.site.prose import markdown
 
 SPECIFICATION = ("core", "targets", "scores", "flows", "saef", "mcmc", "ebm")
@@ -30,7 +30,7 @@ def segments(source: str) -> list[Segment]:
     """
     cuts, dropped = {1: ("", "")}, set()
     for node, owner in definitions(ast.parse(source)):
-        doc = ast.get_docstring(node) or ""
+        doc = said(node)
         if doc:
             dropped |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
         if isinstance(node, ast.Module):

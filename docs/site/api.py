@@ -15,10 +15,11 @@ from docs.site.prose import markdown
 
 def entries(page: Path, module: str) -> str:
     """The entries of a module's public names, by file."""
-    elsewhere = {name for room in SPECIFICATION for name in public(f"evenflow.reference.{room}")} if module == "evenflow" else set()
+    rooms = SPECIFICATION if module == "evenflow" else ()
+    elsewhere = {name for room in rooms for name in public(f"evenflow.reference.{room}")}
     own = [name for name in public(module) if name not in elsewhere]
-    listed = table(module, [name for name in public(module) if name in elsewhere]) + "\n\n" if elsewhere else ""
-    return listed + "\n\n".join(section(page, module, path, names) for path, names in by_file(module, own))
+    listed = [table(module, [name for name in public(module) if name in elsewhere])] if rooms else []
+    return "\n\n".join([*listed, *(section(page, module, path, names) for path, names in by_file(module, own))])
 
 
 def found(module: str, name: str) -> tuple[Path, ast.stmt]:
@@ -49,8 +50,8 @@ def table(module: str, names: list[str]) -> str:
 
 
 def section(page: Path, module: str, path: Path, names: list[str]) -> str:
-    """A file: its docstring, its source, and its names."""
-    head = f"## {path.parent.name}/{path.name}\n\n{markdown(said(parsed(path)))}\n\nSource: {source(page, path)}"
+    """A file: its docstring and its names."""
+    head = f"## {path.parent.name}/{path.name}\n\n{markdown(said(parsed(path)))}"
     return "\n\n".join([head, *(entry(page, module, name) for name in names)])
 
 

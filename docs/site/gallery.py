@@ -5,9 +5,8 @@ from pathlib import Path
 
 from docs.site.names import ROOT
 
-PICTURE = re.compile(r"^!\[(.+?)\]\((\S+\.png)\)", re.MULTILINE)
-COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow reproduce|evenflow demo|make demo|python -m tests\.bench \w+ .*--picture)\b.*)$",
-                     re.MULTILINE)
+PICTURE = re.compile(r"!\[([^\]]+)\]\((\S+\.png)\)")
+COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow reproduce|evenflow demo|make demo|python -m .* --picture)\b.*)$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
@@ -21,11 +20,11 @@ def gallery(page: Path) -> str:
     parts = []
     for source in pages():
         text = source.read_text()
-        pictures = [(alt, path) for alt, name in PICTURE.findall(text) if (path := (source.parent / name).resolve()) not in shown]
         commands = COMMAND.findall(text)
-        shown |= {path for _, path in pictures}
-        cards = [card(page, alt, path, command(path.stem, commands)) for alt, path in pictures if commands]
-        if cards:
+        pictures = {path: alt for alt, name in PICTURE.findall(text) if (path := (source.parent / name).resolve()) not in shown}
+        if commands and pictures:
+            shown |= set(pictures)
+            cards = [card(page, alt, path, command(path.stem, commands)) for path, alt in pictures.items()]
             parts.append(f"## {title(text)}\n\nFrom [{source.stem}]({relative(source, page)}).\n\n" + grid(cards))
     return "\n\n".join(parts)
 
@@ -38,14 +37,16 @@ def command(stem: str, commands: list[str]) -> str:
     """
     def fits(line: str) -> tuple[bool, bool, bool]:
         experiment, preset = re.search(r"reproduce (\S+)", line), re.search(r"--preset (\S+)", line)
-        return (f"/{stem}.png" in line, bool(experiment and stem.startswith(experiment[1])), bool(preset and f"-{preset[1]}-" in stem))
+        its_own, its_preset = experiment and stem.startswith(experiment[1]), preset and f"-{preset[1]}-" in stem
+        return f"/{stem}.png" in line, bool(its_own), bool(its_preset)
 
     return max(commands, key=fits).partition("  #")[0].strip()
 
 
 def card(page: Path, alt: str, path: Path, line: str) -> str:
     picture = relative(path, page)
-    return f":::{{container}} card\n[![{alt}]({picture})](path:{picture})\n\n{alt}\n\n```{{code-block}} console\n$ {line}\n```\n:::"
+    code = f"```{{code-block}} console\n$ {line}\n```"
+    return f":::{{container}} card\n[![{alt}]({picture})](path:{picture})\n\n{alt}\n\n{code}\n:::"
 
 
 def grid(cards: list[str]) -> str:

@@ -52,7 +52,7 @@ def public(module: str) -> list[str]:
 
 
 def places(path: Path) -> dict[str, tuple[Path, str]]:
-    """Names used in a file -> the file that defines each, and its anchor: its own, and what it imports from the specification."""
+    """Names used in a file, its own and those that it imports from reference/ -> the file that defines each, and its anchor."""
     tree = parsed(path)
     names = {node.name for node in tree.body if isinstance(node, Definition)}
     names |= {alias.name for node in imports(tree) for alias in node.names if alias.asname is None}
@@ -74,7 +74,10 @@ def anchor(path: Path, name: str) -> str:
 
 
 def said(node: ast.stmt | ast.Module) -> str:
-    return (ast.get_docstring(node) or "") if isinstance(node, ast.Module | Definition) else ""
+    """The docstring. That of a module keeps its indents: where all lines but the first have one, it marks a table."""
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+        return ""
+    return ast.get_docstring(node, clean=not isinstance(node, ast.Module)) or ""
 
 
 def first_sentence(path: Path) -> str:
