@@ -6,7 +6,7 @@ from pathlib import Path
 from docs.site.names import ROOT
 
 PICTURE = re.compile(r"!\[([^\]]+)\]\((\S+\.png)\)")
-COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow reproduce|evenflow demo|make demo|python -m .* --picture)\b.*)$", re.MULTILINE)
+COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow (?:reproduce|demo)|make demo|python .* --picture)\b.*)$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
@@ -16,17 +16,25 @@ def pages() -> list[Path]:
 
 def gallery(page: Path) -> str:
     """A card a picture: itself, what it shows, the command, and the page that discusses it."""
+    everywhere = {path for source in pages() for path in shows(source)}
+    left = sorted(set((ROOT / "docs/images").glob("*.png")) - everywhere)  # of a run that its page has only numbers of
     shown: set[Path] = set()
     parts = []
     for source in pages():
         text = source.read_text()
         commands = COMMAND.findall(text)
-        pictures = {path: alt for alt, name in PICTURE.findall(text) if (path := (source.parent / name).resolve()) not in shown}
+        nowhere = {path: path.stem.replace("-", " ") for path in left if path.stem.startswith(source.stem)}
+        pictures = {path: alt for path, alt in (shows(source) | nowhere).items() if path not in shown}
         if commands and pictures:
             shown |= set(pictures)
             cards = [card(page, alt, path, command(path.stem, commands)) for path, alt in pictures.items()]
             parts.append(f"## {title(text)}\n\nFrom [{source.stem}]({relative(source, page)}).\n\n" + grid(cards))
     return "\n\n".join(parts)
+
+
+def shows(page: Path) -> dict[Path, str]:
+    """The pictures of a page, with what each is."""
+    return {(page.parent / name).resolve(): alt for alt, name in PICTURE.findall(page.read_text())}
 
 
 def command(stem: str, commands: list[str]) -> str:

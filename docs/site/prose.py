@@ -53,6 +53,6 @@ def before_table(paragraph: str) -> tuple[str, str]:
 
 
 def escaped(paragraph: str) -> str:
-    """Outside code and formulas a `<` is a sign, not the beginning of a tag, and an arrow one letter, which no line break parts."""
+    """Outside code and formulas a `<` is a sign, not the beginning of a tag; an arrow is one letter, which no line parts."""
     parts = VERBATIM.split(paragraph)
     return "".join(part if i % 2 else part.replace("<", "\\<").replace("->", "→") for i, part in enumerate(parts))
