@@ -3,7 +3,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-COLUMNS = re.compile(r"^\s*\S+.*?\S {3,}\S", re.MULTILINE)  # a line in which three spaces in a row part two columns
+COLUMNS = re.compile(r"^\s*\S.*? {3,}\S", re.MULTILINE)  # a line in which three spaces in a row part two columns
 VERBATIM = re.compile(r"(`[^`]+`|\$\$.+?\$\$|\$[^$]+\$)", re.DOTALL)
 
 

@@ -1,6 +1,6 @@
 """Every block of code in the README and in docs/ runs, and every command that they name is one.
 
-Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps where a page says `steps=`, and, slow, as
+Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps where it says `steps=`, and, slow, as
 they stand. A comment above a block, `<!-- not run: why -->`, has it compiled alone. Commands: the command line takes them
 apart, arguments and all; those of the README run on two tables, slow, with 3 steps.
 """

@@ -90,7 +90,7 @@ def test_every_public_name_has_an_entry() -> None:
 def test_the_gallery_has_every_picture_with_its_command() -> None:
     text = gallery.gallery(ROOT / "docs/gallery.md")
     assert set(re.findall(r"images/(\S+?\.png)", text)) == {path.name for path in (ROOT / "docs/images").iterdir()}
-    card = {re.search(r"images/(\S+)\.png", part)[1]: part for part in text.split(":::{container} card")[1:]}  # type: ignore[index]
+    card = {re.search(r"images/(\S+?)\.png", part)[1]: part for part in text.split(":::{container} card\n")[1:]}  # type: ignore[index]
     assert "reproduce mixture-32 --preset quick" in card["mixture-32-quick-chains"]
     assert "reproduce two-modes --preset paper" in card["two-modes-weights"]
     assert "--picture docs/images/scale.png" in card["scale"]
