@@ -14,6 +14,7 @@ from docs.site.names import REFERENCE, ROOT, places
 MARK = re.compile(r"<!-- (?:(rooms|gallery)|api: (\S+)) -->")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s:#]+)\)")
 NAME = re.compile(r'(?<!<span class="o">\.</span>)<span class="(n|nd|nf|nc|ne)">(@?)(\w+)</span>')
+NUMBER = re.compile(r'(?<![\w"./=-])\d[\d.]*e-\d+(?![\w"])')  # which a line break would part at its sign
 
 
 def read(app: Any, docname: str, text: list[str]) -> None:
@@ -41,7 +42,7 @@ def kept(page: Path, link: re.Match[str]) -> str:
 
 def finished(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """In the code of an annotated page, a name that the specification defines leads there. Copies of files open, as text."""
-    body = context.get("body", "").replace(' download=""', "")
+    body = NUMBER.sub(r'<span class="number">\g<0></span>', context.get("body", "").replace(' download=""', ""))
     path = ROOT / f"{pagename}.py"
     if pagename.startswith("reference/") and path.exists():
         known = places(path)
