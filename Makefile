@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
-.PHONY: demo test test-all test-rest lint clean
+.PHONY: demo test test-all test-rest lint docs clean
 
 demo: .venv/demo.installed
 	$(BIN)/evenflow demo --backend numpy
@@ -17,6 +17,9 @@ test-rest: .venv/test-all.installed  # what test leaves out
 	$(PYTEST) -m "not gpu and (peers or slow)"
 	$(BIN)/python -m tests.bench guard
 
+docs: .venv/docs.installed  # warnings are errors; the site is docs/_site/index.html
+	$(BIN)/python -m sphinx -nW --keep-going -E -q -c docs . docs/_site
+
 lint: .venv/test.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -27,4 +30,4 @@ lint: .venv/test.installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist docs/_site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

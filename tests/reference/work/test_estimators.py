@@ -28,15 +28,6 @@ Y = np.arange(100) % 2
 EXTRA = ("levels", "bounds", "held_out", "folder", "random_state")
 
 
-def test_the_readmes_five_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """The Python block of the README, as it stands but for the number of steps."""
-    text = (Path(__file__).parents[3] / "README.md").read_text()
-    code = text.split("```python\n")[1].split("```")[0]
-    assert "steps=300" in code
-    exec(code.replace("steps=300", "steps=3"), {})
-    assert capsys.readouterr().out.count("[") == 7  # five samples in a table, five log densities in a row
-
-
 @pytest.mark.parametrize(("kind", "first", "kinds"), [
     (FlowEstimator, "family", FLOWS), (EBMEstimator, "algorithm", ALGORITHMS),
 ])
