@@ -1,17 +1,18 @@
 """What Sphinx reads and writes, on its way: source files become Markdown, marked places are filled, names in code become links.
 
 A page says where something made from the code or from other pages goes, in a comment that a plain view does not show:
-`<!-- api: evenflow.reference.scores -->`, `<!-- rooms -->`, `<!-- gallery -->`.
+`<!-- api: evenflow.reference.scores -->`, `<!-- rooms -->`, `<!-- gallery -->`,
+`<!-- options -->`.
 """
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from docs.site import annotate, api, gallery
+from docs.site import annotate, api, gallery, options
 from docs.site.names import REFERENCE, ROOT, places
 
-MARK = re.compile(r"<!-- (?:(rooms|gallery)|api: (\S+)) -->")
+MARK = re.compile(r"<!-- (?:(rooms|gallery|options)|api: (\S+)) -->")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s:#]+)\)")
 NAME = re.compile(r'(?<!<span class="o">\.</span>)<span class="(n|nd|nf|nc|ne)">(@?)(\w+)</span>')
 NUMBER = re.compile(r'(?<![\w"./=-])\d[\d.]*e-\d+(?![\w"])')  # which a line break would part at its sign
@@ -28,6 +29,8 @@ def read(app: Any, docname: str, text: list[str]) -> None:
 
 
 def filled(page: Path, mark: re.Match[str]) -> str:
+    if mark[1] == "options":
+        return options.options()
     return api.entries(page, mark[2]) if mark[2] else {"rooms": annotate.rooms, "gallery": gallery.gallery}[mark[1]](page)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from docs.site import annotate, api, gallery, names, prose
+from docs.site import annotate, api, gallery, names, options, prose
 from tests.docs.pages import ROOT
 
-MODULES = ("annotate", "api", "gallery", "names", "prose")
+MODULES = ("annotate", "api", "gallery", "names", "options", "prose")
 SOURCES = sorted(path for path in (ROOT / "reference").rglob("*.py") if "face" not in path.parts)
 SOURCE = '''\
 """A module.
@@ -85,6 +85,11 @@ def test_every_public_name_has_an_entry() -> None:
     assert listed == set(evenflow.__all__) - {"__version__"}
     for anchor in re.findall(r"\]\(#(api-[\w-]+)\)", own):
         assert any(f"({anchor})=" in text for text in rooms.values())
+
+
+def test_every_option_has_a_row() -> None:
+    from evenflow.reference.work.options import BY_NAME
+    assert set(re.findall(r"^\| `(\w+)` \|", options.options(), re.MULTILINE)) == set(BY_NAME)
 
 
 def test_the_gallery_has_every_picture_with_its_command() -> None:
