@@ -12,7 +12,7 @@ source_suffix = {".md": "markdown", ".py": "markdown"}  # pages.py makes Markdow
 include_patterns = ["*.md", "docs/**.md", "reference/**.py"]
 exclude_patterns = [
     *(folder.name for folder in ROOT.iterdir() if folder.is_dir() and folder.name not in ("docs", "reference")),
-    "docs/_site", "reference/face", "**/__pycache__",
+    "docs/_site", "docs/experiments/prose", "reference/face", "**/__pycache__",
 ]
 nitpicky = True
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from docs.site.names import ROOT
 
 PICTURE = re.compile(r"!\[([^\]]+)\]\((\S+\.png)\)")
-COMMAND = re.compile(r"^    ((?:\w+=\S+ )?(?:evenflow (?:reproduce|demo)|make demo|python .* --picture)\b.*)$", re.MULTILINE)
+COMMAND = re.compile(
+    r"^    ((?:\w+=\S+ )?(?:evenflow (?:reproduce|demo)\b.*|evenflow .*\.png|make demo\b.*|python .* --picture\b.*))$",
+    re.MULTILINE)
 
 
 def pages() -> list[Path]:

@@ -15,7 +15,7 @@ def table(group: list[Option]) -> str:
 def default(option: Option) -> str:
     """In words where it is worked out or differs, else the value.
 
-    >>> default(OPTIONS[1])
+    >>> default(next(option for option in OPTIONS if option.name == "block_map"))
     '`coupling`'
     """
     value = next(iter(option.defaults.values()))

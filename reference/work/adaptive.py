@@ -90,20 +90,22 @@ def sample(
     check_count("rounds", rounds, least=0)
     kernel = RandomWalk if gradient is None else MALA
     tell = say if progress else lambda line: None
-    if before is None:
-        machine, states = warmed_up(density, t, kernel(0.1), flow, rng)
-        tell(f"warm-up: {density.calls} calls, step {machine.local.step_size:.3g}")
-    else:
-        machine = Machine(kernel(before.step_size), before.flow, before.params, before.white)
-        states = to_line(before.chains.reshape(-1, before.chains.shape[2]), *before.bounds)[0].reshape(before.chains.shape)
+    machine, states = as_before(before, kernel) if before else warmed_up(density, t, kernel(0.1), flow, rng)
+    tell(f"{'as before' if before else 'warm-up'}: {density.calls} calls, step {machine.local.step_size:.3g}")
     if rounds:
         refits = rounds - rounds // 2 if before is None and flow is None else 0
         machine, states = adapt(density, machine, states, rounds, refits, rng, tell)
-    sweeps = max(LEAST, -(-n // states.shape[1]))
-    walk = swept(density, machine, states[-1], sweeps, rng, False, tell)
+    walk = swept(density, machine, states[-1], max(LEAST, -(-n // states.shape[1])), rng, False, tell)
     samples = collected(walk, machine, density, n)
     warn_unmixed(samples)
     return samples
+
+
+def as_before(before: Samples, kernel: type[Local]) -> tuple[Machine, Array]:
+    """What moved the chains then, and their states, on the line."""
+    flat = before.chains.reshape(-1, before.chains.shape[2])
+    machine = Machine(kernel(before.step_size), before.flow, before.params, before.white)
+    return machine, to_line(flat, *before.bounds)[0].reshape(before.chains.shape)
 
 
 def warmed_up(density: Density, t: Array, local: Any, flow: Flow | None, rng: np.random.Generator) -> tuple[Machine, Array]:
