@@ -124,7 +124,8 @@ class Units:
 
     def steps(self, x: Array, uniforms: Array | None) -> tuple[Array, Array]:
         """u (n, d) and log |det du/dx| (n,)."""
-        t, log_det = self.dequantised_by(x, uniforms), np.zeros_like(x[:, 0]) - float(np.sum(np.log(self.scale)))
+        t = self.dequantised_by(x, uniforms)
+        log_det = np.zeros_like(t[:, 0]) - np.sum(np.log(self.scale)).astype(t.dtype)  # no float: a device would wait for it
         if self.bounds is not None:
             t, change = to_line(t, *self.open_bounds(t.dtype))
             log_det = log_det + change
@@ -134,7 +135,7 @@ class Units:
         u = (t - self.shift.astype(t.dtype)) / self.scale.astype(t.dtype)
         if self.L is None:
             return u, log_det
-        return np.linalg.solve(self.L, u.T).T.astype(t.dtype), log_det - float(np.sum(np.log(np.diag(self.L))))
+        return np.linalg.solve(self.L, u.T).T.astype(t.dtype), log_det - np.sum(np.log(np.diag(self.L))).astype(t.dtype)
 
     def dequantised_by(self, x: Array, uniforms: Array | None) -> Array:
         """y (n, d). Raises ValueError where x or the uniforms are not what they should be."""
