@@ -65,7 +65,7 @@ def load(source: str | Path, seed: int = 0, held_out: float = 0.2, **how: Any) -
         x = target.sample(target.noise(rng, TOY_TRAIN + TOY_HELD_OUT))
         return Dataset(name, x[:n], x[n:], None, None, Units.standardised(x[:n]), None)
     path = Path(name)
-    if path.is_dir():
+    if name and path.is_dir():  # Path("") is the folder where one stands
         reading = replace(reading, levels=reading.levels or LEVELS)
     elif not (path.suffix or reading.sep):
         raise ValueError(unknown("data set", name, ["digits", *TARGETS, f"or a folder or a file: {', '.join(ENDINGS)}"]))

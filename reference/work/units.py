@@ -125,7 +125,8 @@ class Units:
 
     def steps(self, x: Array, uniforms: Array | None) -> tuple[Array, Array]:
         """u (n, d) and log |det du/dx| (n,)."""
-        t, log_det = self.dequantised_by(x, uniforms), np.zeros_like(x[:, 0]) - float(np.sum(np.log(self.scale)))
+        t = self.dequantised_by(x, uniforms)
+        log_det = np.zeros_like(t[:, 0]) - np.sum(np.log(self.scale)).astype(t.dtype)  # no float: a device would wait for it
         if self.bounds is not None:
             t, change = to_line(t, *self.open_bounds(t.dtype))
             log_det = log_det + change

@@ -162,7 +162,7 @@ def test_the_issues_example_works_as_typed() -> None:
 def test_class_conditional_digits_by_label() -> None:
     assert evenflow("train", "saef", "--class-conditional", "--out", "a", *SMALL).exit_code == 0
     assert evenflow("sample", "a", "--n", "5", "--label", "3", "--out", "threes.npy").exit_code == 0
-    assert np.load("threes.npy").shape == (5, 64)
+    assert np.load("threes.npy").shape == (5, 8, 8)
     refused(evenflow("sample", "a", "--label", "10"), "--label must be one of those in the data, 0, 1, 2")
 
 
@@ -248,7 +248,7 @@ def test_resume_takes_the_runs_choices_and_refuses_others() -> None:
     refused(evenflow("train", "maf", "--data", "rings", "--out", "a", *QUICK), "a holds a run already")
     refused(evenflow("train", "maf", "--out", "a", "--resume", "--steps", "9"), "a was begun with steps 4, not 9")
     refused(evenflow("train", "saef", "--out", "a", "--resume"), "a was begun with family maf, not saef")
-    other = "a was trained on other data than digits: digest, units differ"
+    other = "a was trained on other data than digits: digest, shape, units differ"
     refused(evenflow("train", "maf", "--data", "digits", "--out", "a", "--resume"), other)
     assert evenflow("train", "maf", "--out", "a", "--resume").exit_code == 0
     whole = Path("a/checkpoint.npz").read_bytes()
