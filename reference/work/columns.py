@@ -69,11 +69,13 @@ def read(path: Path, reading: Reading, like: Like | None = None) -> Table:
     modelled, given, weights = roles(path, at, reading, label) if own or like is None else of_model(like, at, raw)
     taken = [*modelled, *given]
     check_there(path, at, taken)
-    if not taken:
-        as_table(str(path), np.empty((len(raw.columns[0]) if raw.columns else 0, 0)))  # says what is wrong with that
+    none = np.empty((len(raw.columns[0]) if raw.columns else 0, 0))
+    if not (taken or (like and label)):
+        as_table(str(path), none)  # says what is wrong with that
     check_no_missing(path, raw, at, [*taken, *([weights] if weights else [])])
     words = words_of(path, raw, at, taken, like.words if like else {})
-    table = as_table(str(path), np.stack([as_numbers(path, raw, at, name, words) for name in taken], axis=1))
+    columns_of = [as_numbers(path, raw, at, name, words) for name in taken]
+    table = as_table(str(path), np.stack(columns_of, axis=1)) if taken else none
     w = None if weights is None else checked_weights(as_numbers(path, raw, at, weights, {}), weights)
     labels = raw.labels if label is None else raw.columns[at[label]]
     if labels is not None:

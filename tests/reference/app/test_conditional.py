@@ -127,3 +127,12 @@ def test_what_does_not_fit_is_one_line(command: tuple[str, ...], said: str) -> N
     assert told.exit_code == 1
     assert said in told.stderr.splitlines()[-1]
     assert told.stdout == ""
+
+
+def test_labels_alone_may_be_given_by_a_file() -> None:
+    assert evenflow("train", "maf", "--data", "d.csv", "--columns", "x,y", "--label-column", "colour", "--class-conditional",
+                    "--out", "r", *QUICK).exit_code == 0
+    Path("labels.csv").write_text("colour\nred\nblue\n")
+    drawn = table(evenflow("sample", "r", "--given", "labels.csv", "-n", "2").stdout)
+    assert [row["row"] for row in drawn] == ["1", "1", "2", "2"]
+    assert list(drawn[0]) == ["row", "x", "y"]

@@ -25,7 +25,7 @@ X = 20 + 3 * np.random.default_rng(0).standard_normal((100, 3))
 Y = np.arange(100) % 2
 
 
-EXTRA = ("levels", "bounds", "held_out", "folder", "random_state")
+EXTRA = ("levels", "bounds", "shape", "series", "held_out", "folder", "random_state")
 
 
 @pytest.mark.parametrize(("kind", "first", "kinds"), [
@@ -36,7 +36,7 @@ def test_parameters_are_those_of_config_and_survive_a_clone(kind: Any, first: st
     parameters = estimator.get_params()
     theirs = {option.name for option in OPTIONS if set(option.defaults) & set(kinds)} - {"seed"}
     defaults = kind().get_params()
-    assert {name for name, value in defaults.items() if value is not None} == {first, "held_out"}
+    assert {name for name, value in defaults.items() if value is not None} == {first, "held_out", "series"}
     assert list(inspect.signature(kind).parameters) == [first, *(o for o in BY_NAME if o in theirs and o != first), *EXTRA]
     assert set(parameters) == set(inspect.signature(kind).parameters)
     with pytest.raises(TypeError, match=f"{kind.__name__} takes no argument 'bloks'"):
