@@ -36,6 +36,7 @@ WARM_UP, COARSE = 200, 50  # local moves; those whose step changes by half, not 
 ROUNDS, SWEEPS, LOCAL = 20, 10, 5
 N = 8                      # slots of i-SIR
 FLOW_STEPS, BATCH, RATE, CLIP = 100, 256, 2e-3, 10.0  # of the flow's training: a round, rows a step, Adam
+FIRST_STEP = 0.1           # of the chains' own spread
 LEAST = 20                 # sweeps of 3.: diagnostics need some
 ACCEPTANCE = {RandomWalk: 0.3, MALA: 0.6}  # near what is best in many dimensions (Roberts & Rosenthal 2001)
 Local = RandomWalk | MALA
@@ -83,15 +84,11 @@ def sample(
     ((1000, 2), True)
     """
     check_count("n", n)
-    rng, again = np.random.default_rng(seed), not hasattr(x0, "__array__") and not isinstance(x0, list | tuple)
-    before = (x0 if isinstance(x0, Samples) else Samples.load(x0)) if again else None
+    rng, before, tell = np.random.default_rng(seed), gone_on_from(x0), say if progress else lambda line: None
     density, t = started(log_density, gradient, bounds, flow, x0, before)
     rounds = rounds if rounds is not None else 0 if before else ROUNDS
     check_count("rounds", rounds, least=0)
-    kernel = RandomWalk if gradient is None else MALA
-    tell = say if progress else lambda line: None
-    machine, states = as_before(before, kernel) if before else warmed_up(density, t, kernel(0.1), flow, rng)
-    tell(f"{'as before' if before else 'warm-up'}: {density.calls} calls, step {machine.local.step_size:.3g}")
+    machine, states = taken_up(before) if before else warmed_up(density, t, RandomWalk if gradient is None else MALA, flow, rng)
     if rounds:
         refits = rounds - rounds // 2 if before is None and flow is None else 0
         machine, states = adapt(density, machine, states, rounds, refits, rng, tell)
@@ -101,17 +98,27 @@ def sample(
     return samples
 
 
-def as_before(before: Samples, kernel: type[Local]) -> tuple[Machine, Array]:
-    """What moved the chains then, and their states, on the line."""
-    flat = before.chains.reshape(-1, before.chains.shape[2])
-    machine = Machine(kernel(before.step_size), before.flow, before.params, before.white)
-    return machine, to_line(flat, *before.bounds)[0].reshape(before.chains.shape)
+def gone_on_from(x0: Any) -> Samples | None:
+    """Samples, given or in a file; None where x0 holds points."""
+    if hasattr(x0, "__array__") or isinstance(x0, list | tuple):
+        return None
+    return x0 if isinstance(x0, Samples) else Samples.load(x0)
 
 
-def warmed_up(density: Density, t: Array, local: Any, flow: Flow | None, rng: np.random.Generator) -> tuple[Machine, Array]:
+def taken_up(before: Samples) -> tuple[Machine, Array]:
+    """What moved the chains, and their states on the line."""
+    local = (MALA if before.local == "MALA" else RandomWalk)(before.step_size)
+    t, _ = to_line(before.chains.reshape(-1, before.chains.shape[2]), *before.bounds)
+    return Machine(local, before.flow, before.params, before.white), t.reshape(before.chains.shape)
+
+
+def warmed_up(
+    density: Density, t: Array, kernel: type[Local], flow: Flow | None, rng: np.random.Generator
+) -> tuple[Machine, Array]:
     """Local moves from t (chains, d), in units of the chains' own spread; then the first flow. And the later half of states."""
     spread = np.where(t.std(axis=0) > 0, t.std(axis=0), 1.0)
     white: Tree = {"W": np.diag(spread), "b": t.mean(axis=0)}
+    local: Any = kernel(FIRST_STEP)
     for half in range(2):
         log_p, u, trace = whitened(density, white), in_white(white, t), []
         state: Any = local.init(u, log_p)
