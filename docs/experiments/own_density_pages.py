@@ -30,8 +30,8 @@ Z comes with it at no further call.
 
 The funnel is where `sample` falls short: its chains do not reach the ends of v, log Z comes out too low by more than its stated
 error, and in most seeds a warning says that the chains do not agree. The stated error of log Z covers what chains and flow have
-seen, no more. A density whose scale changes by orders of magnitude is better written in other coordinates: the eight schools above are
-a funnel written so.
+seen, no more. A density whose scale changes by orders of magnitude is better written in other coordinates: the eight schools
+above are a funnel written so.
 
 In the mixture one seed without a gradient has lost the lightest of four modes. log Z is so much less, and no warning is given:
 without a chain there nothing tells. More chains, or a second run from other starts, would have shown it.
