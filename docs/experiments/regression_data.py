@@ -5,7 +5,7 @@ r"""The data of regression.py: one with a known truth, and four real tables that
     diabetes          442 rows: the progress of the disease in a year, of 10 measurements (Efron et al. 2004)
     wine              178: proline, of the 12 other columns (UCI, Forina et al.)
     breast_cancer     569: the standard error of the area of a cell's nucleus, of the 10 means (UCI, Wolberg et al.)
-    pixels            8,000 and 2,000: a grey value of a photograph, of the six next to it that are above it or to the left
+    pixels            4,000 and 2,000: a grey value of a photograph, of the six next to it that are above it or to the left
 
 A fifth of a table's rows is to test, another for each seed. Pixels are those of tabular_data.py, whole numbers with uniform
 noise: those to test are from regions of their own.
@@ -22,7 +22,7 @@ TRUTH = "heteroscedastic"
 TABLES = ("diabetes", "wine", "breast_cancer")
 DATA = (TRUTH, *TABLES, "pixels")
 ROWS = 2000                                                      # of the first, in each of its two parts
-PIXELS = (6400, 1600, 2000)                                      # the first two are to fit
+PIXELS = (3200, 800, 2000)                                       # the first two are to fit
 PLACE = (4, 4)                                                   # in a patch
 BEFORE = ((0, -1), (0, -2), (-1, -1), (-1, 0), (-1, 1), (-2, 0))  # down, right of it
 
