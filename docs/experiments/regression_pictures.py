@@ -53,7 +53,7 @@ def pit(path: Path, rows: Sequence[Row]) -> None:
                 axes.bar((np.arange(BINS) + 0.5) / BINS, BINS * shares, 1 / BINS, color=COLOURS[method not in OURS], alpha=0.8)
                 axes.axhline(1, color="black", linewidth=1, linestyle="--")
             axes.set(ylim=(0, 2.5), yticks=[0, 1], xticks=[0, 1])
-            if line is panels[0]:
+            if axes in panels[0]:
                 axes.set_title(method.replace(", ", ",\n").replace(" free-form", "\nfree-form"), fontsize=8)
         line[0].set_ylabel(name, fontsize=8)
         line[0].set_axis_on()

@@ -30,7 +30,7 @@ def histograms(path: Path, rows: Sequence[Row]) -> None:
                 axes.bar(np.arange(BINS) + 0.5, mine[0]["ranks"][0], 1.0, color=COLOURS[4])
             axes.axhspan(low, high, color="black", alpha=0.15, linewidth=0)
             axes.set(xticks=[], yticks=[0, PAIRS // BINS], ylim=(0, 4 * PAIRS / BINS))
-            if line is panels[0]:
+            if axes in panels[0]:
                 axes.set_title(method.replace(", ", ",\n") + (f"\n{n:,}" if n else "\n"), fontsize=8)
         line[0].set_ylabel(task, fontsize=8)
     write(figure, path)

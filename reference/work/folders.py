@@ -32,8 +32,8 @@ LOGGED = {"step", "loss", "held_out", "seconds"}  # in every line at least
 
 def describe_run(config: Config, dataset: Dataset) -> dict[str, Any]:
     """All of a run but its numbers, as JSON.  steps: as many as are to be made; in config, as many as it was begun with."""
-    config, units, columns = config.for_rows(len(dataset.train)), dataset.units, dataset.columns
-    given = given_to(config, dataset)
+    config = config.for_rows(len(dataset.train), dataset.given is not None)
+    given, units, columns = given_to(config, dataset), dataset.units, dataset.columns
     return {
         "format": FORMAT, "config": config.as_json(), "steps": config.steps, "given": given and given.as_json(),
         "data": os.path.abspath(dataset.name) if Path(dataset.name).suffix and os.path.isfile(dataset.name) else dataset.name,
