@@ -57,10 +57,11 @@ def run(
     """Fit all, as many at a time as there are cores; measure, draw and write into `out`; return the rows."""
     how, out = asked(preset, PRESETS, seeds), Path(out)
     jobs = [
-        (data, method, seed, preset, out, resume) for data in DATA for method in how.methods
-        for seed in (seeds if data in TABLES else seeds[:LARGE_SEEDS]) if method != "truth" or data == TRUTH
+        (data, method, seed, preset, out, resume) for seed in seeds for data in DATA for method in how.methods
+        if (data in TABLES or seed in seeds[:LARGE_SEEDS]) and (method != "truth" or data == TRUTH)
     ]
     rows = side_by_side(learn, jobs, on_step)
+    rows.sort(key=lambda row: (DATA.index(row["data"]), list(METHODS).index(row["method"]), row["seed"]))
     others = [name for name in ("torch", *NEEDS.values()) if find_spec(name)] if preset == "best" else []
     results = {"experiment": "regression", "preset": preset, "settings": how._asdict(), "seeds": list(seeds), "rows": rows}
     write_results(out / "results.json", results, "scikit-learn", *others)

@@ -1,7 +1,6 @@
 """What regression.py compares: ours, scikit-learn's, and two of other libraries. Each is fitted and then draws y for rows of X.
 
     SAEF, energy            FlowRegressor("saef"); of one column y its energy score is the CRPS
-    SAEF free-form, energy  the same with a free-form block map: no density
     spline, likelihood      FlowRegressor("spline")
     AQF, pinball            FlowRegressor("aqf", transformer="spline")
     linear Gaussian         least squares, and the standard deviation of what is left: the floor
@@ -39,10 +38,10 @@ class Fitted(NamedTuple):
 Fit = Callable[[Array, Array, int, dict[str, Any]], Fitted]  # X, y, seed, and the preset's choices for ours
 
 
-def ours(family: str, density: bool = True, **choices: Any) -> Fit:
+def ours(family: str, **choices: Any) -> Fit:
     def fit(X: Array, y: Array, seed: int, preset: dict[str, Any]) -> Fitted:
         model = FlowRegressor(family, random_state=seed, **choices, **preset).fit(X, y)
-        return Fitted(lambda X, m: model.sample(X, m, random_state=seed).T, model.log_prob if density else None)
+        return Fitted(lambda X, m: model.sample(X, m, random_state=seed).T, model.log_prob)
 
     return fit
 
@@ -179,8 +178,7 @@ def split(x: Any, seed: int) -> tuple[Any, Any]:
 
 
 OURS: dict[str, Fit] = {
-    "SAEF, energy": ours("saef"), "SAEF free-form, energy": ours("saef", density=False, block_map="free_form"),
-    "spline, likelihood": ours("spline"), "AQF, pinball": ours("aqf", transformer="spline"),
+    "SAEF, energy": ours("saef"), "spline, likelihood": ours("spline"), "AQF, pinball": ours("aqf", transformer="spline"),
 }
 SCIKIT: dict[str, Fit] = {
     "linear Gaussian": linear, "boosted quantiles": boosted, "Gaussian process": gaussian_process,

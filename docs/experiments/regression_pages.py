@@ -91,7 +91,7 @@ HEAD = f"""# Regression: all of p(y | x), side by side
 (`regression_data.py`; nothing is downloaded): *heteroscedastic*, a sine whose noise grows from one side to the other, with a
 known truth; *diabetes* (442 rows), *wine* (178), *breast_cancer* (569) of scikit-learn; *pixels*, a grey value of its two
 photographs given six before it. A fifth of the rows is to test (heteroscedastic and pixels: 2,000 of their own). Methods
-(`regression_models.py`): four of `FlowRegressor` with all defaults; a linear Gaussian regression as the floor; scikit-learn's
+(`regression_models.py`): three of `FlowRegressor` with all defaults; a linear Gaussian regression as the floor; scikit-learn's
 quantile boosting and Gaussian process (on at most {SUBSAMPLE:,} rows); engression as its README fits it, and zuko's neural
 spline flow, both with a fifth of the rows held out, as ours are, to keep the best weights by. None is tuned.
 

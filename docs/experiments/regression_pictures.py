@@ -54,7 +54,7 @@ def pit(path: Path, rows: Sequence[Row]) -> None:
                 axes.axhline(1, color="black", linewidth=1, linestyle="--")
             axes.set(ylim=(0, 2.5), yticks=[0, 1], xticks=[0, 1])
             if axes in panels[0]:
-                axes.set_title(method.replace(", ", ",\n").replace(" free-form", "\nfree-form"), fontsize=8)
+                axes.set_title(method.replace(", ", ",\n"), fontsize=8)
         line[0].set_ylabel(name, fontsize=8)
         line[0].set_axis_on()
     write(figure, path)

@@ -52,8 +52,10 @@ def run(
     """Fit all, as many at a time as there are cores; measure, draw and write into `out`; return the rows."""
     how, out = asked(preset, PRESETS, seeds), Path(out)
     models = [(method, n) for method in how.methods for n in how.budgets]
-    jobs = [(task, *model, seed, preset, out, resume) for task in TASKS for model in [(EXACT, 0), *models] for seed in seeds]
+    jobs = [(task, *model, seed, preset, out, resume) for seed in seeds for task in TASKS for model in [(EXACT, 0), *models]]
     rows = side_by_side(learn, jobs, on_step)
+    at = {name: i for i, name in enumerate((*TASKS, EXACT, *METHODS))}
+    rows.sort(key=lambda row: (at[row["task"]], at[row["method"]], row["simulations"], row["seed"]))
     others = [name for name in ("torch", "zuko") if find_spec(name)] if preset == "best" else []
     results = {"experiment": "simulator", "preset": preset, "settings": how._asdict(), "seeds": list(seeds), "rows": rows}
     write_results(out / "results.json", results, "scikit-learn", *others)
