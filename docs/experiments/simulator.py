@@ -4,9 +4,9 @@ r"""Posterior of a simulator: $p(\theta \mid x)$ learned from simulated pairs, a
 (simulator_tasks.py), simulation budgets of 1,000 and 10,000; SAEF by energy, SAEF and a spline flow by likelihood, and zuko's
 neural spline flow by likelihood; the exact posterior as the control. Measured (simulator_measures.py):
 
-    SBC      of 1,000 fresh pairs (theta*, x): the rank of theta* among 99 draws for that x, coordinate by coordinate. Uniform
+    SBC      of 1,000 fresh pairs (theta*, x): the rank of theta* among 39 draws for that x, coordinate by coordinate. Uniform
              if the posterior is right on average over x (Talts et al. 2018); chi^2 over 20 bins
-    D-loss   of draws against exact ones, at five x: log 2 = 0.693 if a classifier cannot tell them apart
+    D-loss   of draws against exact ones, at three x: log 2 = 0.693 if a classifier cannot tell them apart
 
     pip install zuko
     evenflow reproduce simulator --preset best --seeds 3

@@ -14,8 +14,8 @@ from evenflow.experiments.simulator_tasks import Task
 from evenflow.reference.core import Array
 from evenflow.reference.work.metrics import d_loss
 
-PAIRS, L, BINS, ALPHA = 1000, 99, 20, 0.01
-PLACES, DRAWS = 5, 1000  # x, and draws at each, for the D-loss
+PAIRS, L, BINS, ALPHA = 1000, 39, 20, 0.01
+PLACES, DRAWS = 3, 500  # x, and draws at each, for the D-loss
 MEASURED = ("sbc_p", "d_loss")
 
 

@@ -73,7 +73,7 @@ by energy to as many simulations, in the same run; other work ran on the same co
 PICTURED = {
     "ranks": "Ranks of the first coordinate, seed 0; grey: where 99 % of the bins of a right model lie. A hump in the middle "
     "is a posterior too wide, a U one too narrow.",
-    "posteriors": "A thousand draws at one x, the first two coordinates; of 10,000 simulations.",
+    "posteriors": f"{DRAWS} draws at one x, the first two coordinates; of 10,000 simulations.",
 }
 NOTES = ""
 
