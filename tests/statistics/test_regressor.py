@@ -8,7 +8,7 @@ from evenflow import FlowRegressor
 from evenflow.reference.core import Array
 from evenflow.reference.scores import crps_normal
 
-ROWS = 2000
+ROWS = 1000
 Z = 4.0      # of a binomial share: a right model is beyond it in 6 of 100,000 seeds
 OFF = 0.02   # how far a trained model itself may be off, in coverage; measured on seeds 0 to 4: at most 0.012
 
