@@ -34,7 +34,7 @@ from evenflow.experiments.results import write_json, write_results
 from evenflow.reference.work.energy_evaluation import mean_and_error
 from evenflow.reference.work.forecasts import DRAWS, LEVELS, forecast_figures
 
-LARGE_SEEDS = 3
+LARGE_SEEDS = 1
 FIELDS = ("crps", "crps_se", *(f"{what}_{level}" for what in ("coverage", "width") for level in LEVELS), "pit",
           "log_likelihood", "log_likelihood_se", "train_seconds")
 PICTURES = ("crps.png", "pit.png")
