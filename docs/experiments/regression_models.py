@@ -64,7 +64,7 @@ def truth(X: Array, y: Array, seed: int, preset: dict[str, Any]) -> Fitted:
 
 
 def linear(X: Array, y: Array, seed: int, preset: dict[str, Any]) -> Fitted:
-    seen = lambda X: np.column_stack([np.ones(len(X)), X])
+    seen: Callable[[Array], Array] = lambda X: np.column_stack([np.ones(len(X)), X])
     B, *_ = np.linalg.lstsq(seen(X), y, rcond=None)
     sd = float(np.sqrt(np.sum((y - seen(X) @ B) ** 2) / (len(y) - X.shape[1] - 1)))
     return normal(lambda X: (seen(X) @ B, np.full(len(X), sd)), seed)
@@ -83,7 +83,7 @@ def boosted(X: Array, y: Array, seed: int, preset: dict[str, Any]) -> Fitted:
 
 def between(q: Array, u: Array) -> Array:
     """Quantiles q (levels, n) at LEVELS -> those at u (m, n), by straight lines."""
-    i = np.clip(np.searchsorted(LEVELS, u) - 1, 0, len(LEVELS) - 2)
+    i: Array = np.clip(np.searchsorted(LEVELS, u) - 1, 0, len(LEVELS) - 2)
     low, high = np.take_along_axis(q, i, axis=0), np.take_along_axis(q, i + 1, axis=0)
     return low + (high - low) * (u - LEVELS[i]) / (LEVELS[i + 1] - LEVELS[i])
 
@@ -120,7 +120,7 @@ def engression(X: Array, y: Array, seed: int, preset: dict[str, Any]) -> Fitted:
 def zuko(X: Array, y: Array, seed: int, preset: dict[str, Any]) -> Fitted:
     from zuko.flows import NSF
     of_X, of_y = ((part.mean(axis=0), part.std(axis=0)) for part in (X, y))
-    given = lambda X: tensor((X - of_X[0]) / of_X[1])
+    given: Callable[[Array], Any] = lambda X: tensor((X - of_X[0]) / of_X[1])
     flow = early_stopped(lambda: NSF(1, X.shape[1]), given(X), tensor((y[:, None] - of_y[0]) / of_y[1]), seed)
 
     def draw(X: Array, m: int) -> Array:

@@ -93,12 +93,13 @@ def test_the_posterior_of_moons_by_quadrature() -> None:
     grid = (np.arange(fine) + 0.5) * 2 / fine - 1
     theta = np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1).reshape(-1, 2)
     p = x - np.stack([-np.abs(theta.sum(axis=1)), theta[:, 1] - theta[:, 0]], axis=1) / 2**0.5 - [0.25, 0.0]
-    r = np.hypot(*p.T)
+    r = np.hypot(p[:, 0], p[:, 1])
     density = np.where(p[:, 0] > 0, np.exp(-(((r - 0.1) / 0.01) ** 2) / 2) / r, 0.0)  # r and the angle: 1 / r
     cells = np.linspace(-1, 1, 9)
-    wanted = np.histogram2d(*theta.T, bins=(cells, cells), weights=density)[0]
+    wanted = np.histogram2d(theta[:, 0], theta[:, 1], bins=cells, weights=density)[0]
     wanted *= n / wanted.sum()
-    got = np.histogram2d(*TASKS["two moons"].posterior(x, n, rng).T, bins=(cells, cells))[0]
+    drawn = TASKS["two moons"].posterior(x, n, rng)
+    got = np.histogram2d(drawn[:, 0], drawn[:, 1], bins=cells)[0]
     assert (np.abs(got - wanted) <= 5 * np.sqrt(wanted) + 3).all()
     assert (wanted > 100).sum() >= 4
 
