@@ -94,7 +94,8 @@ known truth; *diabetes* (442 rows), *wine* (178), *breast_cancer* (569) of sciki
 photographs given six before it. A fifth of the rows is to test (heteroscedastic and pixels: 2,000 of their own). Methods
 (`regression_models.py`): three of `FlowRegressor` with all defaults; a linear Gaussian regression as the floor; scikit-learn's
 quantile boosting and Gaussian process (on at most {SUBSAMPLE:,} rows); engression as its README fits it, and zuko's neural
-spline flow, both with a fifth of the rows held out, as ours are, to keep the best weights by. None is tuned.
+spline flow, both with a fifth of the rows held out, as ours are, to keep the best weights by. None is tuned. `quick` has 300
+steps of ours, and not the other libraries.
 
     cd docs/results && python -m evenflow.experiments.regression regression-best.json regression-quick.json \\
         > ../experiments/regression.md
@@ -120,9 +121,9 @@ makes little difference to the CRPS; AQF takes a third of SAEF's time and is a l
 CRPS on pixels, but of few rows their intervals are far too narrow; engression's are off wherever the noise changes with x.
 
 With a few hundred rows a Gaussian process is first or level on all three tables, in a fraction of the time, and its intervals
-hold what they promise: take it there. On diabetes nothing is much better than a straight line with equal noise. SAEF is ahead
-of boosted quantiles and of engression in CRPS on all three, but its 90 % intervals are off: too wide on diabetes and wine,
-where the step that is kept comes before the spread has been learned, too narrow on breast cancer.
+hold what they promise: take it there. The networks, ours, engression's and zuko's, are of a kind: which of them is ahead
+changes from table to table and from seed to seed. SAEF's 90 % intervals are too wide on diabetes and wine, where the step that
+is kept comes before the spread has been learned, and too narrow on breast cancer.
 """
 
 

@@ -55,12 +55,12 @@ Is that right? Two standard tasks whose posteriors are known (Lueckmann et al. 2
 crescent twice in the plane, and *Gaussian linear*, N(x / 2, 0.05 I) of ten coordinates. `docs/experiments/simulator.py` fits
 with all defaults SAEF by energy, SAEF and a spline flow by likelihood, and zuko's neural spline flow by likelihood (three
 splines, a fifth of the simulations held out to keep the best epoch), to 1,000 and to 10,000 simulations. *exact* is the true
-posterior in their place, the control.
+posterior in their place, the control. `quick` has 300 steps, 1,000 simulations, and no zuko.
 
     cd docs/results && python -m evenflow.experiments.simulator simulator-best.json simulator-quick.json \\
         > ../experiments/simulator.md
 
-made this page from the `results.json` of the commands below.
+made this page from the `results.json` of the commands below; what is not there was not run.
 
 *SBC*, simulation-based calibration (Talts et al. 2018): of {PAIRS:,} fresh pairs, the rank of theta among {L} draws for its x;
 if the posterior is right, each rank is as likely as any other. By chi^2 over {BINS} bins, the least even coordinate counts, its
