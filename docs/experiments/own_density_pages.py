@@ -52,13 +52,8 @@ def page(paths: Sequence[str]) -> str:
         for target in TARGETS:
             lines += [f"### {target}", "", *table(result, target), "", *verdicts(result, target), ""]
         lines += [COLUMNS, "", versions(result)]
-<<<<<<< HEAD
-    picture = "![draws of evenflow.sample on the five densities](../images/own-density.png)"
-    lines += ["", FOUND, "", "## Picture", "", picture, "",
-=======
     lines += ["", FOUND, "", "## Picture", "",
               "![draws of evenflow.sample on the five densities](../images/own-density.png)", "",
->>>>>>> density
               "Draws without a gradient, `quick`, seed 0; the crosses are the exact means and deviations."]
     return "\n".join(lines) + "\n"
 

@@ -33,7 +33,7 @@ LOGGED = {"step", "loss", "held_out", "seconds"}  # in every line at least
 def describe_run(config: Config, dataset: Dataset) -> dict[str, Any]:
     """All of a run but its numbers, as JSON.  steps: as many as are to be made; in config, as many as it was begun with."""
     units, columns, shape = dataset.units, dataset.columns, dataset.shape
-    config = config.for_data(len(dataset.train), shape)
+    config = config.for_data(len(dataset.train), shape, dataset.given is not None)
     given = given_to(config, dataset)
     return {
         "format": FORMAT, "config": config.as_json(), "steps": config.steps, "given": given and given.as_json(),

@@ -131,7 +131,8 @@ OPTIONS = (
            TRAINING, needs=("objective", ("energy", "sliced"))),
     Option("draws", COUNT, "Draws for each datum.", of(FLOWS, 4), TRAINING,
            needs=("objective", ("energy", "sliced", "mmd", "quantile"))),
-    Option("steps", COUNT, "Steps in all.", of(ALL, None), TRAINING, "as many as rows, 300 to 3000; ebm: to 2000"),
+    Option("steps", COUNT, "Steps in all.", of(ALL, None), TRAINING,
+           "as many as rows, 300 to 3000, with columns given 1000 at least; ebm: to 2000"),
     Option("batch", COUNT, "Rows in a step, and chains moved.", of(ALL, 128), TRAINING),
     Option("learning_rate", POSITIVE, "Of the optimiser, at the start.",
            {**of(FLOWS, None), **of(("flowmc", "pcd", "fce", "jarzynski"), 0.003), "nt": 1e-4, "coopflow": 1e-5}, TRAINING,
@@ -165,7 +166,8 @@ OPTIONS = (
     Option("dtype", one_of(DTYPES), "float32 or float64.", of(ALL, "float32"), TRAINING),
     Option("seed", whole(0), "Of all that is random but the data's split.", of(ALL, 0), TRAINING),
 )
-STEPS = {"flow": (300, 3000), "ebm": (300, 2000)}  # between these as many as there are rows: few are soon learned by heart
+# Between these as many as there are rows: few are soon learned by heart. Of what is given a flow knows nothing at the start.
+STEPS = {"flow": (300, 3000), "given": (1000, 3000), "ebm": (300, 2000)}
 LEARNING_RATE, FEW = 1e-3, 2000  # of a flow; for fewer rows in proportion smaller
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -222,9 +224,12 @@ class Config:
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
-    def for_data(self, n: int, shape: Shape | None = None) -> "Config":
-        """The same, with what was left to the data made out: to the number n of rows to train on, and to their shape."""
-        least, most = STEPS["ebm" if self.family == "ebm" else "flow"]
+    def for_data(self, n: int, shape: Shape | None = None, given: bool = False) -> "Config":
+        """The same, with what was left to the data made out.
+
+        n: of the rows to train on; shape: theirs; given: whether they are modelled given others.
+        """
+        least, most = STEPS["ebm" if self.family == "ebm" else "given" if given else "flow"]
         worked_out: dict[str, Any] = {
             "steps": min(max(n, least), most), "learning_rate": LEARNING_RATE * min(n / FEW, 1.0)}
         if patch := vars(self).get("patch"):
