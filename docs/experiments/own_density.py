@@ -19,7 +19,6 @@ A sampler that is not installed is `unavailable`. The rest of a run goes on.
 writes results.json and own-density.png.
 """
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from evenflow.experiments.own_density_pages import page
 from evenflow.experiments.own_density_peers import SAMPLERS, Found, installed
 from evenflow.experiments.own_density_pictures import draw, written
 from evenflow.experiments.own_density_targets import TARGETS, Target, modes_of
+from evenflow.experiments.pages import show
 from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import write_results
 from evenflow.reference.core import Array
@@ -129,4 +129,4 @@ def summary(rows: Sequence[Row]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    print(page(sys.argv[1:]), end="")
+    show(page)

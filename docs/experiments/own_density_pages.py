@@ -1,12 +1,12 @@
 """The page of own_density.py, from results.json."""
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evenflow.experiments.own_density_targets import TARGETS
+from evenflow.experiments.pages import commands
+from evenflow.experiments.results import Row
 
 HEAD = """# One's own density: evenflow.sample beside emcee, dynesty, blackjax and flowMC
 
@@ -43,10 +43,10 @@ NAMES = {
 }
 
 
-def page(paths: Sequence[str]) -> str:
-    """The Markdown; paths: of results.json, one preset each."""
-    results = [json.loads(Path(path).read_text()) for path in paths]
-    lines = [HEAD, "", *commands(results, paths)]
+def page(results: Sequence[Row]) -> str:
+    """docs/experiments/own-density.md, from the results.json of one or more presets."""
+    made = commands("own-density", "own_density", [("own-density", one) for one in results])
+    lines = [HEAD, "", made, "", "The last line made this page."]
     for result in results:
         lines += ["", f"## {result['preset']}: {result['n']:,} draws, {seeds(result)} seeds at most", ""]
         for target in TARGETS:
@@ -56,14 +56,6 @@ def page(paths: Sequence[str]) -> str:
               "![draws of evenflow.sample on the five densities](../images/own-density.png)", "",
               "Draws without a gradient, `quick`, seed 0; the crosses are the exact means and deviations."]
     return "\n".join(lines) + "\n"
-
-
-def commands(results: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> list[str]:
-    command = "evenflow reproduce own-density --preset"
-    made = [f"    EVENFLOW_BACKEND={one['backend']} {command} {one['preset']} --seeds {seeds(one)}" for one in results]
-    names = " ".join(Path(path).name for path in paths)
-    last = f"    cd docs/results && python -m evenflow.experiments.own_density {names} > ../experiments/own-density.md"
-    return [*made, last, "", "The last line made this page."]
 
 
 def seeds(result: Mapping[str, Any]) -> int:

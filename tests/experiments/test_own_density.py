@@ -157,7 +157,7 @@ def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "rows.jsonl", "banana.npy", "own-density.png"}
     (line,) = summary([row])
     assert line["sampler"] == "evenflow"
-    assert "### banana" in page([str(tmp_path / "results.json")])
+    assert "### banana" in page([json.loads((tmp_path / "results.json").read_text())])
 
 
 def test_it_is_one_of_the_experiments() -> None:
@@ -167,4 +167,4 @@ def test_it_is_one_of_the_experiments() -> None:
 
 def test_the_page_is_made_of_the_results() -> None:
     path = ROOT / "docs/results/own-density-quick.json"
-    assert page([str(path)]) == (ROOT / "docs/experiments/own-density.md").read_text()
+    assert page([json.loads(path.read_text())]) == (ROOT / "docs/experiments/own-density.md").read_text()
