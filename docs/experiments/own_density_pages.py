@@ -24,9 +24,9 @@ counts as one more), adaptation and all, and for each second, as multiples of `e
 seconds, other work ran beside. *warned*: seeds in which `sample` said that something was wrong."""
 FOUND = """## What to make of it
 
-Where modes are apart, chains that walk alone keep the weights that their starts gave them: emcee's, and those of NUTS, whose
-effective draws are few for that reason. i-SIR through a flow that knows the modes carries weight from one to the other, and log
-Z comes with it at no further call.
+Where modes are apart, chains that walk alone keep the weights that their starts gave them: those of emcee and of NUTS. Where
+their chains disagree their effective draws are few; where all sit in one mode they seem many, and the mean tells. i-SIR through
+a flow that knows the modes carries weight from one to the other, and log Z comes with it at no further call.
 
 The funnel is where `sample` falls short: its chains do not reach the ends of v, log Z comes out too low by more than its stated
 error, and in most seeds a warning says that the chains do not agree. The stated error of log Z covers what chains and flow have
