@@ -19,14 +19,15 @@ COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC tak
 *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
 *sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
 effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
-SMC's particles nobody knows. *a call*, *a second*: effective draws for each call of the density or its gradient (a gradient
-counts as one more), adaptation and all, and for each second, as multiples of `evenflow`'s; JAX's compilation is among the
-seconds, other work ran beside. *warned*: seeds in which `sample` said that something was wrong."""
+SMC's particles nobody knows. *a call*: effective draws for each call of the density or its gradient (a gradient counts as one
+more), adaptation and all, as a multiple of `evenflow`'s. *warned*: seeds in which `sample` said that something was wrong. The
+rows were not made side by side, so nothing is said of seconds: a run of the command writes `per_second` into its
+`results.json`."""
 FOUND = """## What to make of it
 
-Where modes are apart, chains that walk alone keep the weights that their starts gave them: emcee's, and those of NUTS, whose
-effective draws are few for that reason. i-SIR through a flow that knows the modes carries weight from one to the other, and log
-Z comes with it at no further call.
+Where modes are apart, chains that walk alone keep the weights that their starts gave them: those of emcee and of NUTS. Where
+their chains disagree their effective draws are few; where all sit in one mode they seem many, and the mean tells. i-SIR through
+a flow that knows the modes carries weight from one to the other, and log Z comes with it at no further call.
 
 The funnel is where `sample` falls short: its chains do not reach the ends of v, log Z comes out too low by more than its stated
 error, and in most seeds a warning says that the chains do not agree. The stated error of log Z covers what chains and flow have
@@ -69,19 +70,18 @@ def versions(result: Mapping[str, Any]) -> str:
 
 
 def table(result: Mapping[str, Any], target: str) -> list[str]:
-    heads = ["sampler", "seeds", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "a second", "warned"]
+    heads = ["sampler", "seeds", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "warned"]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for sampler, name in NAMES.items():
         rows = those(result, target, sampler)
         if not rows:
             lines.append([name, why(result, target, sampler), *[""] * (len(heads) - 2)])
             continue
-        ours = {what: mean(those(result, target, "evenflow"), what) for what in ("per_call", "per_second")}
-        ratios = [ratio(mean(rows, what), ours[what]) for what in ours]
+        a_call = ratio(mean(rows, "per_call"), mean(those(result, target, "evenflow"), "per_call"))
         warned = str(sum(row["warned"] > 0 for row in rows)) if sampler.startswith("evenflow") else ""
         cells = [shown(mean(rows, what)) for what in ("weights", "log_z", "told", "mean", "sd")]
         worth = mean(rows, "ess")
-        lines.append([name, str(len(rows)), *cells, "-" if worth is None else f"{worth:,.0f}", *ratios, warned])
+        lines.append([name, str(len(rows)), *cells, "-" if worth is None else f"{worth:,.0f}", a_call, warned])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
