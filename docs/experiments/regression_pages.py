@@ -30,7 +30,7 @@ def table(rows: list[Row], data: str) -> str:
 
 def cell(values: list[float]) -> str:
     """Mean and, in brackets, the standard deviation over the seeds: three digits."""
-    beside = f" ({deviation(values):.2g})" if len(values) > 1 else ""
+    beside = f" ({round(deviation(values), 9):.2g})" if len(values) > 1 else ""
     return f"{mean(values):.4g}{beside}" if values else "-"
 
 
@@ -121,7 +121,7 @@ the truth where it is known, and ahead of a Gaussian process, whose noise is the
 makes little difference to the CRPS; AQF takes a third of SAEF's time and is a little behind. Boosted quantiles have a good
 CRPS on pixels, but of few rows their intervals are far too narrow; engression's are off wherever the noise changes with x.
 
-With a few hundred rows a Gaussian process is first or level on all three tables, in a fraction of the time, and its intervals
+With a few hundred rows a Gaussian process is first on all three tables, in a fraction of the time, and its intervals
 hold what they promise: take it there. The networks, ours, engression's and zuko's, are of a kind: which of them is ahead
 changes from table to table and from seed to seed. SAEF's 90 % intervals are too wide on diabetes and wine, where the step that
 is kept comes before the spread has been learned, and too narrow on breast cancer.

@@ -54,8 +54,8 @@ def test_intervals_hold_what_they_promise_everywhere(family: str, choices: dict[
 
 @pytest.mark.slow
 def test_the_spread_of_dense_follows_what_is_given() -> None:
-    """Its matrices do not depend on it, so that the intervals were as wide everywhere, and 0.47 of 0.9 were inside. Of new rows
-    0.9 within Z binomial errors and 0.05; where the noise is 3.8 times as large, intervals more than twice as wide."""
+    """Its layers see it in their shifts alone: without the scale that comes last 0.72 of 0.9 were inside here. Of new rows 0.9
+    within Z binomial errors and 0.05; where the noise is 3.8 times as large, intervals more than twice as wide."""
     (X, y), (X_new, y_new) = data(0), data(1)
     low, high = FlowRegressor("dense", **QUICK).fit(X, y).predict_interval(X_new, 0.9).T
     inside, everywhere = (low <= y_new) & (y_new <= high), np.full(ROWS, True)
