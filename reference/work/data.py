@@ -15,7 +15,7 @@ from evenflow.reference.work.given import Given
 from evenflow.reference.work.images import LEVELS
 from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.tables import ENDINGS, PLAIN, Reading
-from evenflow.reference.work.units import Units
+from evenflow.reference.work.units import Units, check_between
 
 DIGITS_TRAIN, TOY_TRAIN, TOY_HELD_OUT = 1_500, 10_000, 2_000
 FEW = 20  # rows a dimension that are little
@@ -85,7 +85,7 @@ def split(name: str, reading: Reading, table: Table, rng: np.random.Generator, h
     else:
         order = shuffled(x if given is None else np.column_stack([x, given]), labels, rng)
     first, rest = order[:n], order[n:]
-    units = units_for(x[first], columns, reading, table.shape)
+    units = units_for(x, first, columns, reading, table.shape)
     notes = (*table.notes, *decided(units, columns, table), *doubts(x, n, columns, units, table.shape))
     known = None if given is None else Given.fitted(given[first], table.given_columns, table.words)
     (y, y_rest), (c, c_rest), (w, w_rest) = (
@@ -108,15 +108,19 @@ def weighed(table: Table) -> Table:
         x=table.x[rows], labels=labels, given=given, weights=table.weights[rows], notes=(*table.notes, said))
 
 
-def units_for(x: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None) -> Units:
-    """Those of a table's rows x (n, d) to train on: columns in which every number is whole are of whole numbers."""
+def units_for(
+    x: Array, train: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None
+) -> Units:
+    """Those of the rows to train on, x[train] of a table x (n, d): a column of whole numbers has no others in any row."""
     bounds = bounds_of_columns(x.shape[1], columns, reading.bounds)
     if reading.levels is None:
-        check_pixels_vary(x, shape)
-        return Units.whitened(x, columns, (np.floor(x) == x).all(axis=0), bounds)
+        check_pixels_vary(x[train], shape)
+        whole = (np.floor(x) == x).all(axis=0)
+        check_between(x, bounds, whole, columns)
+        return Units.whitened(x[train], columns, whole, bounds)
     if bounds is not None:
         raise ValueError("bounds mean nothing for pixels: levels say what they lie between")
-    return Units.whole_numbers(x, reading.levels)
+    return Units.whole_numbers(x[train], reading.levels)
 
 
 def check_pixels_vary(x: Array, shape: Shape | None) -> None:

@@ -24,7 +24,7 @@ from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.tables import Reading, bounds_of
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
-from evenflow.reference.work.units import Units
+from evenflow.reference.work.units import Units, check_between
 
 AUTO = "auto"  # levels: each column of whole numbers alone
 OWN = {  # what is no choice of a Config
@@ -132,7 +132,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             (None, None) if part is None else (part[train], part[judge]) for part in (codes, given, weights))
         known = None if given is None else Given.fitted(given[train], self.given_names(given.shape[1]), {})
         shape = self.shape_of(x.shape[1])
-        units = self.units_of(x[train], columns, shape)
+        units = self.units_of(x, train, columns, shape)
         return Dataset("X", x[train], x[judge], y, y_rest, units, columns, reading=Reading(series=bool(self.series)),
                        given=known, train_given=c, held_out_given=c_rest, train_weights=w, held_out_weights=w_rest, shape=shape)
 
@@ -147,15 +147,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"shape must be of the {d} numbers in a row, got {' x '.join(map(str, shape.axes))} = {shape.d}")
         return shape
 
-    def units_of(self, x: Array, columns: tuple[str, ...] | None, shape: Shape | None) -> Units:
-        bounds = bounds_of_columns(x.shape[1], columns, bounds_of(self.bounds))
+    def units_of(self, x: Array, train: Array, columns: tuple[str, ...] | None, shape: Shape | None) -> Units:
         if self.levels is None:
-            check_pixels_vary(x, shape)
-            return Units.whitened(x, columns, None, bounds)
+            bounds = bounds_of_columns(x.shape[1], columns, bounds_of(self.bounds))
+            check_pixels_vary(x[train], shape)
+            check_between(x, bounds, np.zeros(x.shape[1], dtype=bool), columns)
+            return Units.whitened(x[train], columns, None, bounds)
         if isinstance(self.levels, str) and self.levels != AUTO:
             raise ValueError(f"levels must be None, a whole number or {AUTO!r}, got {self.levels!r}")
-        return units_for(x, columns, Reading(levels=None if self.levels == AUTO else self.levels, bounds=self.bounds),
-                         shape)
+        reading = Reading(levels=None if self.levels == AUTO else self.levels, bounds=self.bounds)
+        return units_for(x, train, columns, reading, shape)
 
     def given_names(self, k: int) -> list[str]:
         return list(getattr(self, "feature_names_in_", [str(j + 1) for j in range(k)]))

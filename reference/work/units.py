@@ -82,7 +82,7 @@ class Units:
         if whole is not None and whole.any():
             uniforms = np.random.default_rng(0).random(x.shape)
             plain = replace(plain, whole=np.where(whole, [x.min(axis=0), x.max(axis=0)], np.nan))
-        check_between(x, plain, columns)
+        check_between(x, bounds, np.zeros(d, dtype=bool) if whole is None else whole, columns)
         plain = replace(plain, far=far_out(plain.to_model(x, uniforms)))
         shift, scale = mean_and_sd(plain.to_model(x, uniforms))
         plain = replace(plain, shift=shift, scale=scale)
@@ -230,11 +230,11 @@ def check_varies(x: Array, columns: tuple[str, ...] | None) -> None:
         raise ValueError(f"columns must vary, got constant ones (leave them out): {names}; of a file: --drop {drop}")
 
 
-def check_between(x: Array, units: Units, columns: tuple[str, ...] | None) -> None:
-    """Raise ValueError naming the column of x (n, d) that does not lie between its bounds."""
-    if units.bounds is None:
+def check_between(x: Array, bounds: Array | None, counted: Array, columns: tuple[str, ...] | None) -> None:
+    """Raise ValueError naming the column of x (n, d) that does not lie between its bounds (2, d).  counted: as of Units."""
+    if bounds is None:
         return
-    (low, high), counted = units.bounds, np.zeros(x.shape[1], bool) if units.counted is None else units.counted
+    low, high = bounds
     out = np.where(counted, (x < low) | (x > high), (x <= low) | (x >= high))
     for i, j in np.argwhere(out)[:1]:
         name, where = columns[j] if columns else str(j + 1), "between" if counted[j] else "strictly between"

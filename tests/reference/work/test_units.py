@@ -267,3 +267,12 @@ def test_the_digest_is_of_what_is_given_and_of_weights_too(tmp_path: Path) -> No
     assert first.digest != load(file(tmp_path, TEXT.replace("5.9,", "5.8,")), target="y", given="x,w").digest
     assert first.digest != load(file(tmp_path), target="y", given="x,age").digest
     assert isinstance(first, Dataset)
+
+
+def test_a_column_is_whole_and_bounded_in_all_rows_or_not_at_all(tmp_path: Path) -> None:
+    """One row of 60 has a half, or lies outside: whichever part it comes to."""
+    for seed in range(8):
+        text = TEXT.replace("\n3.0,2,", "\n3.0,2.5,")
+        assert not load(file(tmp_path, text), seed=seed, drop="colour").units.counted[1]
+        with pytest.raises(ValueError, match=r"column .age. must lie strictly between its bounds 2\.6 and inf, got 0"):
+            load(file(tmp_path, text), seed=seed, bounds="age:2.6:", drop="colour")
