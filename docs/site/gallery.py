@@ -7,7 +7,7 @@ from docs.site.names import ROOT
 
 PICTURE = re.compile(r"!\[([^\]]+)\]\((\S+\.png)\)")
 COMMAND = re.compile(
-    r"^    ((?:\w+=\S+ )?(?:evenflow (?:reproduce|demo)\b.*|evenflow .*\.png|make demo\b.*|python .* --picture\b.*))$",
+    r"^(?:    )?((?:\w+=\S+ )?(?:evenflow (?:reproduce|demo)\b.*|evenflow .*\.png|make demo\b.*|python .* --picture\b.*))$",
     re.MULTILINE)
 
 

@@ -1,11 +1,9 @@
 """The mixture below the flow: its density, its draws, what EM makes of points that are clusters, or none, or few."""
 import numpy as np
 import pytest
-from autograd import elementwise_grad, grad
+from autograd import elementwise_grad
 
-from evenflow.reference.core import fetched, placed
 from evenflow.reference.work.clusters import SHARE, WIDE, NormalMixture, clusters
-from tests.agreement.backends import BACKENDS, backend
 
 L = np.array([[[1.0, 0.0], [0.5, 2.0]], [[0.3, 0.0], [-0.2, 0.1]]])
 MEANS, WEIGHTS = np.array([[0.0, 0.0], [3.0, -1.0]]), (0.7, 0.3)
@@ -39,19 +37,6 @@ def test_draws_have_its_moments() -> None:
     assert (np.abs(x.mean(axis=0) - mean) < 5 * np.sqrt(variance / n)).all()
     off = (x - mean) ** 2
     assert (np.abs(off.mean(axis=0) - variance) < 5 * off.std(axis=0) / n**0.5).all()
-
-
-@pytest.mark.parametrize("where", BACKENDS)
-def test_every_backend_says_the_same(where: str) -> None:
-    noise = MIXTURE.noise(np.random.default_rng(0), 20)
-    x = MIXTURE.sample(noise)
-    with backend(where):
-        there = MIXTURE.sample(placed(noise, np.float64))
-        log_p, slope = MIXTURE.log_prob(there), grad(lambda x: MIXTURE.log_prob(x).sum())(there)
-        found = fetched([there, log_p, slope])
-    here = [x, MIXTURE.log_prob(x), elementwise_grad(MIXTURE.log_prob)(x)]
-    for a, b in zip(found, here, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
 def test_two_shapes_are_found_and_are_round_in_u() -> None:
