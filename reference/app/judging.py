@@ -69,6 +69,8 @@ def predict(
     with reporting():
         check_new(out)
         levels, trained = levels_of(quantiles), runs.load_run(run)
+        if words := [name for name in trained.columns or () if name in trained.words]:
+            raise ValueError(f"{run} models words, {', '.join(words)}: they have no mean and no quantiles; draw them: sample --given")
         dataset = given_data(trained, data, sep, header)
         for line in dataset.notes:
             console.say(line)

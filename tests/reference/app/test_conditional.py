@@ -112,7 +112,8 @@ def test_a_conditional_run_goes_on_and_knows_its_table() -> None:
     (("predict", "r", "--data", "d.csv", "--quantiles", "a"), "--quantiles must be numbers strictly between 0 and 1"),
     (("predict", "r", "--data", "d.csv", "--out", "p.txt"), "unknown file ending '.txt'"),
     (("predict", "r", "--data", "d.csv", "--out", "r.csv"), "r.csv exists already"),
-    (("predict", "all", "--data", "d.csv"), "the model is given nothing"),
+    (("predict", "all", "--data", "d.csv"), "all models words, colour: they have no mean and no quantiles"),
+    (("predict", "some", "--data", "d.csv"), "the model is given nothing"),
     (("sample", "all", "--given", "d.csv"), "the model is given nothing"),
     (("train", "ebm", "--data", "d.csv", "--target", "y"), "target and given mean nothing for an energy-based model"),
     (("train", "maf", "--data", "rings", "--target", "y"), "say how to read a file, and rings is none"),
@@ -121,7 +122,7 @@ def test_what_does_not_fit_is_one_line(command: tuple[str, ...], said: str) -> N
     Path("r.csv").write_text("")
     if "train" not in command:
         name = command[1]
-        how = ("--target", "y") if name == "r" else ()
+        how = {"r": ("--target", "y"), "some": ("--columns", "x,y")}.get(name, ())
         assert evenflow("train", "maf", "--data", "d.csv", "--out", name, *how, *QUICK).exit_code == 0
     told = evenflow(*command, *(QUICK if "train" in command else ()))
     assert told.exit_code == 1
