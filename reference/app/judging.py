@@ -70,7 +70,8 @@ def predict(
         check_new(out)
         levels, trained = levels_of(quantiles), runs.load_run(run)
         if words := [name for name in trained.columns or () if name in trained.words]:
-            raise ValueError(f"{run} models words, {', '.join(words)}: they have no mean and no quantiles; draw them: sample --given")
+            no = "they have no mean and no quantiles; draw them: sample --given"
+            raise ValueError(f"{run} models words, {', '.join(words)}: {no}")
         dataset = given_data(trained, data, sep, header)
         for line in dataset.notes:
             console.say(line)
