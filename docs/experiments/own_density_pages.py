@@ -65,7 +65,7 @@ def seeds(result: Mapping[str, Any]) -> int:
 
 def versions(result: Mapping[str, Any]) -> str:
     peers = {"emcee": "emcee", "dynesty": "dynesty", "blackjax-nuts": "blackjax", "flowmc": "flowMC"}
-    told = [f"{name} {result['samplers'][sampler] or 'not installed'}" for sampler, name in peers.items()]
+    told = [f"{name} {result['samplers'].get(sampler) or 'not installed'}" for sampler, name in peers.items()]
     return f"Python {result['python']}, numpy {result['versions']['numpy']}, {', '.join(told)}."
 
 

@@ -128,15 +128,16 @@ def test_the_commands_of_the_readme_run(app: Any, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in ("mine.csv", "new.csv"):
-        np.savetxt(name, rng.standard_normal((40, 2)), delimiter=",", header="a,b", comments="")
-    lines = [line for line in commands(ROOT / "README.md") if re.match(r"evenflow (train|sample|evaluate|score)", line)]
-    assert len(lines) == 5
+        np.savetxt(name, rng.standard_normal((40, 3)), delimiter=",", header="a,b,y", comments="")
+    lines = [line for line in commands(ROOT / "README.md") if re.match(r"evenflow (train|sample|evaluate|score|predict)", line)]
+    assert len(lines) == 7
     for line in lines:
         few = ["--steps", "3"] if " train " in line else []
         done = CliRunner().invoke(app, [*shlex.split(line)[1:], *few])
         assert done.exit_code == 0, f"{line}: {done.output}"
     assert len((tmp_path / "samples.csv").read_text().splitlines()) == 1001
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 41
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 41
 
 
 def test_the_readmes_adapter_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Any) -> None:
