@@ -76,8 +76,8 @@ PICTURED = {
     "is a posterior too wide, a U one too narrow.",
     "posteriors": f"{DRAWS} draws at one x, the first two coordinates; of 10,000 simulations.",
 }
-NOTES = """What to make of it. One seed. With 10,000 simulations all flows, ours and zuko's, pass SBC on Gaussian linear, and come
-within 0.05 of the D-loss of exact draws; with 1,000 none of ours does, and the histograms say how: too wide. Two moons is
+NOTES = """What to make of it. One seed. With 10,000 simulations all flows, ours and zuko's, pass SBC on Gaussian linear, and
+come within 0.05 of the D-loss of exact draws; with 1,000 none of ours does, and the histograms say how: too wide. Two moons is
 harder: zuko's flow alone passes, with 10,000 simulations, in four times SAEF's time. The picture shows what ours lack after
 their 3,000 steps: both moons are there with their weights, but the thin crescent is thick, SAEF's nearly straight. More steps
 were not tried. SBC does not see everything: it passes zuko's flow on Gaussian linear with 1,000 simulations, which a classifier
