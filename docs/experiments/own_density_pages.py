@@ -15,7 +15,7 @@ quadrature in tau, all else being normal (docs/experiments/own_density_targets.p
 asked for the same number of draws, with its own defaults where it has any; what it was told is in
 docs/experiments/own_density_peers.py. None was tuned to these densities but ours: its defaults were chosen on them, with
 seed 0 and other starts, so its rows are the most favourable that can be had."""
-COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes a row, and most of theirs are yet to be run.
+COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes a row: most are yet to be run.
 *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
 *sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
 effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
