@@ -54,7 +54,7 @@ PAGES: dict[str, tuple[Page, list[str]]] = {  # name -> what makes it, of which 
     "backends": (backends.page, ["backends"]),
     "own-density": (own_density_pages.page, ["own-density-quick"]),
     "regression": (regression_pages.page, ["regression-best", "regression-quick"]),
-    "simulator": (simulator_pages.page, ["simulator-best", "simulator-quick"]),
+    "simulator": (simulator_pages.page, ["simulator-best", "simulator-long", "simulator-quick"]),
 }
 
 

@@ -118,7 +118,7 @@ def test_ranks_are_counted_in_equal_bins() -> None:
 
 
 def committed() -> list[Row]:
-    found = [DOCS.parent / f"results/simulator-{preset}.json" for preset in ("best", "quick")]
+    found = [DOCS.parent / f"results/simulator-{preset}.json" for preset in ("best", "long", "quick")]
     return [json.loads(path.read_text()) for path in found if path.exists()]
 
 
