@@ -40,6 +40,17 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+@arrays("h")
+@replaceable
+def activated(h: Array, name: str) -> Array:
+    """An activation by its name, elementwise.
+
+    >>> activated(onp.array([-1.0, 2.0]), "relu")
+    array([-0.,  2.])
+    """
+    return lookup("activation", name, ACTIVATIONS)(h)
+
+
 @dataclass(frozen=True)
 class MLP:
     """A perceptron from `inputs` to `outputs` numbers with hidden layers of the given widths.

@@ -1,6 +1,7 @@
 """Energy-based models, log Z, and one training algorithm a file, to be laid side by side. In reading order:
 
     energies          a density known up to its constant; the gradient of its likelihood
+    convolutional     the energy of images
     contract          what an algorithm is
     pcd               persistent Langevin chains alone
     flowmc            flowMC-EBM: the same, and a flow that keeps the chains mixing
@@ -13,6 +14,7 @@
 """
 from evenflow.reference.ebm.contract import Rates
 from evenflow.reference.ebm.contrastive import FCE
+from evenflow.reference.ebm.convolutional import ConvEnergy
 from evenflow.reference.ebm.coopflow import CoopFlow
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
 from evenflow.reference.ebm.flowmc import FlowMCEBM
@@ -20,4 +22,4 @@ from evenflow.reference.ebm.jarzynski import Jarzynski
 from evenflow.reference.ebm.neural_transport import NTEBM
 from evenflow.reference.ebm.pcd import PCD
 
-__all__ = ["EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy", "Rates"]
+__all__ = ["EBM", "FCE", "NTEBM", "PCD", "ConvEnergy", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy", "Rates"]

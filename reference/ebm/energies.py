@@ -93,12 +93,13 @@ class EBM:
 
 @arrays("positives", "negatives", "weights")
 def contrast(
-    energy: Energy, params: Tree, positives: Array, negatives: Array, weights: Array | None = None
+    energy: Energy, params: Tree, positives: Array, negatives: Array, weights: Array | None = None, penalty: float = 0.0
 ) -> tuple[float, Tree]:
     r"""$\frac1n \sum E(x^+_i) - \sum_j w_j E(x^-_j)$, and its gradient in $\theta$: that of the negative mean log likelihood.
 
     positives (n, d) data, negatives (m, d) samples of the model; weights (m,), adding up to 1, else all 1/m. The value is not
     a likelihood: it is near zero throughout and says only whether data and samples have drifted apart.
+    penalty: how often $\frac1n \sum E(x^+_i)^2 + \sum_j w_j E(x^-_j)^2$ is added, which keeps the energies of images small.
     Raises ValueError for points that are not finite, FloatingPointError for such a value.
     """
     check_points("positives", positives, energy.d)
@@ -110,11 +111,15 @@ def contrast(
     signed = np.concatenate([beside(onp.full(n, 1 / n, dtype=positives.dtype), positives), -w])
     both = np.concatenate([positives, negatives])
     with np.errstate(all="ignore"):
-        value, gradient = value_and_gradient(lambda theta: np.sum(signed * energy(theta, both)), params)
+        value, gradient = value_and_gradient(lambda theta: penalised(signed, energy(theta, both), penalty), params)
     if not finite(value):
         said = f"got {float(value)} for the difference of its means"
         raise FloatingPointError(f"the energy must be finite at data and samples, {said}")
     return told(value), gradient
+
+
+def penalised(signed: Array, E: Array, penalty: float) -> Array:
+    return np.sum(signed * E) + (penalty * np.sum(np.abs(signed) * E**2) if penalty else 0.0)
 
 
 def check_points(name: str, x: Array, d: int) -> None:

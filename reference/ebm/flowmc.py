@@ -20,7 +20,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from evenflow.reference.core import SGD, Adam, Array, Tree, check_count, number, told
-from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
+from evenflow.reference.ebm.contract import (
+    Info,
+    Optimiser,
+    Rates,
+    check_buffer,
+    check_dimensions,
+    check_penalty,
+    check_unbounded,
+)
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import alive, energy_step, flow_step, written
 from evenflow.reference.flows import Flow
@@ -61,9 +69,11 @@ class FlowMCEBM:
     adapt: bool = False
     energy_optimiser: Optimiser = SGD()
     flow_optimiser: Optimiser = Adam()
+    penalty: float = 0.0  # of large energies, 1e-4 for the paper's images
 
     def __post_init__(self) -> None:
         check_buffer(self.batch, self.buffer)
+        check_penalty(self.penalty)
         check_dimensions(energy=self.energy, flow=self.flow)
         self.kernel({}, self.step_sizes)  # what moves may be is for the kernels to say
         if any(isinstance(kernel, ULA) for kernel in self.local):
@@ -111,7 +121,7 @@ class FlowMCEBM:
             after, sweep = kernel.step(flowmc.State(x), noise["moves"], log_p)  # its first block looks at x
         negatives = self.negatives(sweep.trace)                                                  # 2
         chains = written(state.chains, chosen, after.x)                                          # 3
-        theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 4
+        theta, info = energy_step(self, state, positives, negatives, rates.energy, None, self.penalty)  # 4
         alpha, of_flow = flow_step(self, state, negatives, rates.flow)                              # 5
         step_size, moved = self.adaptation(state.step_size, sweep.blocks)
         return state._replace(**theta, **alpha, chains=chains, step_size=step_size), {**info, **of_flow, **moved}

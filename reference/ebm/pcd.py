@@ -20,7 +20,15 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import SGD, Array, Tree, check_count
-from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
+from evenflow.reference.ebm.contract import (
+    Info,
+    Optimiser,
+    Rates,
+    check_buffer,
+    check_dimensions,
+    check_penalty,
+    check_unbounded,
+)
 from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import energy_step, moved, written
 from evenflow.reference.flows import Density
@@ -51,9 +59,11 @@ class PCD:
     buffer: int = 1024  # chains in all
     energy_optimiser: Optimiser = SGD()
     tilt: Density | None = None
+    penalty: float = 0.0  # of large energies, 1e-4 for images
 
     def __post_init__(self) -> None:
         check_buffer(self.batch, self.buffer)
+        check_penalty(self.penalty)
         check_count("steps", self.steps)
         check_dimensions(energy=self.ebm, start=self.start)
         check_unbounded("tilt", self.tilt)
@@ -76,7 +86,7 @@ class PCD:
         kernel, chosen, log_p = ULA(self.step_size), noise["chosen"], partial(self.ebm.log_density, state.energy)
         negatives, _ = moved(kernel, state.chains[chosen], noise["moves"], self.steps, log_p)    # 2
         chains = written(state.chains, chosen, negatives)                                        # 3
-        theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 4
+        theta, info = energy_step(self, state, positives, negatives, rates.energy, None, self.penalty)  # 4
         return state._replace(**theta, chains=chains), info
 
     def log_density(self, state: State, x: Array) -> Array:

@@ -22,13 +22,14 @@ from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at,
 
 
 def energy_step(
-    algorithm: Any, state: Any, positives: Array, negatives: Array, rate: float, weights: Array | None = None
+    algorithm: Any, state: Any, positives: Array, negatives: Array, rate: float, weights: Array | None = None,
+    penalty: float = 0.0,
 ) -> tuple[Tree, Info]:
     r"""theta <- theta - gamma_E (mean grad E(x+) - mean grad E(x-)): what of the state is new, and what the step has to say.
 
-    weights (m,): of the negatives, if they have any.
+    weights (m,): of the negatives, if they have any; penalty: of large energies (`contrast`).
     """
-    difference, gradient = contrast(algorithm.energy, state.energy, positives, negatives, weights)
+    difference, gradient = contrast(algorithm.energy, state.energy, positives, negatives, weights, penalty)
     energy, memory, norm = descend(algorithm.energy_optimiser, state.energy, gradient, state.energy_optimiser, rate)
     return {"energy": energy, "energy_optimiser": memory}, {"contrast": difference, "gradient_norm": told(norm)}
 

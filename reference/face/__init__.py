@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evenflow.accel import to_device, to_host, use
     from evenflow.reference.core.optim import SGD, Adam
-    from evenflow.reference.ebm import EBM, FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy
-    from evenflow.reference.flows import Flow, Normal, Uniform, dense_flow, maf, realnvp, spline_flow
+    from evenflow.reference.ebm import EBM, FCE, NTEBM, PCD, ConvEnergy, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy
+    from evenflow.reference.flows import Flow, Normal, Uniform, dense_flow, glow, image_realnvp, maf, realnvp, spline_flow
     from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, RandomWalk, ess, rhat
-    from evenflow.reference.saef import AQF, SAEF, aqf, saef
+    from evenflow.reference.saef import AQF, SAEF, aqf, image_saef, saef
     from evenflow.reference.scores import (
         crps,
         energy_distance,
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 PLACES = {  # module below evenflow -> the names that come from it
     "accel": ("to_device", "to_host", "use"),
     "reference.core.optim": ("SGD", "Adam"),
-    "reference.ebm": ("EBM", "FCE", "NTEBM", "PCD", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy"),
-    "reference.flows": ("Flow", "Normal", "Uniform", "dense_flow", "maf", "realnvp", "spline_flow"),
+    "reference.ebm": ("EBM", "FCE", "NTEBM", "PCD", "ConvEnergy", "CoopFlow", "FlowMCEBM", "Jarzynski", "MLPEnergy"),
+    "reference.flows": ("Flow", "Normal", "Uniform", "dense_flow", "glow", "image_realnvp", "maf", "realnvp", "spline_flow"),
     "reference.mcmc": ("HMC", "ISIR", "MALA", "ULA", "FlowMC", "IndependentMH", "RandomWalk", "ess", "rhat"),
-    "reference.saef": ("AQF", "SAEF", "aqf", "saef"),
+    "reference.saef": ("AQF", "SAEF", "aqf", "image_saef", "saef"),
     "reference.scores": (
         "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",
         "sliced_energy_score",
@@ -66,11 +66,12 @@ THERE = {"load": "load_run"}  # what is called otherwise in its module
 MODULE_OF = {name: f"evenflow.{module}" for module, names in PLACES.items() for name in names}
 
 __all__ = [
-    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "CoopFlow", "EBMEstimator",
-    "Flow", "FlowEstimator", "FlowMC", "FlowMCEBM", "FlowRegressor", "IndependentMH", "Jarzynski", "MLPEnergy", "Normal",
-    "RandomWalk", "Samples", "Uniform", "UnmixedWarning", "__version__", "aqf", "crps", "dense_flow", "energy_distance",
-    "energy_score", "ess", "kernel_score", "load", "maf", "mmd", "quantile_score", "realnvp", "rhat", "saef", "sample",
-    "sliced_energy_distance", "sliced_energy_score", "spline_flow", "to_device", "to_host", "train", "use",
+    "AQF", "EBM", "FCE", "HMC", "ISIR", "MALA", "NTEBM", "PCD", "SAEF", "SGD", "ULA", "Adam", "ConvEnergy", "CoopFlow",
+    "EBMEstimator", "Flow", "FlowEstimator", "FlowMC", "FlowMCEBM", "FlowRegressor", "IndependentMH", "Jarzynski",
+    "MLPEnergy", "Normal", "RandomWalk", "Samples", "Uniform", "UnmixedWarning", "__version__", "aqf", "crps", "dense_flow",
+    "energy_distance", "energy_score", "ess", "glow", "image_realnvp", "image_saef", "kernel_score", "load", "maf", "mmd",
+    "quantile_score", "realnvp", "rhat", "saef", "sample", "sliced_energy_distance", "sliced_energy_score", "spline_flow",
+    "to_device", "to_host", "train", "use",
 ]
 
 

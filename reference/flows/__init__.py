@@ -7,6 +7,7 @@
     dense, activation, permutation
     compose         bijections made of bijections
     flow            density + bijection, and the usual stacks
+    image           squeeze, split, actnorm, 1 x 1 convolution, convolutional coupling: multi-scale RealNVP and Glow
 """
 from evenflow.reference.flows.activation import LeakyReLU, SmoothLeakyReLU
 from evenflow.reference.flows.affine import AffineTransformer, affine, affine_inverse
@@ -17,12 +18,46 @@ from evenflow.reference.flows.coupling import Coupling, elementwise
 from evenflow.reference.flows.dense import PLU, Dense, dense, dense_inverse
 from evenflow.reference.flows.densities import Density, Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
+from evenflow.reference.flows.image import ActNorm, ConvCoupling, EachPlace, Inside, glow, image_realnvp, squeeze, started
 from evenflow.reference.flows.permutation import Permutation, reversal
 from evenflow.reference.flows.spline import SplineTransformer, rational_quadratic_spline, rational_quadratic_spline_inverse
 
 __all__ = [
-    "PLU", "AffineTransformer", "Bijection", "Chain", "Coupling", "Dense", "Density", "Flow", "Invert", "LeakyReLU",
-    "MaskedAutoregressive", "Normal", "Permutation", "SmoothLeakyReLU", "SplineTransformer", "Transformer", "Uniform", "affine",
-    "affine_inverse", "dense", "dense_flow", "dense_inverse", "elementwise", "maf", "rational_quadratic_spline",
-    "rational_quadratic_spline_inverse", "realnvp", "reversal", "spline_flow",
+    "PLU",
+    "ActNorm",
+    "AffineTransformer",
+    "Bijection",
+    "Chain",
+    "ConvCoupling",
+    "Coupling",
+    "Dense",
+    "Density",
+    "EachPlace",
+    "Flow",
+    "Inside",
+    "Invert",
+    "LeakyReLU",
+    "MaskedAutoregressive",
+    "Normal",
+    "Permutation",
+    "SmoothLeakyReLU",
+    "SplineTransformer",
+    "Transformer",
+    "Uniform",
+    "affine",
+    "affine_inverse",
+    "dense",
+    "dense_flow",
+    "dense_inverse",
+    "elementwise",
+    "glow",
+    "image_realnvp",
+    "maf",
+    "rational_quadratic_spline",
+    "rational_quadratic_spline_inverse",
+    "realnvp",
+    "reversal",
+    "spline_flow",
+    "squeeze",
+    "started",
 ]

@@ -11,7 +11,9 @@ from evenflow.reference.core import Array, Tree, fetched, placed, replayed, stre
 from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.flows import AffineTransformer, Density, Flow, Normal, SplineTransformer, Transformer, Uniform
 from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
+from evenflow.reference.flows.image import glow, started
 from evenflow.reference.saef import FreeForm, aqf, saef
+from evenflow.reference.saef.image import image_saef
 from evenflow.reference.saef.objectives import Objective, objective_for
 from evenflow.reference.work.checkpoints import Best, State
 from evenflow.reference.work.data import Dataset
@@ -23,10 +25,12 @@ from evenflow.reference.work.training import Settings, train, weights
 from evenflow.reference.work.units import Units
 
 ROWS = 4096         # samples at a time: a network's activations then stay small
+START = 512         # rows that glow's actnorm is started at
 LOG_SCALE = 5.0     # of all layers together: no row is taken for more than e^5 times as far out as it is
 ACTIVATIONS = "tanh", "relu"  # of the networks: for real numbers bounded, so that a row far out in one coordinate does not
                               # distort the others without end; whole numbers are never far out
 BASE_SCALE = {"normal": 1.0, "uniform": 6.0}
+CONTEXTS = {"dense": (256, 256), "conv": (64, 64)}  # widths of the context network
 
 
 def looks(n: int) -> int:
@@ -40,7 +44,8 @@ def base_of(config: Config, d: int) -> Density:
 
 
 def build_flow(
-    config: Config, d: int, context_dim: int = 0, order: tuple[int, ...] | None = None, activation: str = "tanh"
+    config: Config, d: int, context_dim: int = 0, order: tuple[int, ...] | None = None, activation: str = "tanh",
+    shape: Shape | None = None,
 ) -> Flow | FreeForm:
     """The model for d coordinates. order: of the coordinates, for the families that have one (SAEF, AQF)."""
     transformer: Transformer = AffineTransformer(LOG_SCALE / vars(config).get("layers", 1))
@@ -50,8 +55,17 @@ def build_flow(
         return aqf(d, order, config.hidden, context_dim, transformer)
     base = base_of(config, d)
     if config.family == "saef":
-        sizes, contexts = config.blocks or four_blocks(d), (config.context_hidden, config.context_width)
+        contexts = config.context_hidden or CONTEXTS[config.contexts], config.context_width
+        if config.contexts == "conv":
+            hidden, width = contexts
+            return image_saef(
+                image("contexts conv", shape), squares(config, shape), config.block_map, hidden, width, config.hidden,
+                config.layers, context_dim, base)
+        sizes = config.blocks or four_blocks(d)
         return saef(d, sizes, order, config.block_map, *contexts, config.hidden, config.layers, context_dim, base, activation)
+    if config.family == "glow":
+        width, blocks = one_width(config.hidden)
+        return glow(image("glow", shape), config.scales, config.layers, width, blocks, config.matrix, context_dim, base)
     if config.family == "dense":
         return dense_flow(d, config.layers, context_dim, base=base, matrix=config.matrix)
     if config.family == "realnvp":
@@ -78,6 +92,30 @@ def block_order(config: Config, shape: Shape | None) -> tuple[int, ...] | None:
     return None if patch is None else patch_order(shape, patch)
 
 
+def image(what: str, shape: Shape | None) -> tuple[int, int, int]:
+    """h, w, c. Raises ValueError for rows that are no images."""
+    if shape is None or shape.series:
+        raise ValueError(f"{what} is for images, (n, h, w) or (n, h, w, c), got {shape or 'a table'}")
+    return (*shape.axes[:2], shape.channels)  # type: ignore[return-value]
+
+
+def squares(config: Config, shape: Shape | None) -> int:
+    """The edge of a block. Raises ValueError where so many blocks are no squares."""
+    assert shape is not None
+    blocks = config.blocks or 4
+    edge = config.patch or (square_for(shape, blocks) if isinstance(blocks, int) else None)
+    if edge is None:
+        raise ValueError(f"contexts conv needs blocks that are equal squares: give patch; got blocks {blocks} for {shape}")
+    return edge
+
+
+def one_width(hidden: tuple[int, ...]) -> tuple[int, int]:
+    """Width and number of the residual blocks of a convolutional network."""
+    if len(set(hidden)) != 1:
+        raise ValueError(f"hidden must be one width, once for each residual block, got {hidden}")
+    return hidden[0], len(hidden)
+
+
 @dataclass(frozen=True)
 class FlowModel:
     """u (n, d) are points in the model's units, context (n, c) what they are given (given.py)."""
@@ -90,7 +128,7 @@ class FlowModel:
         cls, config: Config, d: int, context_dim: int, whole: bool = False, shape: Shape | None = None
     ) -> "FlowModel":
         """Raises ValueError for choices that do not fit the data or each other."""
-        flow = build_flow(config, d, context_dim, block_order(config, shape), ACTIVATIONS[whole])
+        flow = build_flow(config, d, context_dim, block_order(config, shape), ACTIVATIONS[whole], shape)
         how = vars(config)
         return cls(config, flow, objective_for(flow, config.objective, how.get("beta", 1.0), how.get("draws", 4)))
 
@@ -156,6 +194,9 @@ class FlowModel:
         def draw(rng: np.random.Generator) -> tuple[Any, ...]:
             return arguments(rng, rows, rows.some(config.batch, rng))
 
+        if config.family == "glow":
+            some = rows.at(np.arange(min(n, START)), np.random.default_rng(config.seed))
+            start = started(self.invertible().bijection, start, *some)[0]
         fixed = arguments(np.random.default_rng(config.seed), held_out, judges(dataset.held_out_weights))
         schedule = SCHEDULES[config.schedule](config.learning_rate, config.steps)
         settings = Settings(

@@ -16,12 +16,12 @@ from evenflow.reference.saef.objectives import OBJECTIVES
 from evenflow.reference.scores.energy import check_beta
 from evenflow.reference.work.shapes import Shape
 
-FLOWS = ("saef", "realnvp", "maf", "spline", "dense", "aqf")
+FLOWS = ("saef", "realnvp", "maf", "spline", "dense", "aqf", "glow")
 ALGORITHMS = ("flowmc", "pcd", "nt", "coopflow", "fce", "jarzynski")  # that train an energy-based model
 FAMILIES = (*FLOWS, "ebm")
 CHAINED, FLOWING = ("flowmc", "pcd", "jarzynski"), ("flowmc", "nt", "coopflow", "fce")
 BASES, LOCAL, GLOBAL, MATRICES = ("normal", "uniform"), ("mala", "hmc", "random-walk"), ("isir", "independent"), ("free", "plu")
-TRANSFORMERS, DTYPES, KEPT = ("affine", "spline"), ("float32", "float64"), ("best", "last")
+TRANSFORMERS, DTYPES, KEPT, NETS = ("affine", "spline"), ("float32", "float64"), ("best", "last"), ("dense", "conv")
 OPTIMISERS, TILTS = ("adam", "sgd"), ("base", "none")
 
 
@@ -112,21 +112,27 @@ OPTIONS = (
            of(["saef"], None), SAEF, "--blocks says"),
     Option("block_map", one_of(BLOCK_MAPS), f"One of {', '.join(BLOCK_MAPS)}; of one number, dense and coupling are spline.",
            of(["saef"], "coupling"), SAEF),
-    Option("context_hidden", WIDTHS, "Widths of the context network.", of(["saef"], (256, 256)), SAEF),
+    Option("contexts", one_of(NETS), "What makes them: dense, or conv, masked convolutions over the squares of an image.",
+           of(["saef"], "dense"), SAEF),
+    Option("context_hidden", WIDTHS, "Widths of the context network; conv: one width, once for each residual block.",
+           of(["saef"], None), SAEF, "256,256; conv: 64,64"),
     Option("context_width", COUNT, "Numbers in a block's context.", of(["saef"], 64), SAEF),
     Option("transformer", one_of(TRANSFORMERS), "affine or spline.", of(["maf", "aqf"], "affine"), MODEL),
-    Option("matrix", one_of(MATRICES), "Of the dense layers: free, or plu, in factors.", of(["dense"], "free"), MODEL),
-    Option("layers", COUNT, "Layers of the flow, or of SAEF's block maps.",
-           {"saef": 2, "realnvp": 8, "maf": 5, "spline": 4, "dense": 4, **of(FLOWING, 4)}, MODEL, "the family's"),
+    Option("matrix", one_of(MATRICES), "Of the dense layers, or 1 x 1 convolutions: free, or plu, in factors.",
+           {"dense": "free", "glow": "plu"}, MODEL, "free for dense, plu for glow"),
+    Option("scales", COUNT, "How often glow halves the edges of an image.", of(["glow"], 2), MODEL),
+    Option("layers", COUNT, "Layers of the flow, or of SAEF's block maps; of glow on each scale.",
+           {"saef": 2, "realnvp": 8, "maf": 5, "spline": 4, "dense": 4, "glow": 4, **of(FLOWING, 4)}, MODEL, "the family's"),
     Option("hidden", WIDTHS, "Widths of the networks in the layers.",
-           {"saef": (64,), **of(("realnvp", "maf", "spline", "aqf", *FLOWING), (64, 64))}, MODEL, "64 for saef, else 64,64"),
+           {**of(("saef", "glow"), (64,)),
+            **of(("realnvp", "maf", "spline", "aqf", *FLOWING), (64, 64))}, MODEL, "64 for saef and glow, else 64,64"),
     Option("base", one_of(BASES), "The density that noise comes from; it tilts energies, too.", of(BASED, "normal"), MODEL),
     Option("base_scale", POSITIVE, "Its standard deviation; of the uniform one, half of each edge.", of(BASED, None), MODEL,
            "1; uniform: 6"),
     Option("class_conditional", FLAG, "Condition on the data's labels.", of(FLOWS, False), MODEL),
     Option("objective", one_of(OBJECTIVES), f"One of {', '.join(OBJECTIVES)}.",
-           {"saef": "energy", "dense": "energy", "aqf": "quantile", **of(("realnvp", "maf", "spline"), "likelihood")}, TRAINING,
-           "the family's"),
+           {"saef": "energy", "dense": "energy", "aqf": "quantile",
+            **of(("realnvp", "maf", "spline", "glow"), "likelihood")}, TRAINING, "the family's"),
     Option("beta", real(lambda name, value: check_beta(value)), "Exponent of the energy score, in (0, 2).", of(FLOWS, 1.0),
            TRAINING, needs=("objective", ("energy", "sliced"))),
     Option("draws", COUNT, "Draws for each datum.", of(FLOWS, 4), TRAINING,
