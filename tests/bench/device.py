@@ -55,13 +55,13 @@ def parts() -> list[Part]:
     no_tool = None if sanitizer() else "needs compute-sanitizer, of the CUDA toolkit"
     no_traces = None if find_spec("torch") else "needs torch, whose profiler it asks"
     adapter = "evenflow.conformance.adapters.evenflow:cupy"
-    tests = (PYTHON, "-m", "pytest", "-m", "gpu", "-n", str(WORKERS), "-q", "-p", "no:cacheprovider", "tests/agreement",
-             "--junitxml={out}/gpu-tests.xml")
+    tests = (PYTHON, "-m", "pytest", "-m", "gpu", "-n", str(WORKERS), "-q", "-p", "no:cacheprovider", "-p", "no:benchmark",
+             "tests/agreement", "--junitxml={out}/gpu-tests.xml")
     return [
         Part("gpu-tests", tests, 90, lacks(TESTS)),
         Part("memcheck", sanitized("memcheck"), 75, no_tool or lacks(("autograd",))),
         Part("racecheck", sanitized("racecheck"), 75, no_tool or lacks(("autograd",))),
-        Part("conformance", (*EVENFLOW, "conform", adapter, "--json", "{out}/vectors.json"), 75, lacks(CONFORM)),
+        Part("conformance", (*EVENFLOW, "conform", adapter, "--level", "vectors", "--json", "{out}/vectors.json"), 120, lacks(CONFORM)),
         Part("bench", bench("bench-gpu", "--peers", PEERS), 180, lacks(("autograd",))),
         Part("profile", (PYTHON, "-m", "tests.bench.profiled", "--out", "{out}/profiles.json"), 60,
              no_traces or lacks(("autograd",))),
