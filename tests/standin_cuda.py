@@ -68,6 +68,9 @@ class RawModule:
         return RawKernel(self.code, name, options=self.options, backend=self.backend)
 
 
+LIMITS = {"grid": (2**31 - 1, 65_535, 65_535), "block": (1024, 1024, 64)}  # of every device so far
+
+
 class RawKernel:
     def __init__(self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
         self.code, self.name, self.options = code, name, options
@@ -78,6 +81,8 @@ class RawKernel:
         for name, shape in (("grid", grid), ("block", block)):
             if not 1 <= len(shape) <= 3 or not all(isinstance(n, int) and n > 0 for n in shape):
                 raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: {name} must hold one to three positive integers, got {shape}")
+            if any(n > most for n, most in zip(shape, LIMITS[name], strict=False)):
+                raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: {name} must be at most {LIMITS[name]}, got {shape}")
         if math.prod(block) > 1024:
             raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: block must hold at most 1024 threads, got {block}")
         if not 0 <= shared_mem <= self.max_dynamic_shared_size_bytes <= SHARED_OPT_IN:

@@ -9,6 +9,7 @@ from evenflow.reference.scores.energy import Distance
 from evenflow.reference.scores.kernels import RBF
 
 MOST = 128      # threads of a block
+DEEP = 64       # of them along its third axis: CUDA allows no more
 REGISTERS = 4   # coordinates of a point in one thread, as long as a warp is enough for the point
 
 
@@ -24,7 +25,7 @@ def each(
         check_shape("y", y, n, d)
     width = min(32, 2 ** max(0, (blocks(d, REGISTERS) - 1).bit_length()))
     draws = min(m, MOST // width)
-    observations = max(1, MOST // (width * draws))
+    observations = min(DEEP, max(1, MOST // (width * draws)))
     numbers, halves, scales = numbers_of(f)
     kernel = function(xp, "each", "each", x.dtype, DIM=d, LANES=width, SCALES=scales, HALVES=halves)
     values, gradient = xp.empty(n, x.dtype), xp.empty((m, n, d), x.dtype) if slopes else None

@@ -9,7 +9,7 @@ HEAD = """# On a device
 Made by `{command}`; nothing on this page is written by hand.
 
 **All figures here are of commit `{commit}`, on the machine below, on one day. Nothing that came after that commit has been
-measured on a device**{after}.
+measured on a device.**
 Later code is proved on the CPU, where the same CUDA sources run and a strict stand-in takes the place of CuPy
 ([accel.md](accel.md)); what it gains in time is a prediction until somebody measures it. To measure it, with CuPy, torch and
 JAX on a machine with a CUDA device:
@@ -23,7 +23,6 @@ on where it stopped when it is started again."""
 RULES = """All peers get the same weights, data and noise, in float32 and without TF32 unless a column says so; each is compared
 with float64 before its time counts; all are called in turn, round by round, the device waited for after each call
 ([performance.md](performance.md) has the rules)."""
-AFTER = {"cd7ecd0": ": not whole steps recorded as graphs, not the kernels written since, not what was mended of the failures"}
 NOTES = """The floor is what the arithmetic alone takes on an H100 at 67 TFLOP/s. Ratios: the time of the peer over that of
 `cupy` in the same round, median and 10th to 90th percentile. Above 1, `cupy` is faster."""
 
@@ -32,7 +31,7 @@ def page(found: Sequence[Json], files: Sequence[str]) -> str:
     """Runs of the suite gpu, with whatever else is known of the same commit."""
     commit, runs = one_commit(found), [part for part in found if "rows" in part]
     command = f"python -m tests.bench report {' '.join(files)} > docs/device.md"
-    lines = [HEAD.format(command=command, commit=commit, after=AFTER.get(commit, "")), "", f"{about_machine(runs[0])}.", ""]
+    lines = [HEAD.format(command=command, commit=commit), "", f"{about_machine(runs[0])}.", ""]
     for part in found:
         lines += checks(part.get("parts") or part.get("checks") or [])
     lines += ["## Beside other libraries", "", RULES, "", NOTES, ""]

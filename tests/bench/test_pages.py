@@ -35,13 +35,13 @@ def test_the_page_of_a_device_run_has_milliseconds_and_floors() -> None:
     assert "`python -m tests.bench report a b c > docs/device.md`" in told
     assert "| c | 2 | 7 | 0.5 | 25% | 2 | `k`, 3 times, 0.4 ms |" in told
     assert "| memcheck | stopped | at 60 s |" in told
-    assert "Nothing that came after that commit has been\nmeasured on a device**.\nLater" in told
+    assert "Nothing that came after that commit has been\nmeasured on a device.**\nLater" in told
     with pytest.raises(ValueError, match="files must be of one commit"):
         page([made, {**parts, "commit": "other"}])
 
 
 @pytest.mark.parametrize(("name", "files"), [
-    ("device", ["bench-gpu-first.json"]), ("performance", ["bench-cpu.json", "bench-libraries.json", "bench-scale.json"]),
+    ("device", ["bench-gpu-second.json"]), ("performance", ["bench-cpu.json", "bench-libraries.json", "bench-scale.json"]),
 ])
 def test_the_pages_are_made_of_the_results(name: str, files: list[str], capsys: pytest.CaptureFixture[str],
                                            monkeypatch: pytest.MonkeyPatch) -> None:
