@@ -18,7 +18,7 @@ Not to be confused with networks.MaskedMLP, whose masks know no neighbourhood.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import autograd.numpy as np
 import numpy as onp
@@ -147,11 +147,13 @@ class ConvNet:
         k, w = self.kernel, self.width
         return [(k, self.shape[2], w), *self.blocks * ((k, w, 2 * w), (1, w, w)), (1, w, self.outputs)]
 
-    @property
+    @cached_property
     def masks(self) -> list[Array | None]:
         if self.groups is None:
             return [None] * len(self.sizes)
-        return [causal_mask(k, "B" if i else "A", *size, self.groups) for i, (k, *size) in enumerate(self.sizes)]
+        parts = [1, *self.blocks * (2, 1), 1]  # u and v of a gated layer have the same groups
+        return [onp.tile(causal_mask(k, "B" if depth else "A", c, o // many, self.groups), many)
+                for depth, ((k, c, o), many) in enumerate(zip(self.sizes, parts, strict=True))]
 
     def init(self, rng: onp.random.Generator) -> Tree:
         """Weights N(0, 1 / fan in), biases 0."""
