@@ -112,7 +112,7 @@ class ImageSAEF(OnGrid, SAEF):
         check_input(self, "x", x, context)
         h = self.flat(self.contexts(params, x, context))
         z, log_det = self.T.inverse(params["maps"][0], self.squares(x), h)
-        return take(np.reshape(z, x.shape), self.back), np.sum(np.reshape(log_det, (len(x), -1)), axis=1)
+        return take(np.reshape(z, x.shape), self.back), np.sum(np.reshape(log_det, (-1, len(self.blocks))), axis=1)
 
 
 @dataclass(frozen=True)
