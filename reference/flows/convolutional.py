@@ -135,7 +135,7 @@ class ActNorm:
 class ConvCoupling:
     """The coupling above. mask[i] is True where coordinate i passes unchanged; width, blocks: of the network.
 
-    >>> layer = ConvCoupling((2, 2, 1), checkerboard((2, 2, 1), odd=False), width=8)
+    >>> layer = ConvCoupling((2, 2, 1), (True, False, False, True), width=8)
     >>> x, log_det = layer.forward(layer.init(onp.random.default_rng(0)), np.ones((5, 4)))
     >>> x[0, [0, 3]], log_det.shape
     (array([1., 1.]), (5,))
