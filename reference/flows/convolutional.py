@@ -24,6 +24,7 @@ Mask = tuple[bool, ...]
 class Inside:
     """A bijection of some of the coordinates, `part`; the others pass.
 
+    >>> from evenflow.reference.flows import Dense
     >>> layer = Inside(Dense(2), (0, 3), 4)
     >>> layer.forward(layer.init(onp.random.default_rng(0)), np.ones((1, 4)))[0][:, 1:3]
     array([[1., 1.]])
@@ -60,6 +61,7 @@ class Inside:
 class EachPlace:
     """A bijection of c channels, the same at every place of the image; of a dense layer, the invertible 1 x 1 convolution.
 
+    >>> from evenflow.reference.flows import PLU
     >>> layer = EachPlace((2, 2, 3), PLU((2, 1, 0)))
     >>> layer.forward(layer.init(onp.random.default_rng(0)), np.arange(12.0)[None])[0][:, :6]
     array([[2., 1., 0., 5., 4., 3.]])
