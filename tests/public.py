@@ -15,9 +15,10 @@ import autograd.numpy as anp
 import numpy as np
 
 from evenflow.reference import ebm, flows, mcmc, saef, scores, targets
-from evenflow.reference.core import MLP, MaskedMLP, bounded, logsumexp, normal_quantile
+from evenflow.reference.core import MLP, ConvNet, MaskedMLP, bounded, conv2d, gated, logsumexp, normal_quantile
 from evenflow.reference.ebm import Rates, normalizer
 from evenflow.reference.flows import Normal
+from evenflow.reference.flows.image import checkerboard
 from evenflow.reference.mcmc.adaptation import warm_up
 from evenflow.reference.mcmc.ess import autocorrelation, integrated_time
 from evenflow.reference.mcmc.rhat import split_rhat
@@ -33,11 +34,12 @@ Spec = tuple[int, ...] | Small | np.ndarray
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Spec]]] = {}
 EXEMPT = {  # public, and nobody calls them with arrays of his own
     "pullback": "takes functions; what it gives is called here",
+    "EachPlace.gathered": "what the bijection of the channels gives, put together",
     **dict.fromkeys(("FCE.init", "CoopFlow.init", "NTEBM.init"), "takes parameters alone"),
     **dict.fromkeys((
         "AffineTransformer.shape", "SplineTransformer.shape", "Coupling.raw", "Coupling.select", "MaskedAutoregressive.raw",
         "TwoMoons.curve", "Spirals.curve", "Energy.score", "Sliced.score", "FlowMCEBM.kernel", "FlowMCEBM.negatives",
-        "FlowMCEBM.adaptation", "FCE.log_p",
+        "FlowMCEBM.adaptation", "FCE.log_p", "ConvCoupling.raw",
     ), "a part of what is called here"),
 }
 
@@ -62,6 +64,10 @@ def log_p(x: Any) -> Any:
 # core
 for net, width in ((MLP(2, 3, (4,), context_dim=1), 2), (MaskedMLP((1, 2), (1, 2), (4,), context_dim=1), 2)):
     call(f"{type(net).__name__}.__call__", partial(net, trained(net)), x=(5, width), context=(5, 1))
+images = ConvNet((2, 2, 1), 3, width=4, blocks=1, context_dim=1, groups=1)
+call("ConvNet.__call__", partial(images, trained(images)), x=(5, 2, 2, 1), context=(5, 1))
+call("conv2d", conv2d, x=(2, 3, 3, 2), W=(2, 2, 2, 3), b=(3,))
+call("gated", gated, a=(5, 4))
 call("bounded", bounded, raw=(5,))
 call("logsumexp", partial(logsumexp, axis=1), a=(5, 3))
 call("normal_quantile", normal_quantile, alpha=np.array([0.25, 0.5]))
@@ -127,6 +133,18 @@ for name, layer, c in LAYERS:
     given = {"context": (4, 1)} if c else {}
     call(f"{part}.forward {rest}".strip(), partial(layer.forward, trained(layer)), z=(4, 3), **given)
     call(f"{part}.inverse {rest}".strip(), partial(layer.inverse, trained(layer)), x=(4, 3), **given)
+board = flows.ConvCoupling((2, 2, 1), checkerboard((2, 2, 1), odd=False), 4, 1, 1)
+on_grid: Any = saef.image_saef((2, 2, 1), 1, "affine", (4,), 4, context_dim=1).bijection  # type: ignore[union-attr]
+for name, layer, c in (
+    ("Inside", flows.Inside(flows.Dense(2, 1), (0, 3), 4), 1), ("EachPlace", flows.EachPlace((2, 1, 2), flows.PLU((1, 0))), 0),
+    ("ActNorm", flows.ActNorm(4), 0), ("ConvCoupling", board, 1), ("ImageSAEF", on_grid, 1),
+):
+    given = {"context": (4, 1)} if c else {}
+    call(f"{name}.forward", partial(layer.forward, trained(layer)), z=Small((4, 4)), **given)
+    call(f"{name}.inverse", partial(layer.inverse, trained(layer)), x=Small((4, 4)), **given)
+call("ActNorm.start", flows.ActNorm(2).start, x=(4, 2))
+call("started", lambda x, context: flows.started(flows.Chain((board,)), [trained(board)], x, context)[1], x=Small((4, 4)),
+     context=(4, 1))
 flow = flows.realnvp(2, layers=2, hidden=(4,), context_dim=1)
 params = trained(flow)
 call("Flow.sample", partial(flow.sample, params), noise=(4, 2), context=(4, 1))
@@ -141,6 +159,8 @@ forms = semi(3, context_width=4, map_hidden=(4,), block_map="free_form")
 for name, model in (("SAEF", whole.bijection), ("FreeForm", forms)):
     call(f"{name}.generate", partial(model.generate, trained(model)), z=(4, 3))
     call(f"{name}.forecasts", partial(model.forecasts, trained(model)), x=(4, 3), z=(8, 3))
+call("OnGrid.forecasts", partial(on_grid.forecasts, trained(on_grid)), x=Small((4, 4)), z=Small((8, 4)), context=(4, 1))
+call("OnGrid.generate", partial(on_grid.generate, trained(on_grid)), z=Small((4, 4)), context=(4, 1))
 call("FreeForm.sample", partial(forms.sample, trained(forms)), noise=(4, 3))
 call("FreeForm.loss", partial(forms.loss, trained(forms), score=scores.energy_score), x=(4, 3), noise=(8, 3))
 quantiles = saef.aqf(2, hidden=(4,))
@@ -185,6 +205,8 @@ for name, diagnostic in (
 energy = ebm.MLPEnergy(2, (4, 4))
 tilted, theta = ebm.EBM(energy, Normal(2)), trained(energy)
 call("MLPEnergy.__call__", partial(energy, theta), x=(4, 2))
+picture = ebm.ConvEnergy((4, 4, 1), (2, 3))
+call("ConvEnergy.__call__", partial(picture, trained(picture)), x=(3, 16))
 call("EBM.log_density", partial(tilted.log_density, theta), x=(4, 2))
 call("Likelihood.__call__", lambda x: saef.Likelihood()(trained(whole), whole, x, {}), x=(4, 3))
 call("contrast", partial(ebm.energies.contrast, energy, theta), positives=(4, 2), negatives=(2, 2),

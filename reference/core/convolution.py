@@ -18,7 +18,7 @@ Not to be confused with networks.MaskedMLP, whose masks know no neighbourhood.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import autograd.numpy as np
 import numpy as onp
@@ -85,6 +85,7 @@ def causal_mask(k: int, kind: str, channels: int, outputs: int, groups: int = 1)
            [0, 0, 0]])
     """
     within = lookup("kind", kind, KINDS)
+    check_count("groups", groups)
     if k % 2 == 0 or channels % groups or outputs % groups:
         raise ValueError(f"k must be odd, and groups divide channels and outputs, got {k}, {groups}, {channels}, {outputs}")
     before = onp.arange(k * k).reshape(k, k, 1, 1) < k * k // 2
@@ -101,6 +102,8 @@ def gated(a: Array) -> Array:
     >>> gated(np.array([[100.0, 0.0]]))
     array([[0.5]])
     """
+    if a.ndim < 1 or a.shape[-1] % 2:
+        raise ValueError(f"a must have shape (..., 2 k), got {a.shape}")
     u, v = np.split(a, 2, axis=-1)
     return tanh(u) * (0.5 + 0.5 * tanh(0.5 * v))
 
@@ -132,7 +135,8 @@ class ConvNet:
         check_image("shape", self.shape)
         for name in ("outputs", "width", "kernel"):
             check_count(name, getattr(self, name))
-        check_count("blocks", self.blocks, least=0)
+        for name in ("blocks", "context_dim"):
+            check_count(name, getattr(self, name), least=0)
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that a place is the middle of what it sees, got {self.kernel}")
         assert self.masks  # which says what groups may be
@@ -143,11 +147,13 @@ class ConvNet:
         k, w = self.kernel, self.width
         return [(k, self.shape[2], w), *self.blocks * ((k, w, 2 * w), (1, w, w)), (1, w, self.outputs)]
 
-    @property
+    @cached_property
     def masks(self) -> list[Array | None]:
         if self.groups is None:
             return [None] * len(self.sizes)
-        return [causal_mask(k, "B" if i else "A", *size, self.groups) for i, (k, *size) in enumerate(self.sizes)]
+        parts = [1, *self.blocks * (2, 1), 1]  # u and v of a gated layer have the same groups
+        return [onp.tile(causal_mask(k, "B" if depth else "A", c, o // many, self.groups), many)
+                for depth, ((k, c, o), many) in enumerate(zip(self.sizes, parts, strict=True))]
 
     def init(self, rng: onp.random.Generator) -> Tree:
         """Weights N(0, 1 / fan in), biases 0."""
@@ -191,6 +197,8 @@ class ConvNet:
         It gives the output (n, outputs) at (i, j), as the whole network would with all places before it, and computes what is
         new there and nothing else: all places together cost what one pass costs. x (n, c) counts nothing at the first place.
         """
+        if self.groups != 1:
+            raise ValueError(f"groups must be 1 for a network that can be walked, got {self.groups}")
         layers, known = self.layers(params), [dict[Place, Array]() for _ in self.sizes]
         conditions = [0.0 if context is None else context @ layer["C"] for layer in layers]
         places: list[Place] = []
@@ -228,7 +236,9 @@ def check_image(name: str, shape: Shape) -> None:
 def check_convolution(x: Array, W: Array, b: Array, stride: int, padding: int | None) -> int:
     """The padding. Raises ValueError unless kernel and image fit."""
     check_shape("x", x, "n", "h", "w", "c")
+    check_shape("W", W, "k", "k", x.shape[3], "o")
     check_shape("W", W, W.shape[0], W.shape[0], x.shape[3], "o")
+    check_count("the edge of W", W.shape[0])
     check_shape("b", b, W.shape[3])
     check_count("stride", stride)
     padding = W.shape[0] // 2 if padding is None else padding

@@ -7,18 +7,20 @@
     dense, activation, permutation
     compose         bijections made of bijections
     flow            density + bijection, and the usual stacks
-    image           squeeze, split, actnorm, 1 x 1 convolution, convolutional coupling: multi-scale RealNVP and Glow
+    convolutional   layers for images: a part of the numbers, each place, actnorm, coupling
+    image           squeeze, and the multi-scale RealNVP and Glow
 """
 from evenflow.reference.flows.activation import LeakyReLU, SmoothLeakyReLU
 from evenflow.reference.flows.affine import AffineTransformer, affine, affine_inverse
 from evenflow.reference.flows.autoregressive import MaskedAutoregressive
 from evenflow.reference.flows.compose import Chain, Invert
 from evenflow.reference.flows.contract import Bijection, Transformer
+from evenflow.reference.flows.convolutional import ActNorm, ConvCoupling, EachPlace, Inside
 from evenflow.reference.flows.coupling import Coupling, elementwise
 from evenflow.reference.flows.dense import PLU, Dense, dense, dense_inverse
 from evenflow.reference.flows.densities import Density, Normal, Uniform
 from evenflow.reference.flows.flow import Flow, dense_flow, maf, realnvp, spline_flow
-from evenflow.reference.flows.image import ActNorm, ConvCoupling, EachPlace, Inside, glow, image_realnvp, squeeze, started
+from evenflow.reference.flows.image import glow, image_realnvp, squeeze, started
 from evenflow.reference.flows.permutation import Permutation, reversal
 from evenflow.reference.flows.spline import SplineTransformer, rational_quadratic_spline, rational_quadratic_spline_inverse
 

@@ -7,30 +7,21 @@ A row of d = h w c numbers is an image (h, w, c), line by line, channels last. F
     squeeze   (h/2, w/2, 4 c) -> (h, w, c): each 2 x 2 square is one place with four times the channels
     pixels    at (h, w, c), of RealNVP alone: couplings by checkerboard
 
-An affine coupling with a convolutional network, for a mask m (0/1), is
-
-$$x = m z + (1 - m)(z\, e^{s} + t), \qquad (s, t) = \text{net}(m z, c), \qquad
-\log |\det dx/dz| = \textstyle\sum (1 - m)\, s$$
-
-and a map of the c channels, the same at all h w places, has h w times its log_det: actnorm, $x = z\, e^s + t$, and the 1 x 1
-convolution, $x = W z$ with W free (`Dense`) or factored (`PLU`).
+The layers are those of convolutional.py.
 """
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, lookup, put, take
-from evenflow.reference.flows.affine import AffineTransformer
+from evenflow.reference.core import Array, Shape, Tree, arrays, check_count, check_image, lookup, put, take
 from evenflow.reference.flows.compose import Chain
-from evenflow.reference.flows.contract import Bijection, check_input
+from evenflow.reference.flows.contract import Bijection
+from evenflow.reference.flows.convolutional import ActNorm, ConvCoupling, EachPlace, Inside, Mask
 from evenflow.reference.flows.dense import PLU, Dense
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.flows.permutation import Permutation, reversal
-
-Mask = tuple[bool, ...]
 
 
 def squeeze(shape: Shape, side: int = 2) -> Permutation:
@@ -57,165 +48,6 @@ def checkerboard(shape: Shape, odd: bool) -> Mask:
 def channel_half(shape: Shape, second: bool) -> Mask:
     """True for the second half of the channels, or the first."""
     return tuple(((onp.indices(shape)[2] >= shape[2] // 2) == second).ravel().tolist())
-
-
-@dataclass(frozen=True)
-class Inside:
-    """A bijection of some of the coordinates, `part`; the others pass.
-
-    >>> layer = Inside(Dense(2), (0, 3), 4)
-    >>> layer.forward(layer.init(onp.random.default_rng(0)), np.ones((1, 4)))[0][:, 1:3]
-    array([[1., 1.]])
-    """
-    bijection: Bijection
-    part: tuple[int, ...]
-    d: int
-
-    def __post_init__(self) -> None:
-        if len(set(self.part)) != self.bijection.d or not set(self.part) <= set(range(self.d)):
-            raise ValueError(f"part must be {self.bijection.d} different ones of the {self.d} coordinates, got {self.part}")
-
-    @property
-    def context_dim(self) -> int:
-        return self.bijection.context_dim
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.bijection.init(rng)
-
-    @arrays("z", "context")
-    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "z", z, context)
-        x, log_det = self.bijection.forward(params, take(z, self.part), context)
-        return put(z, self.part, x), log_det
-
-    @arrays("x", "context")
-    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "x", x, context)
-        z, log_det = self.bijection.inverse(params, take(x, self.part), context)
-        return put(x, self.part, z), log_det
-
-
-@dataclass(frozen=True)
-class EachPlace:
-    """A bijection of c channels, the same at every place of the image; of a dense layer, the invertible 1 x 1 convolution.
-
-    >>> layer = EachPlace((2, 2, 3), PLU((2, 1, 0)))
-    >>> layer.forward(layer.init(onp.random.default_rng(0)), np.arange(12.0)[None])[0][:, :6]
-    array([[2., 1., 0., 5., 4., 3.]])
-    """
-    shape: Shape
-    bijection: Bijection
-    context_dim = 0
-
-    def __post_init__(self) -> None:
-        check_image("shape", self.shape)
-        if self.bijection.d != self.shape[2] or self.bijection.context_dim:
-            raise ValueError(f"bijection must be one of the {self.shape[2]} channels without a context, got {self.bijection}")
-
-    @property
-    def d(self) -> int:
-        return int(onp.prod(self.shape))
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.bijection.init(rng)
-
-    @arrays("z", "context")
-    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "z", z, context)
-        return self.gathered(*self.bijection.forward(params, np.reshape(z, (-1, self.shape[2]))))
-
-    @arrays("x", "context")
-    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "x", x, context)
-        return self.gathered(*self.bijection.inverse(params, np.reshape(x, (-1, self.shape[2]))))
-
-    def gathered(self, out: Array, log_det: Array) -> tuple[Array, Array]:
-        return np.reshape(out, (-1, self.d)), np.sum(np.reshape(log_det, (-1, self.shape[0] * self.shape[1])), axis=1)
-
-
-@dataclass(frozen=True)
-class ActNorm:
-    """x = z e^s + t for each of d numbers. `start` takes s and t from data, so that the noise begins standardised.
-
-    >>> ActNorm(2).start(np.array([[0.0, 1.0], [2.0, 1.5]]))["shift"]
-    array([1.  , 1.25])
-    """
-    d: int
-    context_dim = 0
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return {"log_scale": onp.zeros(self.d), "shift": onp.zeros(self.d)}
-
-    def start(self, x: Array) -> Tree:
-        """The params that turn x (n, d) into noise of mean 0 and variance 1; a number that does not vary keeps its scale."""
-        sd = np.std(x, axis=0)
-        return {"log_scale": np.log(np.where(sd > 0, sd, np.ones_like(sd))), "shift": np.mean(x, axis=0)}
-
-    @arrays("z", "context")
-    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "z", z, context)
-        s = params["log_scale"]
-        return z * np.exp(s) + params["shift"], np.sum(s) + np.zeros_like(z[:, 0])
-
-    @arrays("x", "context")
-    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "x", x, context)
-        s = params["log_scale"]
-        return (x - params["shift"]) * np.exp(-s), np.zeros_like(x[:, 0]) - np.sum(s)
-
-
-@dataclass(frozen=True)
-class ConvCoupling:
-    """The coupling above. mask[i] is True where coordinate i passes unchanged; width, blocks: of the network.
-
-    >>> layer = ConvCoupling((2, 2, 1), checkerboard((2, 2, 1), odd=False), width=8)
-    >>> x, log_det = layer.forward(layer.init(onp.random.default_rng(0)), np.ones((5, 4)))
-    >>> x[0, [0, 3]], log_det.shape
-    (array([1., 1.]), (5,))
-    """
-    shape: Shape
-    mask: Mask
-    width: int = 64
-    blocks: int = 2
-    context_dim: int = 0
-    transformer: AffineTransformer = AffineTransformer()
-    final_scale: float = 0.01
-
-    def __post_init__(self) -> None:
-        if len(self.mask) != onp.prod(self.shape) or all(self.mask):
-            raise ValueError(f"mask must be for the {onp.prod(self.shape)} numbers of {self.shape} and leave one to transform,"
-                             f" got {len(self.mask)}, of which {sum(self.mask)} pass")
-
-    @property
-    def d(self) -> int:
-        return len(self.mask)
-
-    @property
-    def net(self) -> ConvNet:
-        return ConvNet(self.shape, 2 * self.shape[2], self.width, self.blocks, context_dim=self.context_dim,
-                       final_scale=self.final_scale)
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.net.init(rng)
-
-    @arrays("z", "context")
-    def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "z", z, context)
-        x, log_slope = self.transformer.forward(self.raw(params, z, context), z)
-        return x, np.sum(log_slope, axis=1)
-
-    @arrays("x", "context")
-    def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_input(self, "x", x, context)
-        z, log_slope = self.transformer.inverse(self.raw(params, x, context), x)
-        return z, np.sum(log_slope, axis=1)
-
-    def raw(self, params: Tree, z: Array, context: Array | None) -> Array:
-        """(n, d, 2), zero where the mask is True: there the transformer is the identity, to the last bit."""
-        m = onp.array(self.mask)
-        passing = np.where(m, z, np.zeros_like(z))
-        raw = self.net(params, np.reshape(passing, (-1, *self.shape)), context)
-        return np.reshape(raw, (-1, self.d, 2)) * ~m[:, None]
 
 
 def glow(
@@ -267,8 +99,11 @@ def scale(
     shape: Shape, scales: int, steps: Callable[[Shape], tuple[Bijection, ...]], pixels: Callable[[Shape], tuple[Bijection, ...]]
 ) -> Chain:
     """The list at the top of this file, and in it the smaller scales."""
+    check_image("shape", shape)
     check_count("scales", scales)
     h, w, c = shape
+    if h % 2**scales or w % 2**scales:
+        raise ValueError(f"scales must be few enough to halve h and w of {shape} so often, got {scales}")
     small = squeeze(shape), (h // 2, w // 2, 4 * c)
     layers = (*steps(small[1]), small[0], *pixels(shape))
     if scales == 1:
@@ -277,8 +112,14 @@ def scale(
     return Chain((Inside(scale((h // 2, w // 2, 2 * c), scales - 1, steps, pixels), tuple(half), h * w * c), *layers))
 
 
+@arrays("x", "context")
 def started(bijection: Bijection, params: Tree, x: Array, context: Array | None = None) -> tuple[Tree, Array]:
-    """The params with every ActNorm started at data x (n, d), from the data side on, and the noise that x then is."""
+    """The params with every ActNorm started at data x (n, d), from the data side on, and the noise that x then is.
+
+    >>> layer = EachPlace((1, 2, 1), ActNorm(1))
+    >>> started(layer, layer.init(onp.random.default_rng(0)), np.array([[1.0, 5.0]]))[1]
+    array([[-1.,  1.]])
+    """
     if isinstance(bijection, Chain):
         found = []
         for layer, p in zip(reversed(bijection.layers), reversed(params), strict=True):

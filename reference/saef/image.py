@@ -18,7 +18,7 @@ from typing import cast
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_shape
+from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, check_shape
 from evenflow.reference.core.matrices import take
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
@@ -38,6 +38,10 @@ class OnGrid(SemiAutoregressive):
         super().__post_init__()
         if len(set(self.hidden)) != 1:
             raise ValueError(f"hidden must be one width, once for each residual block, got {self.hidden}")
+        (lines, columns, k), sizes = self.grid, tuple(T.d for T in self.different)
+        if lines * columns != len(self.blocks) or sizes != (k,):
+            raise ValueError(f"grid must be that of {len(self.blocks)} blocks that share one map, of the sizes {sizes},"
+                             f" got {self.grid}")
 
     @cached_property
     def net(self) -> ConvNet:  # type: ignore[override]
@@ -95,7 +99,12 @@ class OnGrid(SemiAutoregressive):
 
 @dataclass(frozen=True)
 class ImageSAEF(OnGrid, SAEF):
-    """The bijection."""
+    """The bijection.
+
+    >>> flow = image_saef((4, 4, 1), patch=2, block_map="affine", hidden=(8,))
+    >>> type(flow.bijection).__name__, flow.bijection.grid
+    ('ImageSAEF', (2, 2, 4))
+    """
 
     @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
@@ -103,12 +112,16 @@ class ImageSAEF(OnGrid, SAEF):
         check_input(self, "x", x, context)
         h = self.flat(self.contexts(params, x, context))
         z, log_det = self.T.inverse(params["maps"][0], self.squares(x), h)
-        return take(np.reshape(z, x.shape), self.back), np.sum(np.reshape(log_det, (len(x), -1)), axis=1)
+        return take(np.reshape(z, x.shape), self.back), np.sum(np.reshape(log_det, (-1, len(self.blocks))), axis=1)
 
 
 @dataclass(frozen=True)
 class ImageFreeForm(OnGrid, FreeForm):
-    """The model with a free-form head, as the authors' are: samples alone."""
+    """The model with a free-form head, as the authors' are: samples alone.
+
+    >>> image_saef((4, 4, 1), patch=2, block_map="free_form", hidden=(8,)).blocks[0]
+    (0, 1, 4, 5)
+    """
 
 
 def image_saef(
@@ -125,7 +138,11 @@ def image_saef(
     >>> model.sample(params, model.noise(onp.random.default_rng(1), 5)).shape
     (5, 16)
     """
+    check_image("shape", shape)
+    check_count("patch", patch)
     h, w, c = shape
+    if h % patch or w % patch:
+        raise ValueError(f"patch must divide h and w of {shape}, got {patch}")
     order = onp.argsort(squeeze(shape, patch).order)
     grid = h // patch, w // patch, patch**2 * c
     blocks = tuple(map(tuple, order.reshape(-1, grid[2]).tolist()))

@@ -58,13 +58,14 @@ def build_flow(
         contexts = config.context_hidden or CONTEXTS[config.contexts], config.context_width
         if config.contexts == "conv":
             hidden, width = contexts
+            one_width("context_hidden", hidden)
             return image_saef(
                 image("contexts conv", shape), squares(config, shape), config.block_map, hidden, width, config.hidden,
                 config.layers, context_dim, base)
         sizes = config.blocks or four_blocks(d)
         return saef(d, sizes, order, config.block_map, *contexts, config.hidden, config.layers, context_dim, base, activation)
     if config.family == "glow":
-        width, blocks = one_width(config.hidden)
+        width, blocks = one_width("hidden", config.hidden)
         return glow(image("glow", shape), config.scales, config.layers, width, blocks, config.matrix, context_dim, base)
     if config.family == "dense":
         return dense_flow(d, config.layers, context_dim, base=base, matrix=config.matrix)
@@ -109,10 +110,10 @@ def squares(config: Config, shape: Shape | None) -> int:
     return edge
 
 
-def one_width(hidden: tuple[int, ...]) -> tuple[int, int]:
+def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:
     """Width and number of the residual blocks of a convolutional network."""
     if len(set(hidden)) != 1:
-        raise ValueError(f"hidden must be one width, once for each residual block, got {hidden}")
+        raise ValueError(f"{name} must be one width, once for each residual block, got {hidden}")
     return hidden[0], len(hidden)
 
 

@@ -40,14 +40,14 @@ def test_the_reference_loads_nothing_that_is_built_on_it() -> None:
 
 
 def test_import_is_quick() -> None:
-    """Less than twice what numpy and autograd take alone, in turn, best of seven: 0.4 s where those take 0.2."""
+    """Less than two and a half times what numpy and autograd take alone, in turn, best of seven: 0.5 s where those take 0.2."""
     def seconds(modules: str) -> float:
         code = f"import {modules}, time; print(time.process_time())"
         return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
     pairs = [(seconds("evenflow.reference"), seconds("numpy, autograd")) for _ in range(7)]
     ours, alone = map(min, zip(*pairs, strict=True))
-    assert ours < 2 * alone
+    assert ours < 2.5 * alone
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

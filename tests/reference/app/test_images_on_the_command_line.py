@@ -136,3 +136,67 @@ def test_no_more_than_four_channels_are_drawn(drawn: list[Any], tmp_path: Path) 
         shaped_pictures.series_picture(tmp_path / "a.png", {"samples": np.ones((4, 29))}, Shape((5, 6), series=True))
     with pytest.raises(ValueError, match=r"rows\['data'\] must have shape \(k, 30\)"):
         shaped_pictures.image_grid(tmp_path / "a.png", {"data": np.ones((4, 29))}, Shape((5, 6)))
+
+
+# -- convolutions ---------------------------------------------------------------------------------------------------------
+
+GLOW = ["glow", "--layers", "1", "--scales", "1", *SMALL[:6]]
+CONV = ["saef", "--contexts", "conv", "--patch", "2", *SMALL]
+
+
+@pytest.mark.parametrize("which", [GLOW, CONV], ids=["glow", "saef"])
+def test_convolutions_all_the_way(which: list[str], drawn: list[Any]) -> None:
+    np.save("a.npy", COLOURS)
+    train = ("train", *which, "--data", "a.npy", "--levels", "256", "--out", "a")
+    done = evenflow(*train)
+    assert done.exit_code == 0, done.output
+    assert "a.npy: 60 images of 4 x 6, 3 channels\n" in done.stderr
+    data, samples = strips(drawn[-1])
+    assert data.shape == (5 * 5, 10 * 7, 3)
+    assert samples.shape == (6 * 5, 10 * 7, 3)
+    assert evenflow("sample", "a", "--n", "7", "--out", "x.npy").exit_code == 0
+    x = np.load("x.npy")
+    assert x.shape == (7, 4, 6, 3)
+    assert ((x == np.floor(x)) & (x >= 0) & (x <= 255)).all()
+    assert evenflow("sample", "a", "--n", "12", "--out", "x.png").exit_code == 0
+    again = evenflow(*train, "--resume")
+    assert again.exit_code == 0, again.output
+    judged = evenflow("evaluate", "a", "--json")
+    assert judged.exit_code == 0, judged.output
+    assert np.isfinite(json.loads(judged.stdout)["held_out_log_likelihood"])
+    assert len(evenflow("score", "a", "--data", "a.npy").stdout.splitlines()) == 61
+
+
+@pytest.mark.parametrize("which", [[*GLOW, "--class-conditional"], CONV], ids=["glow", "saef"])
+def test_digits_go_through_convolutions(which: list[str]) -> None:
+    """8 x 8 grey images, which the package has itself."""
+    done = evenflow("train", *which, "--data", "digits", "--out", "d")
+    assert done.exit_code == 0, done.output
+    assert evenflow("sample", "d", "--n", "3", "--out", "x.npy").exit_code == 0
+    assert np.load("x.npy").shape == (3, 8, 8)
+    assert evenflow("evaluate", "d", "--json").exit_code == 0
+
+
+@pytest.mark.parametrize(("which", "more", "said"), [
+    (GLOW, ["--data", "rings"], "glow is for images, (n, h, w) or (n, h, w, c), got a table"),
+    (CONV[:3], ["--data", "rings"], "contexts conv is for images, (n, h, w) or (n, h, w, c), got a table"),
+    (GLOW, ["--data", "t.csv", "--target", "b"], "glow is for images, (n, h, w) or (n, h, w, c), got a table"),
+    (GLOW, ["--data", "a.npy", "--scales", "2"], "scales must be few enough to halve h and w of (4, 6, 3) so often, got 2"),
+    (GLOW, ["--data", "a.npy", "--hidden", "8,9"], "hidden must be one width, once for each residual block, got (8, 9)"),
+    (CONV, ["--data", "a.npy", "--context-hidden", "8,9"], "context_hidden must be one width, once for each residual block"),
+    (GLOW, ["--data", "a.npy", "--contexts", "conv"], "contexts means nothing for glow, only for saef"),
+])
+def test_what_convolutions_are_not_for_is_one_line(which: list[str], more: list[str], said: str) -> None:
+    np.save("a.npy", COLOURS)
+    rows = RNG.standard_normal((40, 2)).tolist()
+    Path("t.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    refused(evenflow("train", *which, "--out", "a", *(["--levels", "256"] if "a.npy" in more else []), *more), said)
+
+
+def test_help_says_what_glow_and_conv_are() -> None:
+    said = " ".join(evenflow("train", "--help").stdout.replace("│", " ").split())
+    for part in (
+        "What makes a block's context: dense, or conv, masked convolutions over the squares of an image.",
+        "How often glow halves the edges of an image. Only glow.", "256,256; conv: 64,64",
+    ):
+        assert part in said

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evenflow.reference.core import Array
-from evenflow.reference.flows import Flow
+from evenflow.reference.core import Array, leaves
+from evenflow.reference.flows import Chain, Flow, squeeze
 from evenflow.reference.work import evaluation, gaussian
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.energy_model import EnergyModel
@@ -20,9 +20,11 @@ from evenflow.reference.work.estimators import FlowEstimator
 from evenflow.reference.work.matching import other_data, own_data
 from evenflow.reference.work.metrics import COMPONENTS, components
 from evenflow.reference.work.options import Config
+from evenflow.reference.work.regressor import FlowRegressor
 from evenflow.reference.work.rows import rows_of
 from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.shapes import Shape, patch_order, square_for
+from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import WIDEST, Units
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
@@ -396,3 +398,117 @@ def test_fashion_mnist() -> None:
     trained = trained_on(data, patch=7, class_conditional=True, steps=3)
     assert len(blocks_of(trained)) == 16
     assert trained.sample(2, np.random.default_rng(0), np.array([3, 9])).shape == (2, 784)
+
+
+# -- convolutions: glow, and contexts of masked convolutions -------------------------------------------------------------
+
+GLOW: dict[str, Any] = {"steps": 4, "batch": 8, "hidden": (8,), "layers": 1, "scales": 1}
+CONV: dict[str, Any] = {**QUICK, "steps": 4, "contexts": "conv", "patch": 2}
+CONVOLUTIONS = {"glow": Config("glow", **GLOW), "saef": Config("saef", **CONV)}
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at_two(progress: Progress) -> None:
+    if progress.step == 2:
+        raise Stop
+
+
+@pytest.mark.parametrize("family", CONVOLUTIONS)
+def test_convolutional_models_of_a_folder_are_kept_found_and_resumed(family: str, tmp_path: Path) -> None:
+    """Bit for bit; glow's actnorm is not started again."""
+    mnist(tmp_path / "m")
+    config, dataset = CONVOLUTIONS[family], load(tmp_path / "m")
+    whole = train_on(config, dataset, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train_on(config, dataset, tmp_path / "halves", callback=stop_at_two)
+    resumed = train_on(config, dataset, tmp_path / "halves", resume=True)
+    for other in (resumed, load_run(tmp_path / "whole"), load_run(tmp_path / "halves")):
+        assert all(np.array_equal(a, b) for a, b in zip(leaves(whole.params), leaves(other.params), strict=True))
+    found = load_run(tmp_path / "whole")
+    assert (found.config, found.shape) == (whole.config, Shape((6, 4)))
+    x = found.sample(7, np.random.default_rng(0))
+    assert np.array_equal(x, np.clip(np.floor(x), 0, 255))
+    uniforms = dataset.units.uniforms(dataset.held_out, np.random.default_rng(1))
+    assert np.isfinite(found.log_density(dataset.held_out, uniforms=uniforms)).all()
+
+
+def test_colours_go_through_convolutions(tmp_path: Path) -> None:
+    """CIFAR-10's axes: the model sees the channels of one pixel side by side."""
+    cifar(tmp_path / "c", n=4)
+    dataset = load(tmp_path / "c")
+    trained = train_on(Config("saef", **{**CONV, "patch": 16, "block_map": "free_form", "steps": 1}), dataset)
+    model: Any = trained.flow_model().flow
+    assert model.grid == (2, 2, 768)
+    assert list(model.blocks[1][:4]) == [48, 49, 50, 51]  # pixel (0, 16), its channels, and the next
+    assert trained.sample(2, np.random.default_rng(0)).shape == (2, 3072)
+    deep = train_on(Config("glow", **{**GLOW, "steps": 1, "scales": 2}), dataset).flow_model().flow
+    assert isinstance(deep, Flow)
+    assert isinstance(deep.bijection, Chain)
+    assert deep.bijection.layers[-1] == squeeze((32, 32, 3))
+
+
+def test_glow_starts_at_its_data() -> None:
+    """Of each 2 x 2 square two pixels are dark and two bright: after the start the four channels of noise are alike."""
+    x = (GREY // 8 + 100 * (np.indices((6, 4)).sum(axis=0) % 2)).reshape(60, -1)
+    dataset = Dataset("striped", x[:50], x[50:], None, None, Units.whole_numbers(x[:50], 256), None, shape=Shape((6, 4)))
+    trained = train_on(Config("glow", **{**GLOW, "steps": 1, "learning_rate": 1e-9, "keep": "last"}), dataset)
+    z = trained.encode(dataset.train, uniforms=dataset.units.uniforms(dataset.train, np.random.default_rng(0))).reshape(-1, 4)
+    assert np.ptp(x.mean(axis=0)) > dataset.units.scale[0]  # in the model's units, more than 1
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(z.var(axis=0), 1, atol=0.05)
+
+
+@pytest.mark.parametrize(("family", "how"), [
+    ("glow", {"shape": (8, 8), "scales": 2}), ("glow", {"shape": (8, 4, 2), "scales": 2, "objective": "energy"}),
+    ("glow", {"shape": (8, 8), "matrix": "free", "class_conditional": True}), ("glow", {"shape": (8, 8), "base": "uniform"}),
+    ("saef", {"shape": (8, 8), "patch": 2}), ("saef", {"shape": (8, 4, 2), "blocks": 2}),
+    ("saef", {"shape": (8, 8), "patch": 4, "block_map": "affine", "class_conditional": True}),
+    ("saef", {"shape": (8, 8), "patch": 4, "objective": "likelihood"}),
+])
+def test_estimators_of_images_with_convolutions(family: str, how: dict[str, Any]) -> None:
+    """Sample, score, there and back."""
+    choices = {**(GLOW if family == "glow" else {**CONV, "patch": None}), "steps": 2, **how}
+    X, y = RNG.integers(256, size=(60, 64)).astype(float), np.arange(60) % 2
+    model = FlowEstimator(family, levels=256, random_state=0, **choices)
+    given: dict[str, Any] = {"labels": y[:5]} if how.get("class_conditional") else {}
+    model.fit(X, y if given else None)
+    assert model.sample(5, **given).shape == (5, 64)
+    assert np.isfinite(model.score_samples(X[:5], **given)).all()
+    assert np.array_equal(model.inverse_transform(model.transform(X[:5], **given), **given), X[:5])
+
+
+def test_a_free_form_head_over_convolutions_has_samples_alone() -> None:
+    model = FlowEstimator("saef", block_map="free_form", shape=(8, 8), levels=256, random_state=0, **CONV)
+    model.fit(RNG.integers(256, size=(40, 64)))
+    assert model.sample(3).shape == (3, 64)
+    assert not hasattr(model, "score_samples")
+
+
+TABLE = RNG.standard_normal((60, 16))
+
+
+@pytest.mark.parametrize(("estimator", "family", "how", "said"), [
+    (FlowEstimator, "glow", {}, r"glow is for images, \(n, h, w\) or \(n, h, w, c\), got a table"),
+    (FlowEstimator, "glow", {"shape": (4, 4), "series": True}, "glow is for images, .* got series of 4 times, 4 channels"),
+    (FlowEstimator, "glow", {"shape": (2, 8), "scales": 2}, r"scales must be few enough to halve h and w of \(2, 8, 1\)"),
+    (FlowEstimator, "glow", {"shape": (4, 4), "hidden": (8, 9)},
+     r"hidden must be one width, once for each residual block, got \(8, 9\)"),
+    (FlowEstimator, "glow", {"shape": (4, 4), "patch": 2}, "patch means nothing for glow, only for saef"),
+    (FlowEstimator, "maf", {"shape": (4, 4), "scales": 2}, "scales means nothing for maf, only for glow"),
+    (FlowEstimator, "maf", {"shape": (4, 4), "contexts": "conv"}, "contexts means nothing for maf, only for saef"),
+    (FlowEstimator, "saef", {"contexts": "conv"}, r"contexts conv is for images, \(n, h, w\) or \(n, h, w, c\), got a table"),
+    (FlowEstimator, "saef", {"contexts": "conv", "shape": (4, 4), "series": True}, "contexts conv is for .* got series"),
+    (FlowEstimator, "saef", {"contexts": "conv", "shape": (4, 4), "blocks": 5},
+     "contexts conv needs blocks that are equal squares: give patch; got blocks 5 for images of 4 x 4"),
+    (FlowEstimator, "saef", {"contexts": "conv", "shape": (4, 4), "context_hidden": (8, 9)},
+     r"context_hidden must be one width, once for each residual block, got \(8, 9\)"),
+    (FlowEstimator, "saef", {"contexts": "convs"}, "unknown contexts 'convs', did you mean 'conv'"),
+    (FlowRegressor, "glow", {}, r"glow is for images, \(n, h, w\) or \(n, h, w, c\), got a table"),
+    (FlowRegressor, "saef", {"contexts": "conv"}, "contexts conv is for images, .* got a table"),
+])
+def test_what_convolutions_are_not_for_is_refused(estimator: Any, family: str, how: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        estimator(family, steps=1, **how).fit(TABLE, TABLE)

@@ -15,6 +15,7 @@ from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.estimators import FlowEstimator
 from evenflow.reference.work.options import FLOWS, Config
 from evenflow.reference.work.runs import load_run, train_on
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.training import Progress, Settings, train
 from evenflow.reference.work.units import Units
 
@@ -110,8 +111,9 @@ def test_with_defaults_a_table_of_a_hundred_rows_gives_a_usable_model(family: st
 
 @pytest.mark.parametrize("family", [pytest.param(name, marks=[pytest.mark.slow] * (name == "saef")) for name in FLOWS])
 def test_a_run_keeps_its_best_step_and_is_found_again_with_it(family: str, tmp_path: Path) -> None:
-    x = table(60)
-    dataset = Dataset("table", x[:40], x[40:], None, None, Units.whitened(x[:40]), None)
+    x = np.repeat(table(60), 4, axis=1) + np.random.default_rng(0).random((60, 16)) if family == "glow" else table(60)
+    shape = Shape((4, 4)) if family == "glow" else None
+    dataset = Dataset("table", x[:40], x[40:], None, None, Units.whitened(x[:40]), None, shape=shape)
     seen: dict[int, float] = {}
 
     def watch(progress: Progress) -> None:

@@ -14,6 +14,7 @@ from evenflow.reference.work.flow_model import four_blocks
 from evenflow.reference.work.folders import describe_run, read_log
 from evenflow.reference.work.options import BY_NAME, FLOWS, Config
 from evenflow.reference.work.runs import load_run, train_on
+from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.training import Progress
 from evenflow.reference.work.units import Units
 from tests import tolerances
@@ -36,15 +37,20 @@ def table(d: int = 3, labels: bool = False, levels: int = 0) -> Dataset:
     return Dataset("table", x[:60], x[60:], told, judged, units, ("a", "b", "c")[:d])
 
 
+def images() -> Dataset:
+    """Of 4 x 4 pixels, real numbers."""
+    return table(16)._replace(columns=None, shape=Shape((4, 4)))
+
+
 @pytest.mark.parametrize("family", FLOWS)
 def test_every_family_trains_is_kept_and_is_found_again(family: str, tmp_path: Path) -> None:
-    dataset = table()
+    dataset = images() if family == "glow" else table()
     trained = train_on(quick(family), dataset, tmp_path / "run")
     found = load_run(tmp_path / "run")
     assert all(np.array_equal(a, b) for a, b in zip(leaves(trained.params), leaves(found.params), strict=True))
-    assert (found.config, found.columns, found.data) == (trained.config, ("a", "b", "c"), "table")
+    assert (found.config, found.columns, found.data) == (trained.config, dataset.columns, "table")
     x = found.sample(20, np.random.default_rng(1))
-    assert x.shape == (20, 3)
+    assert x.shape == (20, dataset.train.shape[1])
     assert np.array_equal(x, trained.sample(20, np.random.default_rng(1)))
     assert np.array_equal(found.log_density(dataset.held_out), trained.log_density(dataset.held_out))
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["checkpoint.npz", "config.json", "log.jsonl"]
