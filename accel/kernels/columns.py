@@ -10,7 +10,6 @@ from evenflow.accel.kernels.layers import launch, numbers, solid
 from evenflow.accel.kernels.loading import NULL
 from evenflow.reference.core import Array
 
-
 run = partial(launch, file="columns")
 
 
