@@ -112,7 +112,7 @@ def put(x: Array, columns: Sequence[int], values: Array) -> Array:
 
 def product(a: Array, b: Array) -> Array:
     """core.matrices.product: traced, it goes its own way (autodiff.py)."""
-    return definitions["core.matrices.product"](a, b) if isbox(a) or isbox(b) else multiply(a, b)  # type: ignore[return-value]
+    return definitions["core.matrices.product"](a, b) if isbox(a) or isbox(b) else multiply(a, b)
 
 
 REPLACEMENTS = {"core.matrices.take": take, "core.matrices.put": put, "core.matrices.product": product}

@@ -4,7 +4,6 @@ A run keeps NumPy's generator: its state is what a checkpoint holds, so a checkp
 each array of noise the generator gives a seed, and the array is a function of that seed (kernels/philox.cuh): the same on every
 device, and the same again after a checkpoint.
 """
-import weakref
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -71,13 +70,12 @@ def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
     def kept(numbers: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
         return xp.asarray(np.frombuffer(numbers, dtype).reshape(shape))
 
-    there: dict[int, tuple[Any, Array]] = {}  # id -> a weak reference, and the same on the device
+    there: dict[int, tuple[Array, Array]] = {}  # by id: on the host, on the device; for good, since graphs go on reading it
 
     def known(constant: Array) -> Array:
-        key = id(constant)
-        if key not in there:
-            there[key] = weakref.ref(constant, lambda gone: there.pop(key, None)), xp.asarray(constant)
-        return there[key][1]
+        if id(constant) not in there:
+            there[id(constant)] = constant, xp.asarray(constant)
+        return there[id(constant)][1]
 
     def beside(constant: Any, array: Array) -> Array:
         """Small constants are sent over once, and so are those that cannot change: the same array every time, which nobody

@@ -51,7 +51,7 @@ def plain(net: ConvNet, params: Tree, context: Array | None) -> Step:
             known.extend(nothing(net, k, c, S, x) for k, c, S, _ in layers)
 
         def conv(depth: int, h: Array) -> Array:
-            k, c, S, more = layers[depth]
+            k, _, S, more = layers[depth]
             if k > 1 or depth == 0:  # the first layer sees what comes before its place
                 for i, j in places[-1:] if depth == 0 else [place]:
                     known[depth][:, i + k // 2, j + k // 2] = h
