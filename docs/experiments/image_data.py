@@ -43,9 +43,9 @@ def photographs() -> Dataset:
     rng = np.random.default_rng(0)
     tiles = rng.permutation(np.concatenate([tiled(image) for image in in_colour()]))  # (T, TILE, TILE, 3)
     at = round(TILES * len(tiles))
-    parts = [windows(mine, n, rng) for mine, n in zip((tiles[:at], tiles[at:]), DRAWN, strict=True)]
-    shape, units = Shape((SIDE, SIDE, 3)), Units.whole_numbers(parts[0], LEVELS)
-    return Dataset("photographs", *parts, None, None, units, None, shape=shape)
+    train, held_out = (windows(mine, n, rng) for mine, n in zip((tiles[:at], tiles[at:]), DRAWN, strict=True))
+    units = Units.whole_numbers(train, LEVELS)
+    return Dataset("photographs", train, held_out, None, None, units, None, shape=Shape((SIDE, SIDE, 3)))
 
 
 def in_colour() -> list[Array]:

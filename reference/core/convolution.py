@@ -77,8 +77,10 @@ defvjp(unpatched, lambda ans, y, shape, k, stride, padding: lambda g: patches(g,
 
 
 @cache
-def causal_mask(k: int, kind: str, channels: int, outputs: int, groups: int = 1) -> Array:
+def causal_mask(k: int, kind: str, channels: int, outputs: int, groups: int = 1, parts: int = 1) -> Array:
     """Booleans (k, k, channels, outputs). groups: channels and outputs are each so many groups, one after the other.
+
+    parts: so often the outputs have the groups, as u and v of a gated layer do.
 
     >>> causal_mask(3, "A", 1, 1)[:, :, 0, 0].astype(int)
     array([[1, 1, 1],
@@ -87,12 +89,12 @@ def causal_mask(k: int, kind: str, channels: int, outputs: int, groups: int = 1)
     """
     within = lookup("kind", kind, KINDS)
     check_count("groups", groups)
-    if k % 2 == 0 or channels % groups or outputs % groups:
+    if k % 2 == 0 or channels % groups or outputs % (groups * parts):
         raise ValueError(f"k must be odd, and groups divide channels and outputs, got {k}, {groups}, {channels}, {outputs}")
     before = onp.arange(k * k).reshape(k, k, 1, 1) < k * k // 2
     here = onp.arange(k * k).reshape(k, k, 1, 1) == k * k // 2
-    group_in, group_out = (onp.arange(many) * groups // many for many in (channels, outputs))
-    mask = before | here & within(group_in[:, None], group_out[None, :])
+    group_in, group_out = (onp.arange(many) * groups // many for many in (channels, outputs // parts))
+    mask = before | here & within(group_in[:, None], onp.tile(group_out, parts)[None, :])
     mask.flags.writeable = False
     return mask
 
@@ -154,9 +156,10 @@ class ConvNet:
     def masks(self) -> list[Array | None]:
         if self.groups is None:
             return [None] * len(self.sizes)
-        parts = [1, *self.blocks * (2, 1), 1]  # u and v of a gated layer have the same groups
-        return [onp.tile(causal_mask(k, "B" if depth else "A", c, o // many, self.groups), many)
-                for depth, ((k, c, o), many) in enumerate(zip(self.sizes, parts, strict=True))]
+        kinds = ["A", *2 * self.blocks * "B", "B"]
+        parts = [1, *self.blocks * (2, 1), 1]
+        return [causal_mask(k, kind, c, o, self.groups, many)
+                for (k, c, o), kind, many in zip(self.sizes, kinds, parts, strict=True)]
 
     def init(self, rng: onp.random.Generator) -> Tree:
         """Weights N(0, 1 / fan in), biases 0."""
