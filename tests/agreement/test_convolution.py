@@ -97,12 +97,13 @@ def test_shapes_that_do_not_fit_are_refused_as_by_the_reference(where: str) -> N
     args = arguments(0, np.float64, (1, 4, 4, 2), 3, 2)
     with backend(where):
         x, W, b = (here(args[name]) for name in "xWb")
-        for call, message in (
+        calls: list[tuple[Callable[[], Any], str]] = [
             (lambda: conv2d(x[:, :, :, :1], W, b), "W must"), (lambda: conv2d(x, W, b[:1]), "b must"),
             (lambda: conv2d(x[:, :2], W, b, padding=0), "x must be at least as large as the kernel"),
             (lambda: activated(x, "elo"), "unknown activation 'elo', did you mean 'elu'"),
             (lambda: gated(x[..., :1]), "equal division"),
-        ):
+        ]
+        for call, message in calls:
             with pytest.raises(ValueError, match=message):
                 call()
 
