@@ -2,7 +2,7 @@
 
 Each operation has at least three, of the kinds that published libraries have shipped: a sign, a factor, a missing term,
 swapped axes, a wrong boundary, a log_det in float32, a broadcast. The mistake is made in the function's code object, so that
-everybody who has imported the function sees it; when the block ends it is undone.
+everybody who has imported the function sees it; when the block ends it is undone. What a function has cached is forgotten.
 """
 import importlib
 import inspect
@@ -35,24 +35,33 @@ def planted(mistake: Mistake) -> Iterator[None]:
         raise ValueError(f"{mistake.right!r} must occur once in {mistake.function}, it occurs {times} times")
     right = function.__code__
     wrong = compile(source.replace(mistake.right, mistake.wrong), f"<{mistake}>", "exec")
+    forget = getattr(named(mistake.function), "cache_clear", lambda: None)
     function.__code__ = nested(wrong, function.__name__)
+    forget()
     try:
         yield
     finally:
         function.__code__ = right
+        forget()
 
 
 def found(path: str) -> FunctionType:
     """The function itself, below decorators and properties."""
+    thing = named(path)
+    if isinstance(thing, property):
+        thing = thing.fget
+    thing = inspect.unwrap(getattr(thing, "func", thing))
+    assert isinstance(thing, FunctionType), path
+    return thing
+
+
+def named(path: str) -> Any:
+    """What stands there under this name."""
     module, _, names = path.partition(":")
     importlib.import_module(module)
     thing: Any = sys.modules[module]
     for name in names.split("."):
         thing = inspect.getattr_static(thing, name) if inspect.isclass(thing) else getattr(thing, name)
-    if isinstance(thing, property):
-        thing = thing.fget
-    thing = inspect.unwrap(getattr(thing, "func", thing))
-    assert isinstance(thing, FunctionType), path
     return thing
 
 

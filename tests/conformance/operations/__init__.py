@@ -2,10 +2,11 @@
 from collections.abc import Mapping
 
 from evenflow.conformance.adapter import Operation
-from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, mcmc, metrics, normalizer, saef, scores
+from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, images, mcmc, metrics, normalizer, saef, scores
 
 OPERATIONS: Mapping[str, Operation] = {
     **bijections.OPERATIONS,
+    **images.OPERATIONS,
     **flows.OPERATIONS,
     **mcmc.OPERATIONS,
     **scores.OPERATIONS,
