@@ -47,7 +47,7 @@ OBJECTIVES: dict[str, Callable[[Dataset], Score] | None] = {  # None: as FlowMod
 SMALL = {"hidden": (32,), "steps": 1000, "learning_rate": 1e-3}
 LARGE = {"hidden": (64,), "steps": 8000, "learning_rate": 1e-3}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "quick": {"digits": SMALL, "fashion-14": SMALL}, "paper": {"photographs": LARGE, "cifar": LARGE, "fashion": LARGE},
+    "quick": {"digits": SMALL, "fashion-14": SMALL | {"steps": 500}}, "paper": {"photographs": LARGE, "cifar": LARGE, "fashion": LARGE},
 }
 PICTURES = ("samples.png",)
 summary = partial(only, ("model", "seed", *QUALITY, "inversion_time"))
@@ -114,9 +114,9 @@ def train(
         trained = replace(trained, model=replace(trained.flow_model(), objective=Batches(score(dataset))))
     began = resume and not folders.never_began(place)
     folders.open_run(place, described, folders.read_description(place, assemble) if began else None)
-    tell = folders.Log(place / folders.LOG)
+    tell = (folders.Log(place / folders.LOG), callback)
     params, best = trained.flow_model().fit(
-        trained.units, dataset, trained.given, callback=lambda progress: [tell(progress), callback(progress)], resume=began,
+        trained.units, dataset, trained.given, callback=lambda progress: [told(progress) for told in tell], resume=began,
         checkpoint=place / folders.CHECKPOINT, identity=folders.identity(described) | {"objective": model})
     return replace(trained, params=params, best=best)
 
@@ -127,7 +127,7 @@ def places(seeds: Sequence[int], out: Path) -> dict[str, list[Path]]:
 
 def report(name: str, preset: str, seeds: Sequence[int], out: Path, data: Path | None) -> list[Row]:
     """Of the rows that are there."""
-    how = {"data": name, **PRESETS[preset][name]}
+    how = {"data": name, "median_distance": median_distance(study.dataset_of(name, data)), **PRESETS[preset][name]}
     return study.report(out, "glow-objectives", preset, how, places(seeds, out), data)
 
 

@@ -37,7 +37,8 @@ from evenflow.reference.work.runs import Trained, assemble, train_on
 FIRST = "coupling, energy"
 MODELS: dict[str, dict[str, Any]] = {
     FIRST: {}, "free form, energy": {"block_map": "free_form"}, "spline, energy": {"block_map": "spline"},
-    "coupling, likelihood": {"objective": "likelihood"}, "spline, likelihood": {"block_map": "spline", "objective": "likelihood"},
+    "coupling, likelihood": {"objective": "likelihood"},
+    "spline, likelihood": {"block_map": "spline", "objective": "likelihood"},
     "coupling, energy, beta = 1": {"beta": 1.0},
     "coupling, energy, dense contexts": {"contexts": "dense", "context_hidden": None},
 }
@@ -57,7 +58,7 @@ GREY = {"context_hidden": (96,) * 3, "steps": 8000, "batch": 200, "learning_rate
 COLOUR = {"context_hidden": (64,) * 2, "steps": 8000, "batch": 50, "learning_rate": 3e-4, "beta": 1.5, "draws": 10}
 PRINTED = {"schedule": "constant", "keep": "last"}
 PRESETS: dict[str, dict[str, Study]] = {
-    "quick": {"digits": Study((2, 4, 1), SMALL), "fashion-14": Study((2, 7), SMALL)},
+    "quick": {"digits": Study((2, 4, 1), SMALL), "fashion-14": Study((2, 7), SMALL | {"steps": 500})},
     "paper": {"photographs": Study((4, 2, 1), COLOUR | PRINTED), "cifar": Study((4, 2, 1), COLOUR | PRINTED),
               "fashion": Study((4, 7, 2), GREY | PRINTED)},
 }
@@ -141,11 +142,11 @@ def report(name: str, preset: str, seeds: Sequence[int], out: Path, data: Path |
 
 def of_the_sweep(rows: list[Row]) -> list[Row]:
     """The first model at each b."""
-    return [row for row in rows if row["model"] == FIRST or row["model"].startswith(f"{FIRST}, b")]
+    return [row for row in rows if row["model"] == FIRST or row["model"].startswith(f"{FIRST}, b = ")]
 
 
 def sweep(path: Path, rows: list[Row]) -> None:
-    """A panel a measure against the number of blocks, real images a dotted line; the last panel: times, both axes logarithmic."""
+    """A panel a measure against the number of blocks, real images a dotted line; the last: times, both axes logarithmic."""
     figure, mine = new_figure(14.0, 3.4), of_the_sweep(rows)
     *panels, last = figure.subplots(1, 1 + len(QUALITY))
     for axes, (field, title) in zip(panels, QUALITY.items(), strict=True):

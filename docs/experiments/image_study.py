@@ -69,7 +69,8 @@ def features_of(name: str, data: Path | None) -> Callable[[Array], Array]:
     dataset = dataset_of(name, data)
     if dataset.train_labels is None:
         assert dataset.shape is not None
-        return filtered((*dataset.shape.axes[:2], dataset.shape.channels))
+        h, w = dataset.shape.axes[:2]
+        return filtered((h, w, dataset.shape.channels))
     x = footing(dataset, dataset.train[:CLASSIFIED], np.random.default_rng(0))
     return digit_features(x, dataset.train_labels[:CLASSIFIED])
 
@@ -171,15 +172,17 @@ def inversion(trained: Trained) -> Mapping[str, Call]:
 
 
 def times(calls: Mapping[str, Call]) -> Row:
-    """All in turn, round after round; medians."""
-    taken = np.array([[judged.seconds(call) for call in calls.values()] for _ in range(1 + ROUNDS)])[1:]  # the first: to warm up
+    """All in turn, round after round, the first round to warm up; medians."""
+    taken = np.array([[judged.seconds(call) for call in calls.values()] for _ in range(1 + ROUNDS)])[1:]
     ratios = np.median(taken / taken[:, :1], axis=0).tolist()
     told = {f"{name}_time": ratio for name, ratio in zip(calls, ratios, strict=True)}
     return {"time": float(np.median(taken[:, 0])) * 1e6 / TIMED, **told}
 
 
-def report(out: Path, experiment: str, preset: str, how: Row, places: Mapping[str, Sequence[Path]], data: Path | None) -> list[Row]:
-    """Write results.json and samples.png of the rows that are there, and return them.  places: model -> a folder for each seed."""
+def report(
+    out: Path, experiment: str, preset: str, how: Row, places: Mapping[str, Sequence[Path]], data: Path | None
+) -> list[Row]:
+    """Write results.json and samples.png of the rows that are there, and return them.  places: model -> a folder a seed."""
     there = [place / "row.json" for mine in places.values() for place in mine if (place / "row.json").exists()]
     rows = [json.loads(path.read_text())["row"] for path in there]
     judged.write_rows(out / "results.json", experiment, preset, how, rows)
