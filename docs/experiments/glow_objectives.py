@@ -47,7 +47,8 @@ OBJECTIVES: dict[str, Callable[[Dataset], Score] | None] = {  # None: as FlowMod
 SMALL = {"hidden": (32,), "steps": 1000, "learning_rate": 1e-3}
 LARGE = {"hidden": (64,), "steps": 8000, "learning_rate": 1e-3}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "quick": {"digits": SMALL, "fashion-14": SMALL | {"steps": 500}}, "paper": {"photographs": LARGE, "cifar": LARGE, "fashion": LARGE},
+    "quick": {"digits": SMALL, "fashion-14": SMALL | {"steps": 500}},
+    "paper": {"photographs": LARGE, "cifar": LARGE, "fashion": LARGE},
 }
 PICTURES = ("samples.png",)
 summary = partial(only, ("model", "seed", *QUALITY, "inversion_time"))
