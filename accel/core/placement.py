@@ -70,14 +70,22 @@ def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
     def kept(numbers: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
         return xp.asarray(np.frombuffer(numbers, dtype).reshape(shape))
 
+    there: dict[int, tuple[Array, Array]] = {}  # by id: on the host, on the device; for good, since graphs go on reading it
+
+    def known(constant: Array) -> Array:
+        if id(constant) not in there:
+            there[id(constant)] = constant, xp.asarray(constant)
+        return there[id(constant)][1]
+
     def beside(constant: Any, array: Array) -> Array:
-        """Small constants are sent over once: the same array every time, which nobody writes to."""
+        """Small constants are sent over once, and so are those that cannot change: the same array every time, which nobody
+        writes to."""
         if on_device(constant) or not on_device(value(array)):
             return definitions["core.placement.beside"](constant, array) if not on_device(constant) else constant
         constant = np.asarray(constant)
-        if constant.nbytes > SMALL:
-            return xp.asarray(constant)
-        return kept(constant.tobytes(), constant.dtype.str, constant.shape)
+        if constant.nbytes <= SMALL:
+            return kept(constant.tobytes(), constant.dtype.str, constant.shape)
+        return xp.asarray(constant) if constant.flags.writeable else known(constant)
 
     return {
         "core.placement.beside": beside, "core.placement.placed": placed, "core.placement.fetched": to_host,

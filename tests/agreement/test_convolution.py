@@ -2,6 +2,7 @@
 
 What is not asked for is not computed; the kernels on the CPU, forth and back each other's adjoints.
 """
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -96,12 +97,13 @@ def test_shapes_that_do_not_fit_are_refused_as_by_the_reference(where: str) -> N
     args = arguments(0, np.float64, (1, 4, 4, 2), 3, 2)
     with backend(where):
         x, W, b = (here(args[name]) for name in "xWb")
-        for call, message in (
+        calls: list[tuple[Callable[[], Any], str]] = [
             (lambda: conv2d(x[:, :, :, :1], W, b), "W must"), (lambda: conv2d(x, W, b[:1]), "b must"),
             (lambda: conv2d(x[:, :2], W, b, padding=0), "x must be at least as large as the kernel"),
             (lambda: activated(x, "elo"), "unknown activation 'elo', did you mean 'elu'"),
             (lambda: gated(x[..., :1]), "equal division"),
-        ):
+        ]
+        for call, message in calls:
             with pytest.raises(ValueError, match=message):
                 call()
 
@@ -112,7 +114,7 @@ def test_what_is_not_asked_for_is_not_computed(wanted: str) -> None:
     args = arguments(0, np.float32, (2, 5, 5, 2), 3, 4)
     with backend("standin"):
         placed = {name: here(a) for name, a in args.items()}
-        slope: Any = grad(lambda a: anp.sum(conv2d(**{**placed, wanted: a})))
+        slope: Callable[[Array], Array] = grad(lambda a: anp.sum(conv2d(**{**placed, wanted: a})))
         slope(placed[wanted])
         with counting() as count:
             slope(placed[wanted])

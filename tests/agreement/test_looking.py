@@ -17,6 +17,7 @@ from evenflow.reference.work.stretches import Report, stretched
 from tests.agreement.backends import BACKENDS, ON_DEVICE, backend, here, host, on_its_device
 from tests.agreement.comparison import agree, agreement, cotangents, dtypes, few
 from tests.agreement.test_gradients import close
+from tests.standin import counting
 from tests.strategies import generator, seeds
 
 
@@ -76,6 +77,19 @@ def test_constants(where: str, constant: Any) -> None:
         assert found.dtype == np.asarray(constant).dtype
         assert np.array_equal(found, np.asarray(constant))
         assert np.array_equal(host(beside(placed, x)), found)
+
+
+def test_what_is_large_and_cannot_change_is_sent_over_once() -> None:
+    """What may change is sent each time."""
+    with backend("standin"):
+        x, constant = here(np.ones(3)), np.zeros(2**16)
+        for writeable, uploads in ((True, 3), (False, 1)):
+            constant.flags.writeable = writeable
+            with counting() as count:
+                for _ in range(3):
+                    there = beside(constant, x)
+            assert count.uploads == uploads
+            assert np.array_equal(host(there), constant)
 
 
 @agreement("core.optim.SGD.update", "core.optim.clip_by_global_norm")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenflow.reference.core import put, repeated, take
+from evenflow.reference.core.matrices import product
 from tests.agreement.backends import BACKENDS, backend, here
 from tests.agreement.comparison import agree, agreement, dtypes, few
 from tests.agreement.test_bijections import in_dtype
@@ -26,6 +27,15 @@ def test_columns(where: str, seed: int, dtype: Any, shape: tuple[int, int], k: i
     x, values = rng.standard_normal(shape), rng.standard_normal((shape[0], len(columns)))
     agree(where, lambda x: take(x, columns), in_dtype({"x": x}, dtype))
     agree(where, lambda x, values: put(x, columns, values), in_dtype({"x": x, "values": values}, dtype))
+
+
+@agreement("core.matrices.product")
+@pytest.mark.parametrize("where", BACKENDS)
+@few
+@given(seeds, dtypes, shapes, st.integers(0, 3))
+def test_product(where: str, seed: int, dtype: Any, shape: tuple[int, int], m: int) -> None:
+    rng = generator(seed)
+    agree(where, product, in_dtype({"a": rng.standard_normal(shape), "b": rng.standard_normal((shape[1], m))}, dtype))
 
 
 @pytest.mark.parametrize("where", BACKENDS)

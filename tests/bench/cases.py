@@ -5,6 +5,7 @@ The floor of a case is its arithmetic at PEAK operations a second, nothing else:
     training step of a flow     $6 w n$        two for each weight and row forth, four back
     MALA                        $4 w n K$      two forth, two back: the gradient in x alone
     energy score, gradient      $2 n^2 (4 d + 10)$    for each pair (x, y) and (x, x): distance, gradient, a root
+    convolution, gradients      $6 w n h^2$       two for each weight and place forth, four back
 """
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -42,6 +43,8 @@ class Case:
             operations = 4 * weights(2, *s["hidden"], 1) * s["chains"]
         elif self.kind == "energy":
             operations = 2 * s["n"] ** 2 * (4 * s["d"] + 10)
+        elif self.kind == "convolution":
+            operations = 6 * s["k"] ** 2 * s["c"] * s["o"] * s["batch"] * s["h"] ** 2
         return operations / PEAK if operations else None
 
 
@@ -115,21 +118,46 @@ def ebm(batch: int = 64, buffer: int = 1024) -> Case:
     return Case(f"flowMC-EBM training step, {batch} chains", "ebm", {"batch": batch, "buffer": buffer})
 
 
+def convolution(batch: int = 200, h: int = 7, c: int = 64, o: int = 128, k: int = 3) -> Case:
+    sizes = {"batch": batch, "h": h, "c": c, "o": o, "k": k}
+    return Case(f"convolution {k} x {k}, {c} to {o} channels, {h} x {h}, batch {batch:,}, and gradients", "convolution", sizes)
+
+
+def image_saef(batch: int = 200, edge: int = 28, patch: int = 4, hidden: int = 64) -> Case:
+    sizes = {"model": "saef", "shape": [edge, edge, 1], "patch": patch, "hidden": [hidden, hidden], "batch": batch, "draws": 2}
+    return Case(f"image SAEF step, {edge} x {edge} in squares of {patch}, batch {batch:,}", "image", sizes)
+
+
+def glow(batch: int = 32, edge: int = 28, c: int = 1, depth: int = 4, width: int = 64) -> Case:
+    sizes = {"model": "glow", "shape": [edge, edge, c], "depth": depth, "width": width, "batch": batch}
+    return Case(f"glow step, {edge} x {edge} x {c}, two scales of {depth}, batch {batch:,}", "image", sizes)
+
+
+def places(n: int = 100, whole: bool = False, edge: int = 28, hidden: int = 64) -> Case:
+    """whole: the whole network in every step, as without `ConvNet.walker`."""
+    how = "the whole network a square" if whole else "place by place"
+    return Case(f"sampling {n:,} images of image SAEF, {edge} x {edge}, {how}", "places", {
+        **image_saef(n, edge, hidden=hidden).sizes, "whole": whole})
+
+
 CPU = (
     flow(256), flow(1024), flow(8192), flow(1024, 64, 10, 256), saef(1), saef(4), saef(16), spline(), sampling(),
     papers(1_000, 20), papers(10_000, 4), tanh(1_000, 20), tanh(10_000, 4), zones(), ebm(),
+    convolution(), image_saef(), glow(), glow(16, 32, 3), places(), replace(places(whole=True), once=("reference",)),
     energy(4096, 2), replace(energy(4096, 64), once=("reference",)),
     replace(energy(4096, 784), without=(("reference", "takes minutes"),)), sliced(4096, 64),
 )
 GPU = (  # time on a device is short: first what is compared most
     flow(1024), flow(256), energy(16_384, 2), energy(16_384, 64), papers(10_000, 100), papers(1_000, 100), ebm(), saef(16),
+    image_saef(), glow(), convolution(), places(), glow(16, 32, 3),
     spline(), sampling(), sliced(4096, 64), energy(4096, 64), flow(65_536), saef(1), saef(4), tanh(10_000, 100),
     tanh(1_000, 100), papers(100_000, 20), tanh(100_000, 20), energy(4096, 784), flow(8192), zones(), flow(16_384, 64, 10, 512),
 )
 TINY = (
     flow(16, hidden=8), saef(4, 4), spline(8), sampling(20), papers(8, 3), tanh(8, 3), zones(8, 20), ebm(4, 8),
     replace(energy(16, 2), once=("reference",)), replace(energy(16, 5), without=(("reference", "takes minutes"),)),
-    sliced(16, 3, 5),
+    sliced(16, 3, 5), convolution(2, 4, 2, 3), image_saef(3, 8, 4, 4), glow(2, 4, 1, 1, 4), places(2, False, 8, 4),
+    places(2, True, 8, 4),
 )
 LIBRARIES = (flow(256), flow(1024), spline(), sampling(), zones(), flowmc(), ensembles(), distance())
 TINY_LIBRARIES = (

@@ -52,6 +52,29 @@ def saef(rng: Rng, sizes: Sizes) -> Tree:
     }
 
 
+def image(rng: Rng, sizes: Sizes) -> Tree:
+    """Likewise."""
+    model, objective = models.image(sizes)
+    n = sizes["batch"]
+    return {
+        **training(model.init(rng), rng), "x": rng.standard_normal((n, model.d)), "noise": objective.noise(rng, model, n),
+    }
+
+
+def places(rng: Rng, sizes: Sizes) -> Tree:
+    model, _ = models.image(sizes)
+    return {"params": moved(model.init(rng), rng), "z": rng.standard_normal((sizes["batch"], model.d))}
+
+
+def convolution(rng: Rng, sizes: Sizes) -> Tree:
+    """g: the weights of the sum of all outputs whose gradient it is."""
+    n, h, c, o, k = (sizes[name] for name in ("batch", "h", "c", "o", "k"))
+    return {
+        "x": rng.standard_normal((n, h, h, c)), "W": rng.standard_normal((k, k, c, o)) / np.sqrt(k * k * c),
+        "b": rng.standard_normal(o), "g": rng.standard_normal((n, h, h, o)),
+    }
+
+
 def energy(rng: Rng, sizes: Sizes) -> Tree:
     n, d = sizes["n"], sizes["d"]
     return {"draws": rng.standard_normal((n, d)), "y": 0.5 + 1.2 * rng.standard_normal((n, d))}
@@ -99,7 +122,8 @@ def ebm(rng: Rng, sizes: Sizes) -> Tree:
 
 MAKERS: dict[str, Callable[[Rng, Sizes], Tree]] = {
     "flow": flow, "saef": saef, "sample": sample, "energy": energy, "sliced": sliced, "mala": mala, "zones": zones, "ebm": ebm,
-    "flowmc": flowmc, "ensembles": ensembles, "distance": energy,
+    "flowmc": flowmc, "ensembles": ensembles, "distance": energy, "image": image, "places": places,
+    "convolution": convolution,
 }
 
 

@@ -6,6 +6,9 @@ from evenflow.reference.ebm import FlowMCEBM
 from evenflow.reference.ebm.energies import MLPEnergy
 from evenflow.reference.flows import SplineTransformer
 from evenflow.reference.flows.flow import Flow, realnvp
+from evenflow.reference.flows.image import glow
+from evenflow.reference.saef.image import image_saef
+from evenflow.reference.saef.objectives import Energy, Likelihood
 from evenflow.reference.targets.mixtures import GaussianMixture
 from evenflow.reference.work.flow_model import FlowModel
 from evenflow.reference.work.options import Config
@@ -24,6 +27,14 @@ def saef(sizes: dict[str, Any]) -> Any:
     """The demo's model and objective."""
     model = FlowModel.of(Config("saef", blocks=sizes["blocks"], class_conditional=True), DIGITS, CLASSES, whole=True)
     return model.flow, model.objective
+
+
+def image(sizes: dict[str, Any]) -> Any:
+    """Model and objective."""
+    shape = tuple(sizes["shape"])
+    if sizes["model"] == "saef":
+        return image_saef(shape, sizes["patch"], hidden=tuple(sizes["hidden"])), Energy(1.0, sizes["draws"])
+    return glow(shape, 2, sizes["depth"], sizes["width"]), Likelihood()
 
 
 def energy(sizes: dict[str, Any]) -> MLPEnergy:

@@ -12,6 +12,7 @@ HAVE = {  # library -> kinds of cases that it has
     "zuko": {"flow", "sample"}, "nflows": {"flow", "sample"}, "normflows": {"flow", "sample"}, "flowjax": {"flow", "sample"},
     "blackjax": {"zones"}, "flowMC": {"zones", "flowmc"}, "scoringrules": {"ensembles"}, "geomloss": {"distance"},
 }
+OURS = ("image", "places")  # no other library has such a model
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 
@@ -28,7 +29,10 @@ def timed(suite: str, peers: list[str], of: list[cases.Case]) -> dict[str, Any]:
 @pytest.mark.parametrize("peer", ["torch", "jax"])
 def test_every_case_is_written_and_right(peer: str) -> None:
     found = timed("tiny", [peer], list(cases.TINY))
-    for row in found["rows"]:
+    for row, case in zip(found["rows"], cases.TINY, strict=True):
+        if case.kind in OURS:
+            assert row["results"][peer] == {"unavailable": f"not written for this peer: {case.kind}"}
+            continue
         assert "samples" in row["results"][peer], (row["case"], row["results"][peer])
 
 

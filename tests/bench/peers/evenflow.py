@@ -11,6 +11,7 @@ import numpy as np
 
 from evenflow import accel
 from evenflow.accel.backends import devices
+from evenflow.reference.core import conv2d
 from evenflow.reference.core.gradients import value_and_gradient
 from evenflow.reference.core.optim import Adam
 from evenflow.reference.core.placement import placed
@@ -23,6 +24,7 @@ from evenflow.reference.mcmc.contract import LogDensity, walk
 from evenflow.reference.mcmc.flowmc import FlowMC
 from evenflow.reference.mcmc.independence import IndependentMH
 from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.saef.semiautoregressive import SemiAutoregressive
 from evenflow.reference.scores import energy_distance, energy_score, sliced_energy_score
 from tests.bench import models
 from tests.bench.peers.protocol import RATE, Peer, Work, flat, leaves, serve, stepped
@@ -55,6 +57,35 @@ def saef(sizes: dict[str, Any], inputs: Tree) -> Work:
     model, objective = models.saef(sizes)
     noise = {"z": inputs["z"]}
     return training(lambda params: objective(params, model, inputs["x"], noise, inputs["context"]), inputs)
+
+
+def image(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model, objective = models.image(sizes)
+    return training(lambda params: objective(params, model, inputs["x"], inputs["noise"]), inputs)
+
+
+def places(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model, _ = models.image(sizes)
+    generate = SemiAutoregressive.generate if sizes["whole"] else type(model.bijection).generate
+
+    def call() -> Array:
+        x = generate(model.bijection, inputs["params"], inputs["z"])[0]
+        accel.synchronise()
+        return x
+
+    return Work(call, lambda x: {"x": flat(on_host(x))})
+
+
+def convolution(sizes: dict[str, Any], inputs: Tree) -> Work:
+    """A sum of all outputs with weights, and its gradient in image, kernel and bias."""
+    given = {name: inputs[name] for name in ("W", "b", "x")}
+
+    def call() -> Any:
+        done = value_and_gradient(lambda a: anp.sum(conv2d(a["x"], a["W"], a["b"]) * inputs["g"]), given)
+        accel.synchronise()
+        return done
+
+    return Work(call, lambda done: {"value": np.asarray(accel.to_host(done[0])), "gradient": flat(on_host(done[1]))})
 
 
 def sample(sizes: dict[str, Any], inputs: Tree) -> Work:
@@ -158,7 +189,7 @@ def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
 KINDS: dict[str, Callable[[dict[str, Any], Tree], Work]] = {
     "flow": flow, "saef": saef, "sample": sample, "energy": lambda sizes, inputs: scored(energy_score, inputs),
     "sliced": sliced, "mala": mala, "zones": zones, "ebm": ebm, "flowmc": flowmc, "ensembles": ensembles,
-    "distance": distance,
+    "distance": distance, "image": image, "places": places, "convolution": convolution,
 }
 
 

@@ -60,6 +60,16 @@ def scored(score: Callable[..., Array], *arrays: Array) -> Work:
     return Work(lambda: jax.block_until_ready(both(*arrays)), lambda done: {"value": done[0], "gradient": flat([done[1]])})
 
 
+def convolution(sizes: dict[str, Any], inputs: Any) -> Work:
+    def summed(given: Any, g: Array) -> Array:
+        y = jax.lax.conv_general_dilated(given["x"], given["W"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return ((y + given["b"]) * g).sum()
+
+    both, given = jax.jit(jax.value_and_grad(summed)), {name: inputs[name] for name in ("W", "b", "x")}
+    return Work(lambda: jax.block_until_ready(both(given, inputs["g"])),
+                lambda done: {"value": done[0], "gradient": flat(leaves(done[1]))})
+
+
 def walked(log_p: Callable[[Any, Array], Array], params: Any, inputs: Any, eta: float) -> Work:
     """All steps in one compiled loop. log_p(params, x)."""
     evaluate = jax.jit(lambda params, x: walks.evaluate(lambda x: log_p(params, x), x))
@@ -93,6 +103,7 @@ def ebm(sizes: dict[str, Any], inputs: Any) -> Work:
 KINDS: dict[str, Callable[[dict[str, Any], Any], Work]] = {
     "flow": flow, "saef": saef, "sample": sampling, "mala": mala, "zones": zones, "ebm": ebm,
     "energy": lambda sizes, inputs: scored(models.energy_score, inputs["draws"], inputs["y"]),
+    "convolution": convolution,
     "sliced": lambda sizes, inputs: scored(models.sliced_score, inputs["draws"], inputs["y"], inputs["directions"]),
 }
 

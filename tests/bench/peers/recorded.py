@@ -63,6 +63,11 @@ def saef(sizes: dict[str, Any], inputs: Tree) -> Work:
     return training(lambda params: objective(params, model, inputs["x"], {"z": inputs["z"]}, inputs["context"]), inputs)
 
 
+def image(sizes: dict[str, Any], inputs: Tree) -> Work:
+    model, objective = models.image(sizes)
+    return training(lambda params: objective(params, model, inputs["x"], inputs["noise"]), inputs)
+
+
 def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
     algorithm = models.ebm(sizes)
     start, positives = State(0, as_arrays(inputs["state"]), {}, None, np.random.default_rng(0)), inputs["positives"]
@@ -82,7 +87,7 @@ def ebm(sizes: dict[str, Any], inputs: Tree) -> Work:
     return Work(Stretches(step, start), outputs, STRETCH)
 
 
-KINDS: dict[str, Callable[[dict[str, Any], Tree], Work]] = {"flow": flow, "saef": saef, "ebm": ebm}
+KINDS: dict[str, Callable[[dict[str, Any], Tree], Work]] = {"flow": flow, "saef": saef, "image": image, "ebm": ebm}
 
 
 def prepare(kind: str, sizes: dict[str, Any], inputs: Tree) -> Work:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.bench.peers.masked import masks
-from tests.bench.peers.protocol import RATE, Peer, Work, flat, lacking, leaves, no_memory, serve, stepped
+from tests.bench.peers.protocol import RATE, Peer, Work, flat, lacking, leaves, no_memory, seconds_of, serve, stepped
 
 Tensor = Any
 torch: Any = None  # imported when the peer is asked about itself, so that its absence has a reply
@@ -22,7 +22,8 @@ def about() -> dict[str, str]:
     torch = importlib.import_module("torch")
     models, walks = (importlib.import_module(f"tests.bench.peers.torch_{name}") for name in ("models", "walks"))
     torch.set_num_threads(1)
-    torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
+    torch.backends.cudnn.benchmark = True
     if options.device == "cpu":
         return {"versions": f"torch {torch.__version__}"}
     return {"versions": f"torch {torch.__version__}, {torch.cuda.get_device_name()}"}  # raises where there is no device
@@ -122,6 +123,33 @@ def walked(log_p: Callable[[Tensor], Tensor], inputs: Any, eta: float) -> Work:
     return Work(call, lambda path: {"path": host(path)[0]})
 
 
+def convolution(sizes: dict[str, Any], inputs: Any) -> Work:
+    """In that order of the numbers in memory, channels last or first, in which it is faster here; ours are last."""
+    def laid(order: Any) -> Work:
+        x, g = (inputs[name].permute(0, 3, 1, 2).contiguous(memory_format=order) for name in "xg")
+        W, b = inputs["W"].permute(3, 2, 0, 1).contiguous(memory_format=order), inputs["b"]
+        given = [a.requires_grad_() for a in (W, b.clone(), x)]
+        summed = compiled(lambda W, b, x: (torch.nn.functional.conv2d(x, W, b, padding="same") * g).sum())
+
+        def call() -> Any:
+            value = summed(*given)
+            gradient = torch.autograd.grad(value, given)
+            synchronise()
+            return value.detach(), gradient
+
+        def outputs(done: Any) -> dict[str, Any]:
+            of_W, of_b, of_x = done[1]
+            gradient = [of_W.permute(2, 3, 1, 0), of_b, of_x.permute(0, 2, 3, 1)]
+            return {"value": done[0].cpu().numpy(), "gradient": flat(host(gradient))}
+
+        return Work(call, outputs)
+
+    works = [laid(order) for order in (torch.channels_last, torch.contiguous_format)]
+    for work in works:
+        work.call()
+    return min(works, key=lambda work: min(seconds_of(work.call) for _ in range(3)))
+
+
 def mala(sizes: dict[str, Any], inputs: Any) -> Work:
     return walked(lambda x: walks.tilted(inputs["params"], x, sizes["activation"]), inputs, sizes["step_size"])
 
@@ -163,6 +191,7 @@ def ebm(sizes: dict[str, Any], inputs: Any) -> Work:
 KINDS: dict[str, Callable[[dict[str, Any], Any], Work]] = {
     "flow": flow, "saef": saef, "sample": sampling, "mala": mala, "zones": zones, "ebm": ebm,
     "energy": lambda sizes, inputs: scored(models.energy_score, inputs["draws"], inputs["y"]),
+    "convolution": convolution,
     "sliced": lambda sizes, inputs: scored(models.sliced_score, inputs["draws"], inputs["y"], inputs["directions"]),
 }
 
