@@ -43,7 +43,7 @@ def common(one: Row, models: Mapping[str, Any], blocks: bool = False) -> dict[st
         made = made.replace("; other work ran on the same cores", ", on a device")
     left = [model for model in models if not having(one["rows"], model=model)]
     return {"label": label(one), "data": data_of(one), "made_by": made, "table": table(one, models, blocks),
-            "left": f"Not run: {'; '.join(left)}." if left else ""}
+            "left": f"\n\nNot run: {'; '.join(left)}." if left else ""}
 
 
 def data_of(one: Row) -> str:
@@ -118,7 +118,7 @@ def printed(one: Row) -> str:
     if not rows or not on_device(one) or one["preset"] != "paper":
         return ""
     seconds = mean(sampled(rows)) * SAMPLED / 1e6
-    return markdown(["", "printed, a GPU of Colab", "here"], [
+    return "\n\n" + markdown(["", "printed, a GPU of Colab", "here"], [
         ["parameters", f"{PARAMETERS:,}", f"{rows[0]['parameters']:,}"],
         ["a training step", f"{STEP} ms", f"{mean(step(rows)):.3g} ms"],
         [f"sampling {SAMPLED:,} images", f"{TAKEN} s", f"{seconds:.3g} s, at the rate of {TIMED}"]])
@@ -128,4 +128,4 @@ def not_run(all_results: Sequence[Row], presets: Mapping[str, Mapping[str, Any]]
     """The images of which there are no results."""
     there = {(one["preset"], data_of(one)) for one in all_results}
     left = [f"{name} ({preset})" for preset, how in presets.items() for name in how if (preset, name) not in there]
-    return f"Not run yet: {', '.join(left)}." if left else ""
+    return f"Not run yet: {', '.join(left)}." if left else "All was run."
