@@ -62,7 +62,7 @@ def reproduce(
     resume: Annotated[bool, typer.Option(
         "--resume", help="Go on with the trainings that the folder holds, bit for bit.")] = False,
     data: Annotated[Path | None, typer.Option(
-        help="A folder with data of yours, for an experiment that takes one: tabular.", show_default=False)] = None,
+        help="A folder with data of yours, for an experiment that takes one.", show_default=False)] = None,
     as_json: o.JSON = False,
 ) -> None:
     """Repeat an experiment of the papers: train, measure, draw.
@@ -83,8 +83,9 @@ def reproduce(
         script: Any = import_module(lookup("experiment", experiment, EXPERIMENTS))
         lookup("preset", preset, script.PRESETS)
         given = {} if data is None else {"data": data}
-        if given and "data" not in inspect.signature(script.run).parameters:
-            raise ValueError(f"--data means nothing for {experiment}, only for tabular")
+        if given and not takes_data(script):
+            known = [name for name, module in EXPERIMENTS.items() if takes_data(import_module(module))]
+            raise ValueError(f"--data means nothing for {experiment}, only for {', '.join(known)}")
         if out.exists() and any(out.iterdir()) and not resume:
             raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
         pictures.new_figure(1, 1)
@@ -95,6 +96,10 @@ def reproduce(
         else:
             console.print_rows(script.summary(rows))
             print(f"Written to {out}: results.json and {', '.join(script.PICTURES)}")
+
+
+def takes_data(script: Any) -> bool:
+    return "data" in inspect.signature(script.run).parameters
 
 
 def fastest() -> str:

@@ -102,9 +102,9 @@ def counted(trained: Trained) -> int:
     return int(sum(leaf.size for _, leaf in named_leaves(trained.params)))
 
 
-def bits(row: Row) -> Row:
-    """bits_per_dim of 64 pixels, from nats a row."""
-    return {"bits_per_dim": None if row.get("nll") is None else row["nll"] / (64 * math.log(2))}
+def bits(row: Row, d: int = 64) -> Row:
+    """bits_per_dim of d numbers, from nats a row."""
+    return {"bits_per_dim": None if row.get("nll") is None else row["nll"] / (d * math.log(2))}
 
 
 def against_the_first(calls: Mapping[str, Sequence[Callable[[], object]]], rounds: int) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evenflow.experiments.image_data import IN_A_FOLDER
 from evenflow.experiments.results import Row
 
 Numbers = Callable[[Row], dict[str, Any]]
@@ -37,6 +38,7 @@ def show(page: Callable[[list[Row]], str]) -> None:
 def command(name: str, results: Row) -> str:
     """That which made them: a line of code."""
     run = f"evenflow reproduce {name} --preset {results['preset']} --seeds {len({row['seed'] for row in results['rows']})}"
+    run += " --data DIR" if {row.get("data") for row in results["rows"]} & set(IN_A_FOLDER) else ""
     return f"    EVENFLOW_BACKEND={results['backend']} {run}"
 
 

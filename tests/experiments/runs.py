@@ -7,7 +7,7 @@ from evenflow.experiments.pool import OnStep
 from evenflow.experiments.results import Row
 from evenflow.reference.work.training import Progress
 
-TIMES = ("train_seconds", "seconds", "time", "step_time", "sampling_time", "inversion_time")
+TIMES = ("train_seconds", "seconds", "time", "step_time", "sampling_time", "inversion_time", "naive_time")
 
 
 class Stopped(KeyboardInterrupt):

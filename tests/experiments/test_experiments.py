@@ -15,6 +15,7 @@ from evenflow.experiments import (
     eight_gaussians,
     four_modes,
     generators,
+    image_pages,
     latent_chains_pages,
     likelihood_vs_quality_pages,
     mixture_page,
@@ -54,6 +55,8 @@ PAGES: dict[str, tuple[Page, list[str]]] = {  # name -> what makes it, of which 
     "backends": (backends.page, ["backends"]),
     "own-density": (own_density_pages.page, ["own-density-quick"]),
     "regression": (regression_pages.page, ["regression-best", "regression-quick"]),
+    **{name: (page, [f"{name}-{label}" for label in ("paper-fashion", "paper-cifar", "paper", "quick-fashion-14", "quick")])
+       for name, page in {"image-saef": image_pages.saef_page, "glow-objectives": image_pages.glow_page}.items()},
     "simulator": (simulator_pages.page, ["simulator-best", "simulator-long", "simulator-quick"]),
 }
 
@@ -87,6 +90,8 @@ def test_a_page_is_that_of_the_committed_results(name: str) -> None:
     *(("posterior", {"blocks": 16}, field) for field in (
         "z_distance", "completed/32/score", "midpoints/same, arc in z/d_loss")),
     *(("tabular", {"model": "Gaussian"}, field) for field in ("log_density", "energy_score", "crps", "d_loss")),
+    *(("image-saef", {"model": "coupling, energy"}, field) for field in ("d_loss", "frechet", "naive_time", "inversion_time")),
+    *(("glow-objectives", {"model": "likelihood"}, field) for field in ("d_loss", "bits_per_dim")),
     *(("latent-chains", {"sampler": "nt"}, field) for field in (
         "switch_rate", "tau", "tau_evaluations", "chains_density", "acceptance_local", "kl")),
     *((name, {"algorithm": "flowmc"}, field) for name in PLANAR for field in ("median_squared_error", "kl", "model_true")),
