@@ -9,6 +9,6 @@ EXPERIMENTS = {  # name -> its script
         "mixture-16", "mixture-32", "mixture-64",
         "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
         "likelihood-vs-quality", "posterior",
-        "tabular", "regression", "simulator", "tables", "backends", "own-density",
+        "tabular", "regression", "simulator", "tables", "backends", "own-density", "image-ebm",
     )
 }

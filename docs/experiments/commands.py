@@ -62,7 +62,7 @@ def reproduce(
     resume: Annotated[bool, typer.Option(
         "--resume", help="Go on with the trainings that the folder holds, bit for bit.")] = False,
     data: Annotated[Path | None, typer.Option(
-        help="A folder with data of yours, for an experiment that takes one: tabular.", show_default=False)] = None,
+        help="A folder with data of yours, for an experiment that takes one: tabular, image-ebm.", show_default=False)] = None,
     as_json: o.JSON = False,
 ) -> None:
     """Repeat an experiment of the papers: train, measure, draw.
@@ -84,7 +84,7 @@ def reproduce(
         lookup("preset", preset, script.PRESETS)
         given = {} if data is None else {"data": data}
         if given and "data" not in inspect.signature(script.run).parameters:
-            raise ValueError(f"--data means nothing for {experiment}, only for tabular")
+            raise ValueError(f"--data means nothing for {experiment}, only for tabular and image-ebm")
         if out.exists() and any(out.iterdir()) and not resume:
             raise FileExistsError(f"{out} is not empty: go on with --resume, or choose another folder")
         pictures.new_figure(1, 1)
