@@ -183,10 +183,10 @@ def start_of(leaf: Array) -> int | None:
 
 
 def stacked(W: Array, b: Array) -> Array:
-    """[W; b], weights and bias as one matrix (fan_in + 1, fan_out)."""
+    """[W; b], weights (..., fan_out) and bias as one matrix (fan_in + 1, fan_out)."""
     if W.shape[0] == 0:
         return b.reshape(1, -1)
     start, after = start_of(W), start_of(b)
     if start is not None and after == start + W.size and W.base is b.base:
-        return W.base[start : after + b.size].reshape(W.shape[0] + 1, W.shape[1])
-    return end_to_end([W, b]).reshape(W.shape[0] + 1, W.shape[1])
+        return W.base[start : after + b.size].reshape(-1, b.size)
+    return end_to_end([W, b]).reshape(-1, b.size)

@@ -19,7 +19,7 @@ from evenflow.accel.products import product
 from evenflow.reference.core import Array
 
 ACTIVATIONS = ("tanh", "relu", "leaky_relu", "softplus", "silu", "elu")
-BY_INPUT = ("softplus", "silu", "elu")  # whose slope is told from a; that of the others from h
+BY_INPUT = ("softplus", "silu", "elu")  # whose slope is told from a (on the host, elu's from h); that of the others from h
 LEAK = 0.05                             # of leaky_relu, below zero
 
 
@@ -59,7 +59,12 @@ def activate(a: Array, activation: str) -> Array:
         return layers.activate(a, ACTIVATIONS.index(activation))
     h = empty(a.shape[0], a.shape[1] + 1, a.dtype, a.flags.f_contiguous)
     h[:, -1] = 1
-    out = h[:, :-1]
+    activate_into(h[:, :-1], a, activation)
+    return h
+
+
+def activate_into(out: Array, a: Array, activation: str) -> None:
+    """out = act(a), on the host."""
     if activation == "tanh":
         np.tanh(a, out=out)
     elif activation == "relu":
@@ -73,33 +78,38 @@ def activate(a: Array, activation: str) -> Array:
     elif activation == "silu":
         np.multiply(a, sigmoid(a), out=out)
     else:
-        np.add(np.maximum(a, 0), np.expm1(np.minimum(a, 0)), out=out)
-    return h
+        np.minimum(a, 0, out=out)
+        np.exp(out, out=out)  # NumPy has expm1 one by one
+        out -= 1
+        out += np.maximum(a, 0)
 
 
 def activate_back(g: Array, a: Any, h: Array, activation: str) -> Array:
     """g (n, w) times act'(a), written into g; h = [act(a), 1]."""
     if module_of(g) is not np:
         return layers.activate_back(g, a, h, ACTIVATIONS.index(activation))
-    y = h[:, :-1]
-    if activation == "tanh":
-        slope = y * y
-        np.subtract(1, slope, out=slope)
-    elif activation in ("relu", "leaky_relu"):
-        slope = np.empty_like(g)
-        np.greater(y, 0, out=slope, casting="unsafe")  # 0 and 1 in g's own dtype: a product with bools would convert them
-        if activation == "leaky_relu":
-            slope *= g.dtype.type(1 - LEAK)
-            slope += g.dtype.type(LEAK)  # 1 or LEAK, exactly
-    elif activation == "softplus":
-        slope = sigmoid(a)
-    elif activation == "silu":
-        s = sigmoid(a)
-        slope = s * (1 + a * (1 - s))
-    else:
-        slope = np.exp(np.minimum(a, 0))
-    g *= slope
+    g *= slope(a, h[:, :-1], activation)
     return g
+
+
+def slope(a: Any, y: Array, activation: str) -> Array:
+    """act'(a) where y = act(a), on the host. a counts only for those of BY_INPUT."""
+    if activation == "softplus":
+        return sigmoid(a)
+    if activation == "silu":
+        s = sigmoid(a)
+        return s * (1 + a * (1 - s))
+    if activation == "elu":
+        return np.minimum(y, 0) + 1
+    if activation == "tanh":
+        by = y * y
+        return np.subtract(1, by, out=by)
+    by = np.empty_like(y)
+    np.greater(y, 0, out=by, casting="unsafe")  # 0 and 1 in y's own dtype: a product with bools would convert them
+    if activation == "leaky_relu":
+        by *= y.dtype.type(1 - LEAK)
+        by += y.dtype.type(LEAK)  # 1 or LEAK, exactly
+    return by
 
 
 def sigmoid(a: Array) -> Array:

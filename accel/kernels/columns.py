@@ -1,18 +1,17 @@
 """Columns of matrices on the device: columns.cu. Arguments and meaning as in core/matrices.py."""
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from evenflow.accel.backends import module_of
-from evenflow.accel.kernels.layers import THREADS, numbers, solid
-from evenflow.accel.kernels.loading import NULL, blocks, function
+from evenflow.accel.kernels.layers import launch, numbers, solid
+from evenflow.accel.kernels.loading import NULL
 from evenflow.reference.core import Array
 
 
-def run(name: str, threads: int, like: Array, *args: Any) -> None:
-    if threads:
-        function(module_of(like), "columns", name, like.dtype)((blocks(threads, THREADS),), (THREADS,), args)
+run = partial(launch, file="columns")
 
 
 def take_columns(x: Array, columns: Sequence[int]) -> Array:

@@ -12,10 +12,10 @@ from evenflow.reference.flows.densities import LOG_2PI
 THREADS = 256
 
 
-def launch(name: str, threads: int, like: Array, *args: Any) -> None:
+def launch(name: str, threads: int, like: Array, *args: Any, file: str = "layers") -> None:
     """Run a kernel for so many threads; arrays without gaps, numbers in the kernel's types."""
     if threads:
-        function(module_of(like), "layers", name, like.dtype)((blocks(threads, THREADS),), (THREADS,), args)
+        function(module_of(like), file, name, like.dtype)((blocks(threads, THREADS),), (THREADS,), args)
 
 
 @cache
