@@ -45,7 +45,7 @@ def photographs() -> Dataset:
     at = round(TILES * len(tiles))
     parts = [windows(mine, n, rng) for mine, n in zip((tiles[:at], tiles[at:]), DRAWN, strict=True)]
     shape, units = Shape((SIDE, SIDE, 3)), Units.whole_numbers(parts[0], LEVELS)
-    return Dataset("photographs", *parts, None, None, units, None, shape=shape)
+    return Dataset("photographs", parts[0], parts[1], None, None, units, None, shape=shape)
 
 
 def in_colour() -> list[Array]:

@@ -1,11 +1,11 @@
 """Energy-based models of images, flowMC-EBM against PCD: Grenioux et al. 2023, section 5, Fig. 7 and 8.
 
 Everything lives in one space: pixels with uniform noise, brought into (0, 1) with a margin of 5 %, by the logit onto the line,
-and with one shift and one scale for all of them to mean 0 and variance 1. There a convolutional energy is tilted by N(0, I), and
-the companion flow, a RealNVP of images, begins as that N(0, I): at the start model, tilt and flow are one density, and no chain
-can leave the cube. Images but digits are flipped left to right, each second one. PCD has the same energy, tilt, start, penalty,
-rates, and as many steps of ULA as flowMC has of MALA. A training step of flowMC moves a batch of the 1,024 persistent chains by
-3 x (1 i-SIR + MALA). Presets:
+and with one shift and one scale for all of them to mean 0 and variance 1. There a convolutional energy is tilted by N(0, I),
+and the companion flow, a RealNVP of images, begins as that N(0, I): at the start model, tilt and flow are one density, and no
+chain can leave the cube. Of images but digits each second one is flipped left to right. A training step of flowMC moves a batch
+of 8 batches of persistent chains by 3 x (1 i-SIR + MALA). PCD has the same energy, tilt, start, penalty, optimiser (Adam) and
+rates, and as many steps of ULA as flowMC has of MALA: what differs is the sampler. Presets:
 
     quick    digits; with --data DIR Fashion-MNIST at 14 x 14
     device   the same with larger networks and longer chains
@@ -48,7 +48,7 @@ from evenflow.reference.work.units import Units
 
 NAME, ALGORITHMS = "image-ebm", ("flowmc", "pcd")
 NAMES = {"data": "data", "flowmc": "flowMC-EBM", "pcd": "PCD-ULA"}
-SWEEPS, BUFFER, PENALTY, EVERY = 3, 1_024, 1e-4, 50
+SWEEPS, BATCHES, PENALTY, EVERY = 3, 8, 1e-4, 50  # batches in the buffer
 MARGIN = 0.05
 PICTURES = ("samples.png", "acceptance.png", "classes.png")
 ROW = ("algorithm", "seed", "data", *MEASURED, "seconds", "stopped_at")
@@ -59,7 +59,7 @@ class Preset(NamedTuple):
     """images, in_folder: the data without and with a folder; levels: of grey images with 256 of them; widths: of the energy;
     width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50 batches; copies:
     of the data, each with noise and flips of its own; ula: PCD's step; walked: sweeps of fresh chains; judged: images at most;
-    draws, particles, temperatures: for log Z."""
+    draws: of the flow, for log Z."""
     images: str
     in_folder: str
     levels: int | None
@@ -78,8 +78,6 @@ class Preset(NamedTuple):
     walked: int = 12
     judged: int = 1_000
     draws: int = 4_000
-    particles: int = 256
-    temperatures: int = 300
 
 
 PAPER_EPOCHS = 70
@@ -158,8 +156,8 @@ def model_of(algorithm: str, shape: tuple[int, int, int], how: Preset) -> FlowMC
     energy, flow = ConvEnergy(shape, how.widths), image_realnvp(shape, how.scales, how.width, how.blocks, final_scale=0.0)
     if algorithm == "flowmc":
         moves = ((partial(ISIR, N=how.N), 1), (MALA(0.05), how.local)) * SWEEPS
-        return FlowMCEBM(energy, flow, moves, how.batch, BUFFER, None, True, Adam(), penalty=PENALTY)
-    return PCD(energy, flow.base, SWEEPS * how.local, how.ula, how.batch, BUFFER, Adam(), flow.base, PENALTY)
+        return FlowMCEBM(energy, flow, moves, how.batch, BATCHES * how.batch, None, True, Adam(), penalty=PENALTY)
+    return PCD(energy, flow.base, SWEEPS * how.local, how.ula, how.batch, BATCHES * how.batch, Adam(), flow.base, PENALTY)
 
 
 def read(how: Preset, data: Path | None) -> Dataset:

@@ -4,11 +4,8 @@
                       along the training: global moves in its first tenth, then all in its second half. A curve has them all
     log_z, log_z_ess, log_z_error, log_z_draws
                       by importance from the companion flow; to be trusted where a share of TRUST of the draws is effective
-    annealed, annealed_ess, annealed_error
-                      the same by annealing N(0, I) with MALA: for PCD, which has no flow, and as a second opinion
-    bits, bits_annealed, bits_flow
-                      bits per dim of held-out images, by the model with either log Z (None where that is not to be trusted)
-                      and by the flow itself; those of dequantised pixels, an upper bound
+    bits, bits_flow   bits per dim of held-out images, by the model with that log Z (None where it is not to be trusted) and by
+                      the flow itself; those of dequantised pixels, an upper bound. PCD has no flow, and none of these
     samples           of the persistent chains, of fresh ones (from the flow, PCD's from N(0, I), after `walked` sweeps of the
                       model's own kernel, frozen: these are the model's samples, the others may be the buffer's memory), and
                       of the flow: D-loss and Frechet distance to held-out images, and the shares of the classes
@@ -28,7 +25,7 @@ import numpy as np
 
 from evenflow.reference.core import Array, fetched, number, placed
 from evenflow.reference.ebm import FlowMCEBM
-from evenflow.reference.ebm.normalizer import LogZ, annealed, importance
+from evenflow.reference.ebm.normalizer import LogZ, importance
 from evenflow.reference.mcmc import MALA, ULA
 from evenflow.reference.mcmc.chains import run as run_chains
 from evenflow.reference.mcmc.contract import LogDensity
@@ -42,9 +39,8 @@ from evenflow.reference.work.units import Units
 
 LEARNED, SHOWN, POINTS = 5_000, 20, 60  # images that the classifier learns from; shown; of a curve
 ALONG = ("acceptance_global", "acceptance_local", "contrast")
-OF_LOG_Z = ("log_z", "log_z_ess", "log_z_error", "log_z_draws", "annealed", "annealed_ess", "annealed_error")
-MEASURED = ("acceptance_start", *ALONG, "bits", "bits_annealed", "bits_flow", *OF_LOG_Z, "switches", "switches_local",
-            "step_size", "samples", "curve")
+MEASURED = ("acceptance_start", *ALONG, "bits", "bits_flow", "log_z", "log_z_ess", "log_z_error", "log_z_draws", "switches",
+            "switches_local", "step_size", "samples", "curve")
 
 
 @dataclass(frozen=True)
@@ -114,12 +110,12 @@ def measure(
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """The numbers of a row, and what the pictures need.  lines: of the training's log."""
     rng, log_p = np.random.default_rng([judge.seed, 7]), partial(model.log_density, state)
-    row = along(lines) | weighed(model, state, judge, how, rng)
-    row["step_size"] = number(state.step_size[0]) if isinstance(model, FlowMCEBM) else model.step_size
+    row = along(lines)
     found = {"chains": fetched(state.chains)[rng.permutation(model.buffer)[: judge.n]]}
     walked = walk(model, state, log_p, judge.n, how.walked, rng)
     found["fresh chains"] = walked["own"][-1]
     if isinstance(model, FlowMCEBM):
+        row |= weighed(model, state, judge, how.draws, rng) | {"step_size": number(state.step_size[0])}
         found["flow"] = fetched(model.flow.sample(state.flow, placed(model.flow.noise(rng, judge.n), np.float32)))
     if judge.network is not None:
         moves = sum(steps for _, steps in model.moves) if isinstance(model, FlowMCEBM) else model.steps
@@ -157,23 +153,15 @@ def walk(model: Any, state: Any, log_p: Any, n: int, sweeps: int, rng: np.random
     }
 
 
-def weighed(model: Any, state: Any, judge: Judge, how: Any, rng: np.random.Generator) -> dict[str, Any]:
-    """log Z both ways, and bits per dim."""
-    log_p, rho = partial(model.log_density, state), model.ebm.tilt
-    kernel = MALA(number(state.step_size[0]) if isinstance(model, FlowMCEBM) else model.step_size)
-    x = placed(rho.noise(rng, how.particles), np.float32)
-    noise = [placed(kernel.noise(rng, *x.shape), np.float32) for _ in range(how.temperatures - 1)]
-    slow, _, _ = annealed(log_p, rho.log_prob, x, np.linspace(0, 1, how.temperatures + 1), kernel, noise)
-    at_data, d = mean_log_density(log_p, judge), rho.d
-    told: dict[str, Any] = {"annealed": slow.log_z, "annealed_ess": slow.ess, "annealed_error": slow.standard_error}
-    told["bits_annealed"] = bits(at_data, d, slow, how.particles)
-    if isinstance(model, FlowMCEBM):
-        found = importance(*flow_draws(log_p, model.flow, state.flow, how.draws, rng, "float32"))
-        told |= {"log_z": found.log_z, "log_z_ess": found.ess, "log_z_error": found.standard_error, "log_z_draws": how.draws}
-        told["bits"] = bits(at_data, d, found, how.draws)
-        of_flow = mean_log_density(partial(model.flow.log_prob, state.flow), judge)
-        told["bits_flow"] = bits(of_flow, d, LogZ(0.0, 1.0, 0.0), 1)
-    return told
+def weighed(model: FlowMCEBM, state: Any, judge: Judge, draws: int, rng: np.random.Generator) -> dict[str, Any]:
+    """log Z, and bits per dim."""
+    log_p, d = partial(model.log_density, state), model.flow.d
+    found = importance(*flow_draws(log_p, model.flow, state.flow, draws, rng, "float32"))
+    told = {"log_z": found.log_z, "log_z_ess": found.ess, "log_z_error": found.standard_error, "log_z_draws": draws}
+    of_flow = mean_log_density(partial(model.flow.log_prob, state.flow), judge)
+    certain = LogZ(0.0, draws, 0.0)
+    return told | {
+        "bits": bits(mean_log_density(log_p, judge), d, found, draws), "bits_flow": bits(of_flow, d, certain, draws)}
 
 
 def mean_log_density(log_density: LogDensity, judge: Judge) -> float:
