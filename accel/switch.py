@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from evenflow.accel import devices, energies, graphs, mcmc, playback, recording, saef
 from evenflow.accel.compiled import replacements as in_cpp
-from evenflow.accel.core import convolution, gradients, matrices, networks, optim, placement, special
+from evenflow.accel.core import convolution, gradients, matrices, networks, optim, placement, special, walker
 from evenflow.accel.flows import compose, dense, densities, spline, transformers
 from evenflow.accel.scores import pairs
 from evenflow.reference.core import lookup
@@ -21,7 +21,7 @@ Table = Mapping[str, Callable[..., Any]]
 FUSED: Table = {
     name: function
     for module in (
-        networks, convolution, matrices, transformers, compose, dense, spline, densities, saef,
+        networks, convolution, walker, matrices, transformers, compose, dense, spline, densities, saef,
         energies, special, pairs, gradients, optim, mcmc,
     )
     for name, function in module.REPLACEMENTS.items()

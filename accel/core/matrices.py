@@ -5,21 +5,32 @@ r"""Columns of matrices with their adjoints, which are each other's.
     put     $y = x$ but $y_{:, C} = v$                                  adjoint: $\bar y$ with zeros in C, and $\bar y_{:, C}$
 """
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
+from autograd.tracer import isbox
 
 from evenflow.accel.backends import on_device
 from evenflow.accel.core.elementwise import stepwise
 from evenflow.accel.fused import fused
 from evenflow.accel.kernels.columns import put_columns, take_columns, write_columns
+from evenflow.accel.products import product as multiply
 from evenflow.reference.core import Array
+from evenflow.reference.core.dispatch import definitions
 
 Table = tuple[int, ...]
 
 
+@cache
+def index(columns: Table) -> Any:
+    """The columns as NumPy looks them up fastest; those of an image are thousands."""
+    at = stepwise(list(columns))
+    return at if isinstance(at, slice) else np.array(at)
+
+
 def taken(x: Array, columns: Table) -> Array:
-    return take_columns(x, columns) if on_device(x) else np.ascontiguousarray(x[:, stepwise(list(columns))])
+    return take_columns(x, columns) if on_device(x) else np.ascontiguousarray(x[:, index(columns)])
 
 
 def together(parts: Sequence[Array | None], tables: Sequence[Table], d: int) -> Array:
@@ -34,7 +45,7 @@ def together(parts: Sequence[Array | None], tables: Sequence[Table], d: int) -> 
     full = sum(len(table) for _, table in given) == d
     whole = (np.empty if full else np.zeros)((len(first), d), first.dtype)
     for part, table in given:
-        whole[:, stepwise(list(table))] = part
+        whole[:, index(table)] = part
     return whole
 
 
@@ -59,7 +70,7 @@ def _put(columns: Table, x: Array, values: Array) -> tuple[tuple[Array], Any]:
     if on_device(x):
         return (put_columns(x, columns, values, x.shape[1]),), columns
     out = x.copy()
-    out[:, stepwise(list(columns))] = values
+    out[:, index(columns)] = values
     return (out,), columns
 
 
@@ -72,7 +83,7 @@ def rest(g: Array, columns: Table) -> Array:
     if on_device(g):
         return put_columns(g, columns, None, g.shape[1])
     g = g.copy()
-    g[:, stepwise(list(columns))] = 0
+    g[:, index(columns)] = 0
     return g
 
 
@@ -99,4 +110,9 @@ def put(x: Array, columns: Sequence[int], values: Array) -> Array:
     return _exchange(tuple(columns), x, values)[0]
 
 
-REPLACEMENTS = {"core.matrices.take": take, "core.matrices.put": put}
+def product(a: Array, b: Array) -> Array:
+    """core.matrices.product: traced, it goes its own way (autodiff.py)."""
+    return definitions["core.matrices.product"](a, b) if isbox(a) or isbox(b) else multiply(a, b)  # type: ignore[return-value]
+
+
+REPLACEMENTS = {"core.matrices.take": take, "core.matrices.put": put, "core.matrices.product": product}

@@ -4,6 +4,7 @@ A run keeps NumPy's generator: its state is what a checkpoint holds, so a checkp
 each array of noise the generator gives a seed, and the array is a function of that seed (kernels/philox.cuh): the same on every
 device, and the same again after a checkpoint.
 """
+import weakref
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -70,14 +71,23 @@ def replacements(xp: Any) -> dict[str, Callable[..., Any]]:
     def kept(numbers: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
         return xp.asarray(np.frombuffer(numbers, dtype).reshape(shape))
 
+    there: dict[int, tuple[Any, Array]] = {}  # id -> a weak reference, and the same on the device
+
+    def known(constant: Array) -> Array:
+        key = id(constant)
+        if key not in there:
+            there[key] = weakref.ref(constant, lambda gone: there.pop(key, None)), xp.asarray(constant)
+        return there[key][1]
+
     def beside(constant: Any, array: Array) -> Array:
-        """Small constants are sent over once: the same array every time, which nobody writes to."""
+        """Small constants are sent over once, and so are those that cannot change: the same array every time, which nobody
+        writes to."""
         if on_device(constant) or not on_device(value(array)):
             return definitions["core.placement.beside"](constant, array) if not on_device(constant) else constant
         constant = np.asarray(constant)
-        if constant.nbytes > SMALL:
-            return xp.asarray(constant)
-        return kept(constant.tobytes(), constant.dtype.str, constant.shape)
+        if constant.nbytes <= SMALL:
+            return kept(constant.tobytes(), constant.dtype.str, constant.shape)
+        return xp.asarray(constant) if constant.flags.writeable else known(constant)
 
     return {
         "core.placement.beside": beside, "core.placement.placed": placed, "core.placement.fetched": to_host,

@@ -1,6 +1,6 @@
 """Columns of matrices on the device: columns.cu. Arguments and meaning as in core/matrices.py."""
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ from evenflow.accel.backends import module_of
 from evenflow.accel.kernels.layers import launch, numbers, solid
 from evenflow.accel.kernels.loading import NULL
 from evenflow.reference.core import Array
-
 
 run = partial(launch, file="columns")
 
@@ -25,11 +24,18 @@ def take_columns(x: Array, columns: Sequence[int]) -> Array:
 def put_columns(x: Array | None, columns: Sequence[int], values: Array | None, d: int) -> Array:
     """x (n, d) with values (n, k) in these columns; None: zeros."""
     like: Any = x if values is None else values
-    n, k, xp, number = len(like), len(columns), module_of(like), {column: j for j, column in enumerate(columns)}
-    out, place = xp.empty((n, d), like.dtype), tuple(number.get(j, -1) for j in range(d))
+    n, k, xp = len(like), len(columns), module_of(like)
+    out = xp.empty((n, d), like.dtype)
     x, values = (NULL if a is None else solid(a) for a in (x, values))
-    run("put_columns", n * d, like, x, numbers(xp, place), values, *map(np.int32, (n, d, k)), out)
+    run("put_columns", n * d, like, x, numbers(xp, places(tuple(columns), d)), values, *map(np.int32, (n, d, k)), out)
     return out
+
+
+@cache
+def places(columns: tuple[int, ...], d: int) -> tuple[int, ...]:
+    """For each of d columns, where it is among `columns`; -1: nowhere."""
+    number = {column: j for j, column in enumerate(columns)}
+    return tuple(number.get(j, -1) for j in range(d))
 
 
 def write_columns(out: Array, columns: Sequence[int], values: Array) -> None:

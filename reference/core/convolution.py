@@ -27,6 +27,7 @@ from autograd.extend import defvjp, primitive
 from evenflow.reference.core.arrays import arrays
 from evenflow.reference.core.checks import check_context, check_count, check_shape
 from evenflow.reference.core.dispatch import lookup, replaceable
+from evenflow.reference.core.matrices import product
 from evenflow.reference.core.networks import activated
 from evenflow.reference.core.placement import beside
 from evenflow.reference.core.special import tanh
@@ -90,7 +91,9 @@ def causal_mask(k: int, kind: str, channels: int, outputs: int, groups: int = 1)
     before = onp.arange(k * k).reshape(k, k, 1, 1) < k * k // 2
     here = onp.arange(k * k).reshape(k, k, 1, 1) == k * k // 2
     group_in, group_out = (onp.arange(many) * groups // many for many in (channels, outputs))
-    return before | here & within(group_in[:, None], group_out[None, :])
+    mask = before | here & within(group_in[:, None], group_out[None, :])
+    mask.flags.writeable = False
+    return mask
 
 
 @arrays("a")
@@ -169,7 +172,7 @@ class ConvNet:
 
         def conv(depth: int, h: Array) -> Array:
             y = conv2d(h, layers[depth]["W"], layers[depth]["b"])
-            return y if context is None else y + (context @ layers[depth]["C"])[:, None, None]
+            return y if context is None else y + product(context, layers[depth]["C"])[:, None, None]
 
         return self.through(x, params["places"], conv)
 
@@ -185,6 +188,7 @@ class ConvNet:
         pairs = zip(params["layers"], self.masks, strict=True)
         return [layer if m is None else {**layer, "W": layer["W"] * beside(m, layer["W"])} for layer, m in pairs]
 
+    @replaceable
     def walker(self, params: Tree, context: Array | None = None) -> Callable[[Place, Array], Array]:
         """For a masked network of one group: step((i, j), x of the place before), in the order of reading.
 
@@ -192,7 +196,7 @@ class ConvNet:
         new there and nothing else: all places together cost what one pass costs. x (n, c) counts nothing at the first place.
         """
         layers, known = self.layers(params), [dict[Place, Array]() for _ in self.sizes]
-        conditions = [0.0 if context is None else context @ layer["C"] for layer in layers]
+        conditions = [0.0 if context is None else product(context, layer["C"]) for layer in layers]
         places: list[Place] = []
 
         def step(place: Place, x: Array) -> Array:

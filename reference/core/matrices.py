@@ -1,7 +1,8 @@
-"""Columns and rows of matrices, so that whoever computes on a device may keep the tables of their numbers there.
+"""Columns, rows and products of matrices, so that whoever computes on a device may do them in its own way.
 
     take      x[:, columns]
     put       x with other values in these columns
+    product   a b
     repeated  x m times, one below the other
 """
 from collections.abc import Sequence
@@ -31,6 +32,16 @@ def put(x: Array, columns: Sequence[int], values: Array) -> Array:
     """
     number = {column: x.shape[1] + i for i, column in enumerate(columns)}
     return np.concatenate([x, values], axis=1)[:, [number.get(j, j) for j in range(x.shape[1])]]
+
+
+@replaceable
+def product(a: Array, b: Array) -> Array:
+    """a (n, k), b (k, m) -> (n, m).
+
+    >>> product(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    return a @ b
 
 
 def repeated(x: Array, m: int) -> Array:

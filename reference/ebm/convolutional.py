@@ -14,6 +14,7 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.core import Array, Shape, Tree, activated, arrays, check_count, check_image, check_shape, conv2d
+from evenflow.reference.core.matrices import product
 
 
 @dataclass(frozen=True)
@@ -62,4 +63,4 @@ class ConvEnergy:
         h = np.reshape(x, (-1, *self.shape))
         for depth, layer in enumerate(layers):
             h = activated(conv2d(h, layer["W"], layer["b"], 2 if depth else 1, 1), "leaky_relu")
-        return (np.reshape(h, (-1, last["W"].shape[0])) @ last["W"])[:, 0]
+        return product(np.reshape(h, (-1, last["W"].shape[0])), last["W"])[:, 0]

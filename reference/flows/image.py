@@ -17,11 +17,12 @@ convolution, $x = W z$ with W free (`Dense`) or factored (`PLU`).
 """
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, lookup, put, take
+from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, beside, check_count, check_image, lookup, put, take
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.compose import Chain
 from evenflow.reference.flows.contract import Bijection, check_input
@@ -190,7 +191,11 @@ class ConvCoupling:
     def d(self) -> int:
         return len(self.mask)
 
-    @property
+    @cached_property
+    def passes(self) -> Array:
+        return onp.array(self.mask)
+
+    @cached_property
     def net(self) -> ConvNet:
         return ConvNet(self.shape, 2 * self.shape[2], self.width, self.blocks, context_dim=self.context_dim,
                        final_scale=self.final_scale)
@@ -212,7 +217,7 @@ class ConvCoupling:
 
     def raw(self, params: Tree, z: Array, context: Array | None) -> Array:
         """(n, d, 2), zero where the mask is True: there the transformer is the identity, to the last bit."""
-        m = onp.array(self.mask)
+        m = beside(self.passes, z)
         passing = np.where(m, z, np.zeros_like(z))
         raw = self.net(params, np.reshape(passing, (-1, *self.shape)), context)
         return np.reshape(raw, (-1, self.d, 2)) * ~m[:, None]

@@ -1,5 +1,6 @@
 """Coordinates in another order: x_i = z_order[i]. The log_det is 0."""
 from dataclasses import dataclass
+from functools import cached_property
 
 import autograd.numpy as np
 import numpy as onp
@@ -37,7 +38,11 @@ class Permutation:
     @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        return take(x, onp.argsort(self.order).tolist()), np.zeros_like(x[:, 0])
+        return take(x, self.back), np.zeros_like(x[:, 0])
+
+    @cached_property
+    def back(self) -> tuple[int, ...]:
+        return tuple(onp.argsort(self.order).tolist())
 
 
 def reversal(d: int) -> Permutation:
