@@ -34,7 +34,7 @@ from evenflow.experiments.planar import check_preset, over
 from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import Row, kept, only
 from evenflow.reference.core import Adam, Array
-from evenflow.reference.core.optim import step_decay
+from evenflow.reference.core.optim import linear_decay, step_decay
 from evenflow.reference.ebm import PCD, ConvEnergy, FlowMCEBM, Rates
 from evenflow.reference.flows.image import image_realnvp
 from evenflow.reference.mcmc import ISIR, MALA
@@ -57,7 +57,8 @@ summary = partial(only, (*ROW[:11], "stopped_at"))
 
 class Preset(NamedTuple):
     """images, in_folder: the data without and with a folder; levels: of grey images with 256 of them; widths: of the energy;
-    width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50 batches; copies:
+    width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50
+    batches, None: it falls linearly to zero; copies:
     of the data, each with noise and flips of its own; ula: PCD's step; walked: sweeps of fresh chains; judged: images at most;
     draws: of the flow, for log Z."""
     images: str
@@ -72,7 +73,7 @@ class Preset(NamedTuple):
     batch: int
     steps: int
     rate: float
-    factor: float
+    factor: float | None
     copies: int = 16
     ula: float = 0.005
     walked: int = 12
@@ -82,8 +83,8 @@ class Preset(NamedTuple):
 
 PAPER_EPOCHS = 70
 PRESETS = {
-    "quick": Preset("digits", "fashion-14", 16, (16, 32, 32), 16, 1, 1, 16, 8, 64, 600, 1e-3, 0.8),
-    "device": Preset("digits", "fashion-14", 16, (64, 128, 256), 32, 1, 1, 32, 16, 128, 1_200, 5e-4, 0.9, walked=30),
+    "quick": Preset("digits", "fashion-14", 16, (16, 32, 32), 16, 1, 1, 16, 16, 32, 650, 2e-3, None),
+    "device": Preset("digits", "fashion-14", 16, (64, 128, 256), 32, 1, 1, 32, 16, 128, 1_000, 2e-3, None, walked=30, judged=500),
     "paper": Preset("photographs", "fashion", None, (80, 160, 320, 640), 64, 4, 2, 128, 32, 128, 27_300, 1e-4, 0.99, 2),
 }
 
@@ -144,7 +145,8 @@ def train(
     on_step: OnStep,
 ) -> tuple[Any, Any]:
     """The model, and its state after the training."""
-    model, rate = model_of(algorithm, shape_of(dataset), how), step_decay(how.rate, how.factor, EVERY)
+    model = model_of(algorithm, shape_of(dataset), how)
+    rate = linear_decay(how.rate, how.steps) if how.factor is None else step_decay(how.rate, how.factor, EVERY)
     x = np.concatenate(list(copies(dataset, units, how.copies, np.random.default_rng([seed, 5]))))
     state = fitted(
         model, [], x, how.batch, lambda step: Rates(rate(step), rate(step)), Settings(how.steps, checkpoint_every=EVERY), seed,
