@@ -57,10 +57,9 @@ summary = partial(only, (*ROW[:11], "stopped_at"))
 
 class Preset(NamedTuple):
     """images, in_folder: the data without and with a folder; levels: of grey images with 256 of them; widths: of the energy;
-    width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50
-    batches, None: it falls linearly to zero; copies:
-    of the data, each with noise and flips of its own; ula: PCD's step; walked: sweeps of fresh chains; judged: images at most;
-    draws: of the flow, for log Z."""
+    width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50 batches, None:
+    it falls linearly to zero; copies: of the data, each with noise and flips of its own; ula: PCD's step; walked: sweeps of
+    fresh chains; judged: images at most; draws: of the flow, for log Z."""
     images: str
     in_folder: str
     levels: int | None
@@ -83,9 +82,12 @@ class Preset(NamedTuple):
 
 PAPER_EPOCHS = 70
 PRESETS = {
-    "quick": Preset("digits", "fashion-14", 16, (16, 32, 32), 16, 1, 1, 16, 16, 32, 650, 2e-3, None),
-    "device": Preset("digits", "fashion-14", 16, (64, 128, 256), 32, 1, 1, 32, 16, 128, 1_000, 2e-3, None, walked=30, judged=500),
-    "paper": Preset("photographs", "fashion", None, (80, 160, 320, 640), 64, 4, 2, 128, 32, 128, 27_300, 1e-4, 0.99, 2),
+    "quick": Preset("digits", "fashion-14", levels=16, widths=(16, 32, 32), width=16, blocks=1, scales=1, N=16, local=16,
+                    batch=32, steps=650, rate=2e-3, factor=None),
+    "device": Preset("digits", "fashion-14", levels=16, widths=(64, 128, 256), width=32, blocks=1, scales=1, N=32, local=16,
+                     batch=128, steps=1_000, rate=2e-3, factor=None, walked=30, judged=500),
+    "paper": Preset("photographs", "fashion", levels=None, widths=(80, 160, 320, 640), width=64, blocks=4, scales=2, N=128,
+                    local=32, batch=128, steps=27_300, rate=1e-4, factor=0.99, copies=2),
 }
 
 

@@ -15,9 +15,11 @@ from evenflow.experiments.image_ebm import PRESETS, copies, learn, logit_units, 
 from evenflow.experiments.image_ebm_measures import Judge, along, bits, mean_log_density, walk
 from evenflow.experiments.image_ebm_pages import flop, parameters, products_of_energy, products_of_flow
 from evenflow.reference.core import Array
-from evenflow.reference.ebm import ConvEnergy, FlowMCEBM
+from evenflow.reference.ebm import PCD, ConvEnergy, FlowMCEBM
 from evenflow.reference.ebm.normalizer import LogZ
+from evenflow.reference.flows.densities import Normal
 from evenflow.reference.flows.image import image_realnvp
+from evenflow.reference.mcmc import MALA
 from evenflow.reference.work.data import Dataset
 from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.units import Units
@@ -50,6 +52,7 @@ def grey(n: int = 40, levels: int = 256, side: int = 4) -> Dataset:
     return Dataset("grey", x[: n // 2], x[n // 2 :], None, None, units, None, shape=shape)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     rows = image_ebm.run(tmp_path)
@@ -189,6 +192,17 @@ def test_costs_by_hand() -> None:
     E, T = products_of_energy(model.energy), products_of_flow(model.flow.bijection)
     assert flop(model, TINY) == {"isir": 2 * 12 * 3 * (E + T), "mala": 4 * 12 * 2 * E, "updates": 24 * (2 * E + T)}
     assert parameters(ConvEnergy((4, 4, 1), (2, 3))) == 18 + 2 + 96 + 3 + 12
+
+
+def test_pcd_differs_in_the_sampler_alone() -> None:
+    ours, theirs = (model_of(name, (4, 4, 1), TINY) for name in ("flowmc", "pcd"))
+    assert isinstance(ours, FlowMCEBM)
+    assert isinstance(theirs, PCD)
+    assert ours.ebm == theirs.ebm
+    assert theirs.start == ours.flow.base == Normal(16)
+    assert theirs.steps == sum(steps for kernel, steps in ours.moves if isinstance(kernel, MALA))
+    for name in ("energy_optimiser", "penalty", "batch", "buffer"):
+        assert getattr(ours, name) == getattr(theirs, name)
 
 
 def test_the_paper_has_the_papers_sizes() -> None:
