@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core import Array, fetched, number, placed
+from evenflow.reference.core import Array, fetched, placed
 from evenflow.reference.ebm import FlowMCEBM
 from evenflow.reference.ebm.normalizer import LogZ, importance
 from evenflow.reference.mcmc import MALA, ULA
@@ -115,7 +115,7 @@ def measure(
     walked = walk(model, state, log_p, judge.n, how.walked, rng)
     found["fresh chains"] = walked["own"][-1]
     if isinstance(model, FlowMCEBM):
-        row |= weighed(model, state, judge, how.draws, rng) | {"step_size": number(state.step_size[0])}
+        row |= weighed(model, state, judge, how.draws, rng) | {"step_size": step_size(state)}
         found["flow"] = fetched(model.flow.sample(state.flow, placed(model.flow.noise(rng, judge.n), np.float32)))
     if judge.network is not None:
         moves = sum(steps for _, steps in model.moves) if isinstance(model, FlowMCEBM) else model.steps
@@ -146,11 +146,16 @@ def walk(model: Any, state: Any, log_p: Any, n: int, sweeps: int, rng: np.random
         start = model.start.sample(placed(model.start.noise(rng, n), np.float32))
         return {"own": fetched(run(ULA(model.step_size), start, steps=sweeps * model.steps, every=model.steps).x)}
     start = model.flow.sample(state.flow, placed(model.flow.noise(rng, n), np.float32))
-    own, local, moves = model.kernel(state.flow, state.step_size), number(state.step_size[0]), sum(k for _, k in model.moves)
+    own, local, moves = model.kernel(state.flow, state.step_size), step_size(state), sum(k for _, k in model.moves)
     return {
         "own": fetched(run(own, start, steps=sweeps).x),
         "local": fetched(run(MALA(local), start, steps=sweeps * moves, every=moves).x),
     }
+
+
+def step_size(state: Any) -> float:
+    """MALA's, as the training left it."""
+    return float(fetched(state.step_size)[0])
 
 
 def weighed(model: FlowMCEBM, state: Any, judge: Judge, draws: int, rng: np.random.Generator) -> dict[str, Any]:
