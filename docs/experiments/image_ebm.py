@@ -49,7 +49,7 @@ from evenflow.reference.work.units import Units
 NAME, ALGORITHMS = "image-ebm", ("flowmc", "pcd")
 NAMES = {"data": "data", "flowmc": "flowMC-EBM", "pcd": "PCD-ULA"}
 SWEEPS, BATCHES, PENALTY, EVERY = 3, 8, 1e-4, 50  # batches in the buffer
-MARGIN = 0.05
+MARGIN, COPIED = 0.05, 24_000
 PICTURES = ("samples.png", "acceptance.png", "classes.png")
 ROW = ("algorithm", "seed", "data", *MEASURED, "seconds", "stopped_at")
 summary = partial(only, (*ROW[:11], "stopped_at"))
@@ -58,8 +58,8 @@ summary = partial(only, (*ROW[:11], "stopped_at"))
 class Preset(NamedTuple):
     """images, in_folder: the data without and with a folder; levels: of grey images with 256 of them; widths: of the energy;
     width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50 batches, None:
-    it falls linearly to zero; copies: of the data, each with noise and flips of its own; ula: PCD's step; walked: sweeps of
-    fresh chains; judged: images at most; draws: of the flow, for log Z."""
+    it falls linearly to zero; ula: PCD's step; walked: sweeps of fresh chains; judged: images at most; draws: of the flow,
+    for log Z."""
     images: str
     in_folder: str
     levels: int | None
@@ -73,7 +73,6 @@ class Preset(NamedTuple):
     steps: int
     rate: float
     factor: float | None
-    copies: int = 16
     ula: float = 0.005
     walked: int = 12
     judged: int = 1_000
@@ -87,7 +86,7 @@ PRESETS = {
     "device": Preset("digits", "fashion-14", levels=16, widths=(64, 128, 256), width=32, blocks=1, scales=1, N=32, local=16,
                      batch=128, steps=1_000, rate=2e-3, factor=None, walked=30, judged=500),
     "paper": Preset("photographs", "fashion", levels=None, widths=(80, 160, 320, 640), width=64, blocks=4, scales=2, N=128,
-                    local=32, batch=128, steps=27_300, rate=1e-4, factor=0.99, copies=2),
+                    local=32, batch=128, steps=27_300, rate=1e-4, factor=0.99),
 }
 
 
@@ -149,7 +148,7 @@ def train(
     """The model, and its state after the training."""
     model = model_of(algorithm, shape_of(dataset), how)
     rate = linear_decay(how.rate, how.steps) if how.factor is None else step_decay(how.rate, how.factor, EVERY)
-    x = np.concatenate(list(copies(dataset, units, how.copies, np.random.default_rng([seed, 5]))))
+    x = np.concatenate(list(copies(dataset, units, np.random.default_rng([seed, 5]))))
     state = fitted(
         model, [], x, how.batch, lambda step: Rates(rate(step), rate(step)), Settings(how.steps, checkpoint_every=EVERY), seed,
         folder, resume, identity, partial(on_step, f"{NAMES[algorithm]}, seed {seed}"))
@@ -192,10 +191,13 @@ def logit_units(dataset: Dataset) -> Units:
     return replace(plain, shift=np.full(d, t.mean()), scale=np.full(d, t.std()))
 
 
-def copies(dataset: Dataset, units: Units, count: int, rng: np.random.Generator) -> Iterator[Array]:
-    """The training images (k, d) in the model's units, so many times; each second one flipped, but of digits none."""
+def copies(dataset: Dataset, units: Units, rng: np.random.Generator) -> Iterator[Array]:
+    """The training images (k, d) in the model's units, a few times, COPIED in all where they are few.
+
+    Each copy has noise of its own, and each second image is flipped, but of digits none.
+    """
     shape = shape_of(dataset)
-    for _ in range(count):
+    for _ in range(max(2, COPIED // len(dataset.train))):
         for (x,) in in_chunks(dataset.train):
             if dataset.name != "digits":
                 x = np.where(rng.random((len(x), 1)) < 0.5, x, x.reshape(-1, *shape)[:, :, ::-1].reshape(x.shape))

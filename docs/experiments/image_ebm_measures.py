@@ -37,7 +37,7 @@ from evenflow.reference.work.metrics import components, d_loss, digit_classifier
 from evenflow.reference.work.sampling import flow_draws
 from evenflow.reference.work.units import Units
 
-LEARNED, SHOWN, POINTS = 5_000, 20, 60  # images that the classifier learns from; shown; of a curve
+LEARNED, SHOWN, POINTS = 3_000, 20, 60  # images that the classifier learns from; shown; of a curve
 ALONG = ("acceptance_global", "acceptance_local", "contrast")
 MEASURED = ("acceptance_start", *ALONG, "bits", "bits_flow", "log_z", "log_z_ess", "log_z_error", "log_z_draws", "switches",
             "switches_local", "step_size", "samples", "curve")

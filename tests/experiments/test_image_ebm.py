@@ -26,7 +26,7 @@ from evenflow.reference.work.units import Units
 from tests.experiments.runs import Stopped, stopping, without_times, written
 
 TINY = PRESETS["quick"]._replace(
-    steps=4, widths=(2, 2), width=2, N=3, local=1, batch=4, walked=2, judged=24, draws=50, copies=1)
+    steps=4, widths=(2, 2), width=2, N=3, local=1, batch=4, walked=2, judged=24, draws=50)
 
 
 class Known:
@@ -42,6 +42,7 @@ class Known:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(image_ebm.PRESETS, "quick", TINY)
     monkeypatch.setattr(image_ebm, "EVERY", 2)
+    monkeypatch.setattr(image_ebm, "COPIED", 0)
     monkeypatch.setattr(image_ebm_measures, "digit_classifier", lambda images, labels, seed: Known())
     monkeypatch.setattr(image_ebm_measures, "d_loss", lambda real, generated, seed: (0.5, 0.1))
 
@@ -105,18 +106,19 @@ def test_the_space_is_the_logit_of_the_pixel_with_its_margin() -> None:
     assert set(units.to_user(np.array([[-40.0] * 16, [40.0] * 16])).ravel()) == {0, 15}
 
 
-def test_copies_are_flipped_each_second_one_but_of_digits() -> None:
+def test_copies_are_flipped_each_second_one_but_of_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_ebm, "COPIED", 600)
     data = grey(n=400, levels=16)
     units = logit_units(data)
     mirrored = data.train.reshape(-1, 4, 4)[:, :, ::-1].reshape(-1, 16)
     for name, flips in (("grey", True), ("digits", False)):
-        two = np.concatenate(list(copies(data._replace(name=name), units, 2, np.random.default_rng(0))))
-        back = units.to_user(two.astype(np.float64))
-        as_it_is, flipped = ((back == np.tile(side, (2, 1))).all(axis=1) for side in (data.train, mirrored))
-        assert two.dtype == np.float32
+        three = np.concatenate(list(copies(data._replace(name=name), units, np.random.default_rng(0))))
+        back = units.to_user(three.astype(np.float64))
+        as_it_is, flipped = ((back == np.tile(side, (3, 1))).all(axis=1) for side in (data.train, mirrored))
+        assert three.dtype == np.float32
         assert (as_it_is | flipped).all()
-        assert abs(flipped.mean() - 0.5 * flips) < 0.1 * flips + 1e-9  # 400 flips: four standard deviations
-        assert not (two[:200] == two[200:]).all()
+        assert abs(flipped.mean() - 0.5 * flips) < 0.1 * flips + 1e-9  # 600 flips: four standard deviations
+        assert not (three[:200] == three[200:400]).all()
 
 
 def test_grey_images_are_taken_in_fewer_levels(monkeypatch: pytest.MonkeyPatch) -> None:
