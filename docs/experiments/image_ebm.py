@@ -58,8 +58,8 @@ summary = partial(only, (*ROW[:11], "stopped_at"))
 class Preset(NamedTuple):
     """images, in_folder: the data without and with a folder; levels: of grey images with 256 of them; widths: of the energy;
     width, blocks, scales: of the flow; N: slots of i-SIR; local: MALA after each; factor: of the rate every 50 batches, None:
-    it falls linearly to zero; ula: PCD's step; walked: sweeps of fresh chains; judged: images at most; draws: of the flow,
-    for log Z."""
+    it falls linearly to zero; ula: PCD's step; walked: sweeps of fresh chains; judged: images at most, no more than there are
+    chains, since Frechet distances are compared at equal numbers; draws: of the flow, for log Z."""
     images: str
     in_folder: str
     levels: int | None
@@ -82,7 +82,7 @@ class Preset(NamedTuple):
 PAPER_EPOCHS = 70
 PRESETS = {
     "quick": Preset("digits", "fashion-14", levels=16, widths=(16, 32, 32), width=16, blocks=1, scales=1, N=16, local=16,
-                    batch=32, steps=600, rate=2e-3, factor=None, walked=24),
+                    batch=32, steps=600, rate=2e-3, factor=None, walked=24, judged=256),
     "device": Preset("digits", "fashion-14", levels=16, widths=(64, 128, 256), width=32, blocks=1, scales=1, N=32, local=16,
                      batch=128, steps=1_000, rate=2e-3, factor=None, walked=30, judged=500),
     "paper": Preset("photographs", "fashion", levels=None, widths=(80, 160, 320, 640), width=64, blocks=4, scales=2, N=128,
