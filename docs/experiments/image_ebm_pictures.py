@@ -14,6 +14,7 @@ from evenflow.reference.work.shapes import Shape
 PAPER = (0.05, 0.10)  # global moves that are accepted, Fig. 8
 INK = {"flowmc": COLOURS[0], "pcd": COLOURS[1], "data": "black"}
 WIDTH = 0.13  # of a bar
+SHADE = {"fresh chains": 1.0, "held-out images": 1.0, "flow": 0.25}  # of the others half
 LINES = ((0, "acceptance_global", "-", "global moves"), (0, "acceptance_local", ":", "MALA"), (1, "contrast", "-", "contrast"))
 
 
@@ -56,8 +57,8 @@ def classes(path: Path, names: Mapping[str, str], rows: Sequence[Row]) -> None:
     figure = new_figure(9.0, 3.6)
     axes = figure.subplots()
     for k, key in enumerate(order):
-        at, alpha = np.arange(len(shares[key])) + WIDTH * (k - (len(order) - 1) / 2), 1.0 if "fresh" in key[1] else 0.5
-        axes.bar(at, shares[key], WIDTH, color=INK[key[0]], alpha=alpha, label=f"{names[key[0]]}, {key[1]}")
+        at, shade = np.arange(len(shares[key])) + WIDTH * (k - (len(order) - 1) / 2), SHADE.get(key[1], 0.5)
+        axes.bar(at, shares[key], WIDTH, color=INK[key[0]], alpha=shade, label=f"{names[key[0]]}, {key[1]}")
     axes.set(xlabel="class, by the classifier", ylabel="share")
     if order:
         axes.set_xticks(range(len(shares[order[0]])))
