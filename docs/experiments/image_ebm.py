@@ -82,7 +82,7 @@ class Preset(NamedTuple):
 PAPER_EPOCHS = 70
 PRESETS = {
     "quick": Preset("digits", "fashion-14", levels=16, widths=(16, 32, 32), width=16, blocks=1, scales=1, N=16, local=16,
-                    batch=32, steps=600, rate=1e-3, factor=None, walked=24, judged=256),
+                    batch=32, steps=600, rate=2e-3, factor=None, walked=24, judged=256),
     "device": Preset("digits", "fashion-14", levels=16, widths=(64, 128, 256), width=32, blocks=1, scales=1, N=32, local=16,
                      batch=128, steps=1_000, rate=1e-3, factor=None, walked=30, judged=500),
     "paper": Preset("photographs", "fashion", levels=None, widths=(80, 160, 320, 640), width=64, blocks=4, scales=2, N=128,
