@@ -9,6 +9,7 @@ EXPERIMENTS = {  # name -> its script
         "mixture-16", "mixture-32", "mixture-64",
         "block-sweep", "sixteen-blocks", "objectives", "draws", "generators",
         "likelihood-vs-quality", "posterior",
-        "tabular", "image-saef", "glow-objectives", "regression", "simulator", "tables", "backends", "own-density",
+        "tabular", "image-saef", "glow-objectives", "image-ebm",
+        "regression", "simulator", "tables", "backends", "own-density",
     )
 }

@@ -134,8 +134,11 @@ def digit_features(images: Array, labels: Array, seed: int = 0) -> Callable[[Arr
     Compare samples with held-out images: those it has learned from have features a little sharper than others. It has
     learned to overlook what does not matter to the digit (brightness, a little noise): the D-loss has not.
     """
-    network = digit_classifier(images, labels, seed)
+    return hidden(digit_classifier(images, labels, seed))
 
+
+def hidden(network: Any) -> Callable[[Array], Array]:
+    """The last hidden layer of such a classifier, as a function of images."""
     def features(images: Array) -> Array:
         check_shape("images", images, "n", network.n_features_in_)
         check_finite("images", images)

@@ -15,6 +15,7 @@ from evenflow.experiments import (
     eight_gaussians,
     four_modes,
     generators,
+    image_ebm_pages,
     image_pages,
     latent_chains_pages,
     likelihood_vs_quality_pages,
@@ -44,7 +45,7 @@ PLANAR: dict[str, Page] = {
 OF_FLOWS: dict[str, Page] = {
     "block-sweep": block_sweep.page, "objectives": objectives.page, "sixteen-blocks": sixteen_blocks.page, "draws": draws.page,
     "generators": generators.page, "likelihood-vs-quality": likelihood_vs_quality_pages.page, "posterior": posterior_pages.page,
-    "tabular": tabular_pages.page,
+    "tabular": tabular_pages.page, "image-ebm": image_ebm_pages.page,
 }
 PAGES: dict[str, tuple[Page, list[str]]] = {  # name -> what makes it, of which results
     **{name: (page, [f"{name}-{preset}" for preset in ("quick", "swapped", "best", "paper")]) for name, page in PLANAR.items()},
@@ -94,6 +95,8 @@ def test_a_page_is_that_of_the_committed_results(name: str) -> None:
     *(("glow-objectives", {"model": "likelihood"}, field) for field in ("d_loss", "bits_per_dim")),
     *(("latent-chains", {"sampler": "nt"}, field) for field in (
         "switch_rate", "tau", "tau_evaluations", "chains_density", "acceptance_local", "kl")),
+    *(("image-ebm", {"algorithm": "flowmc"}, field) for field in (
+        "acceptance_global", "bits_flow", "samples/fresh chains/d_loss")),
     *((name, {"algorithm": "flowmc"}, field) for name in PLANAR for field in ("median_squared_error", "kl", "model_true")),
     *(("two-modes", {"algorithm": "flowmc"}, field) for field in ("final_weight", "rhat_mode", "acceptance_global")),
     *(("mixture", {"algorithm": "flowmc"}, field) for field in ("rhat", "chains_off", "plane_spread")),
