@@ -10,7 +10,7 @@ from evenflow.experiments.results import Row
 from evenflow.reference.core import named_leaves
 from evenflow.reference.ebm import ConvEnergy, FlowMCEBM
 from evenflow.reference.flows.compose import Chain
-from evenflow.reference.flows.image import ConvCoupling, Inside
+from evenflow.reference.flows.convolutional import ConvCoupling, Inside
 
 SHAPES = {"quick": (8, 8, 1), "device": (14, 14, 1), "paper": (32, 32, 3)}  # of what the costs are counted for
 SPEED = 15e12  # FLOP a second, what a device is taken to make of float32 convolutions
