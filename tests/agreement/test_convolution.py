@@ -101,7 +101,7 @@ def test_shapes_that_do_not_fit_are_refused_as_by_the_reference(where: str) -> N
             (lambda: conv2d(x[:, :, :, :1], W, b), "W must"), (lambda: conv2d(x, W, b[:1]), "b must"),
             (lambda: conv2d(x[:, :2], W, b, padding=0), "x must be at least as large as the kernel"),
             (lambda: activated(x, "elo"), "unknown activation 'elo', did you mean 'elu'"),
-            (lambda: gated(x[..., :1]), "equal division"),
+            (lambda: gated(x[..., :1]), "a must have shape"),
         ]
         for call, message in calls:
             with pytest.raises(ValueError, match=message):
