@@ -3,7 +3,7 @@ from tests.traceability import baselines, ebm, experiments, flows, libraries, mi
 from tests.traceability.entries import Entry, Section
 
 PARTS: dict[str, tuple[Section, ...]] = {
-    "What both stand on": (flows.MAPS, flows.STACKS),
+    "What both stand on": (flows.MAPS, flows.STACKS, flows.IMAGES),
     "SAEF: semi-autoregressive energy flows": (
         scores.OBJECTIVE, scores.ONE_DIMENSION, saef.ENERGY_FLOWS, saef.MODEL, mistakes.PUBLISHED, saef.QUANTILES, saef.METRICS,
     ),

@@ -77,6 +77,30 @@ MODEL = Section("The model", "", (
         """,
         vectors="energy_mlp",
     ),
+    Entry(
+        "Convolutional energy of images: 3 x 3, then 4 x 4 with stride 2, leaky rectifiers, zero at the start; 4.3M numbers "
+        "for 32 x 32 x 3.",
+        source="Grenioux et al. 2023, section 5; the layers are our choice",
+        at="ebm.convolutional.ConvEnergy",
+        tests="""
+            reference/ebm/test_convolutional.py::test_the_energy_is_its_layers
+            reference/ebm/test_convolutional.py::test_the_size_of_the_paper
+            reference/ebm/test_convolutional.py::test_gradients_against_differences
+        """,
+        vectors="conv2d",
+    ),
+    Entry(
+        "Images: a penalty on squared energies at data and samples, and a learning rate that falls by a factor every so many "
+        "steps (1e-4, 0.99 every 50).",
+        source="Grenioux et al. 2023, section 5",
+        at="ebm.energies.contrast ebm.energies.penalised core.optim.step_decay ebm.contract.check_penalty",
+        tests="""
+            reference/ebm/test_convolutional.py::test_the_penalty_is_that_of_both_sides
+            reference/ebm/test_convolutional.py::test_algorithms_take_the_penalised_step
+            reference/ebm/test_convolutional.py::test_step_decay_by_hand
+        """,
+        why="the vectors of the gradient are those without a penalty",
+    ),
 ))
 
 TRAINING = Section("One training step", "", (

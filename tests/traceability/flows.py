@@ -157,3 +157,81 @@ STACKS = Section("Flows and base densities", "A flow is a base density pushed th
         vectors="diagonal_normal_log_prob uniform_log_prob",
     ),
 ))
+
+IMAGES = Section("Images", "A row of h w c numbers is an image, line by line, channels last.", (
+    Entry(
+        "Convolution with a stride and zeros around the image, as one product of matrices; its adjoint adds up what overlaps.",
+        source="by definition",
+        at="core.convolution.conv2d",
+        tests="""
+            reference/core/test_convolution.py::test_conv2d_is_a_loop_over_the_formula
+            reference/core/test_convolution.py::test_first_and_second_derivatives_against_differences
+            reference/core/test_convolution.py::test_patches_and_unpatched_are_each_others_adjoints
+        """,
+        vectors="conv2d",
+    ),
+    Entry(
+        "Masked convolution: an output sees what is read before it; of its own place earlier groups of channels (A), or its "
+        "own as well (B). Place by place, all places together cost one pass.",
+        source="van den Oord et al. 2016, section 3.4; van den Oord et al. 2016b, eq. 2",
+        at="core.convolution.causal_mask core.convolution.ConvNet core.convolution.ConvNet.walker core.convolution.gated",
+        tests="""
+            reference/core/test_convolution.py::test_a_masked_network_sees_what_comes_before_and_nothing_else
+            reference/core/test_convolution.py::test_one_place_after_the_other_is_the_whole_network
+            reference/core/test_convolution.py::test_the_network_is_its_formula
+        """,
+        vectors="masked_conv2d",
+    ),
+    Entry(
+        "Squeeze: each 2 x 2 square is one place with four times the channels.",
+        source="Dinh et al. 2017, section 3.6",
+        at="flows.image.squeeze",
+        tests="reference/flows/test_image_flows.py::test_squeeze_puts_each_square_into_the_channels_of_its_place",
+        vectors="squeeze squeeze_inverse",
+    ),
+    Entry(
+        "Affine coupling by a convolutional network, by checkerboard or by channels: `x = m z + (1 - m)(z e^s + t)`, `(s, t) = "
+        "net(m z, c)`, `log_det = sum (1 - m) s`.",
+        source="Dinh et al. 2017, section 3.4",
+        at="flows.convolutional.ConvCoupling flows.image.checkerboard flows.image.channel_half",
+        tests="""
+            reference/flows/test_image_flows.py::test_the_coupling_is_its_formula
+            reference/flows/test_image_flows.py::test_masks_by_hand
+            reference/flows/test_bijections.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+        """,
+        vectors="conv_coupling conv_coupling_inverse",
+    ),
+    Entry(
+        "Actnorm `x = z e^s + t` of each channel, started so that the noise behind it has mean 0 and variance 1 on data.",
+        source="Kingma & Dhariwal 2018, section 3.1",
+        at="flows.convolutional.ActNorm flows.convolutional.EachPlace flows.image.started",
+        tests="""
+            reference/flows/test_image_flows.py::test_actnorm_is_its_formula_and_starts_standardised
+            reference/flows/test_image_flows.py::test_a_whole_glow_starts_with_standardised_noise_behind_every_actnorm
+            reference/work/test_images.py::test_glow_starts_at_its_data
+        """,
+        vectors="actnorm actnorm_inverse",
+    ),
+    Entry(
+        "Invertible 1 x 1 convolution `x = W z` at each place, `log_det = h w log |det W|`, W free or `P L U`.",
+        source="Kingma & Dhariwal 2018, eq. 9-11",
+        at="flows.convolutional.EachPlace flows.dense.Dense flows.dense.PLU",
+        tests="""
+            reference/flows/test_image_flows.py::test_the_one_by_one_convolution_is_a_convolution
+            reference/flows/test_image_flows.py::test_each_place_is_the_same_map_of_the_channels_everywhere
+        """,
+        vectors="conv_1x1 conv_1x1_inverse",
+    ),
+    Entry(
+        "The multi-scale architecture: half of the channels go on to the smaller scale, the other half is noise that enters "
+        "there.",
+        source="Dinh et al. 2017, section 3.6; Kingma & Dhariwal 2018",
+        at="flows.image.glow flows.image.image_realnvp flows.image.scale flows.convolutional.Inside",
+        tests="""
+            reference/flows/test_image_flows.py::test_the_scales_are_where_they_should_be
+            reference/flows/test_image_flows.py::test_what_a_flow_is_made_of
+            reference/flows/test_image_flows.py::test_log_det_is_that_of_the_full_jacobian_both_ways
+        """,
+        why="a composition of layers that have vectors",
+    ),
+))

@@ -42,6 +42,22 @@ ENERGY_FLOWS = Section("Energy flows", "Training needs samples alone: no inverse
 
 MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain energy flow.", (
     Entry(
+        "Images: a grid of b x b blocks, one block map for all, contexts by masked convolutions over the grid; block b sees "
+        "earlier blocks and its own noise. Sampling runs the network at one place a step.",
+        source="Si et al. 2023, published code (MNIST, CIFAR-10)",
+        at="""
+            saef.image.image_saef saef.image.OnGrid saef.image.OnGrid.generate saef.image.ImageSAEF.inverse
+            saef.image.ImageFreeForm
+        """,
+        tests="""
+            reference/saef/test_image_saef.py::test_in_sampling_a_block_sees_no_later_noise
+            reference/saef/test_image_saef.py::test_contexts_see_earlier_blocks_and_all_of_them_in_reach
+            reference/saef/test_image_saef.py::test_place_by_place_is_the_naive_way
+            reference/saef/test_image_saef.py::test_the_loss_is_the_sum_over_the_general_models_blocks
+        """,
+        vectors="masked_conv2d",
+    ),
+    Entry(
         "`x_b = T_b(z_b; h_b)`, `h_b = c_b(x_<b)`; all contexts by one masked network; T_b an affine, dense, coupling or "
         "spline map.",
         source="Si et al. 2023",
