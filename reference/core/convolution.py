@@ -35,7 +35,6 @@ from evenflow.reference.core.trees import Array, Tree
 
 Shape = tuple[int, int, int]  # h, w, c
 Place = tuple[int, int]
-KINDS: dict[str, Callable[[Array, Array], Array]] = {"A": onp.less, "B": onp.less_equal}
 
 
 @arrays("x", "W", "b")
@@ -87,14 +86,13 @@ def causal_mask(k: int, kind: str, channels: int, outputs: int, groups: int = 1,
            [1, 0, 0],
            [0, 0, 0]])
     """
-    within = lookup("kind", kind, KINDS)
+    within: Callable[..., Array] = lookup("kind", kind, {"A": onp.less, "B": onp.less_equal})
     check_count("groups", groups)
     if k % 2 == 0 or channels % groups or outputs % (groups * parts):
         raise ValueError(f"k must be odd, and groups divide channels and outputs, got {k}, {groups}, {channels}, {outputs}")
-    before = onp.arange(k * k).reshape(k, k, 1, 1) < k * k // 2
-    here = onp.arange(k * k).reshape(k, k, 1, 1) == k * k // 2
+    ahead = onp.arange(k * k).reshape(k, k, 1, 1) - k * k // 2
     group_in, group_out = (onp.arange(many) * groups // many for many in (channels, outputs // parts))
-    mask = before | here & within(group_in[:, None], onp.tile(group_out, parts)[None, :])
+    mask = (ahead < 0) | (ahead == 0) & within(group_in[:, None], onp.tile(group_out, parts)[None, :])
     mask.flags.writeable = False
     return mask
 
@@ -138,10 +136,8 @@ class ConvNet:
 
     def __post_init__(self) -> None:
         check_image("shape", self.shape)
-        for name in ("outputs", "width", "kernel"):
-            check_count(name, getattr(self, name))
-        for name in ("blocks", "context_dim"):
-            check_count(name, getattr(self, name), least=0)
+        for name, least in {"outputs": 1, "width": 1, "kernel": 1, "blocks": 0, "context_dim": 0}.items():
+            check_count(name, getattr(self, name), least)
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that a place is the middle of what it sees, got {self.kernel}")
         assert self.masks  # which says what groups may be
@@ -156,10 +152,9 @@ class ConvNet:
     def masks(self) -> list[Array | None]:
         if self.groups is None:
             return [None] * len(self.sizes)
-        kinds = ["A", *2 * self.blocks * "B", "B"]
-        parts = [1, *self.blocks * (2, 1), 1]
-        return [causal_mask(k, kind, c, o, self.groups, many)
-                for (k, c, o), kind, many in zip(self.sizes, kinds, parts, strict=True)]
+        kinds, parts = ["A", *(2 * self.blocks + 1) * "B"], [1, *self.blocks * (2, 1), 1]
+        each = zip(self.sizes, kinds, parts, strict=True)
+        return [causal_mask(k, kind, c, o, self.groups, many) for (k, c, o), kind, many in each]
 
     def init(self, rng: onp.random.Generator) -> Tree:
         """Weights N(0, 1 / fan in), biases 0."""
@@ -199,10 +194,9 @@ class ConvNet:
 
     @replaceable
     def walker(self, params: Tree, context: Array | None = None) -> Callable[[Place, Array], Array]:
-        """For a masked network of one group: step((i, j), x of the place before), in the order of reading.
+        """For a masked network of one group: step((i, j), x (n, c) of the place before) -> (n, outputs).
 
-        It gives the output (n, outputs) at (i, j), as the whole network would with all places before it, and computes what is
-        new there and nothing else: all places together cost what one pass costs. x (n, c) counts nothing at the first place.
+        Place by place in the order of reading. As the whole network has it at (i, j), but all steps together cost what one pass costs. The first x counts nothing.
         """
         if self.groups != 1:
             raise ValueError(f"groups must be 1 for a network that can be walked, got {self.groups}")

@@ -11,7 +11,6 @@ positives (n, d) are a batch of data; info is a dict of floats. The files beside
 to be laid side by side: `step` has one order in all of them, and the numbers in its margin are those of the list at the top of
 the file. They share the gradient of the likelihood (`energies.contrast`), the kernels, and `updates.py`.
 """
-import math
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -46,12 +45,6 @@ def check_buffer(batch: int, buffer: int) -> None:
     check_count("buffer", buffer)
     if buffer < batch:
         raise ValueError(f"buffer must hold at least a batch of chains, got buffer {buffer} and batch {batch}")
-
-
-def check_penalty(penalty: float) -> None:
-    """Raise ValueError unless the weight of the squared energies is finite and at least 0."""
-    if not 0 <= penalty < math.inf:
-        raise ValueError(f"penalty must be finite and at least 0, got {penalty!r}")
 
 
 def check_unbounded(name: str, density: Density | None) -> None:

@@ -13,6 +13,7 @@ $$\nabla \tfrac1n \sum_i \log p(x_i) = -\tfrac1n \sum_i \nabla E(x_i) + \mathbb{
 
 Not to be confused with the energy score (scores/energy.py).
 """
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -120,6 +121,12 @@ def contrast(
 
 def penalised(signed: Array, E: Array, penalty: float) -> Array:
     return np.sum(signed * E) + (penalty * np.sum(np.abs(signed) * E**2) if penalty else 0.0)
+
+
+def check_penalty(penalty: float) -> None:
+    """Raise ValueError unless the weight of the squared energies is finite and at least 0."""
+    if not 0 <= penalty < math.inf:
+        raise ValueError(f"penalty must be finite and at least 0, got {penalty!r}")
 
 
 def check_points(name: str, x: Array, d: int) -> None:

@@ -20,16 +20,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from evenflow.reference.core import SGD, Adam, Array, Tree, check_count, number, told
-from evenflow.reference.ebm.contract import (
-    Info,
-    Optimiser,
-    Rates,
-    check_buffer,
-    check_dimensions,
-    check_penalty,
-    check_unbounded,
-)
-from evenflow.reference.ebm.energies import EBM, Energy
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
+from evenflow.reference.ebm.energies import EBM, Energy, check_penalty
 from evenflow.reference.ebm.updates import alive, energy_step, flow_step, written
 from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, Kernel, flowmc

@@ -20,16 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from evenflow.reference.core import SGD, Array, Tree, check_count
-from evenflow.reference.ebm.contract import (
-    Info,
-    Optimiser,
-    Rates,
-    check_buffer,
-    check_dimensions,
-    check_penalty,
-    check_unbounded,
-)
-from evenflow.reference.ebm.energies import EBM, Energy
+from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
+from evenflow.reference.ebm.energies import EBM, Energy, check_penalty
 from evenflow.reference.ebm.updates import energy_step, moved, written
 from evenflow.reference.flows import Density
 from evenflow.reference.mcmc import ULA

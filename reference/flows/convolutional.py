@@ -14,19 +14,8 @@ from functools import cached_property
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import (
-    Array,
-    ConvNet,
-    Shape,
-    Tree,
-    arrays,
-    beside,
-    check_count,
-    check_image,
-    check_shape,
-    put,
-    take,
-)
+from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, beside, check_image, put, take
+from evenflow.reference.core.checks import check_count, check_shape
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.contract import Bijection, check_input
 
