@@ -194,9 +194,9 @@ class ConvNet:
 
     @replaceable
     def walker(self, params: Tree, context: Array | None = None) -> Callable[[Place, Array], Array]:
-        """For a masked network of one group: step((i, j), x (n, c) of the place before) -> (n, outputs).
+        """For a masked network of one group: step((i, j), x (n, c) of the place before) -> (n, outputs), as in the whole.
 
-        Place by place in the order of reading. As the whole network has it at (i, j), but all steps together cost what one pass costs. The first x counts nothing.
+        In the order of reading; the first x counts nothing. All steps together cost what one pass costs.
         """
         if self.groups != 1:
             raise ValueError(f"groups must be 1 for a network that can be walked, got {self.groups}")
