@@ -16,6 +16,7 @@ Classes and features are those of a perceptron that learned the training images'
 without labels have no classes, and as features their principal components. class_distance: total variation to the held-out
 images' shares, by the same classifier.
 """
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -181,7 +182,7 @@ def mean_log_density(log_density: LogDensity, judge: Judge) -> float:
 def bits(log_p: float, d: int, log_z: LogZ, draws: int) -> float | None:
     """Per dim, from log p + log Z in nats an image; None where too few of the draws behind log Z are effective.
 
-    >>> bits(-8 * np.log(2), 4, LogZ(0.0, 10.0, 0.1), 10)
+    >>> bits(-8 * math.log(2), 4, LogZ(0.0, 10.0, 0.1), 10)
     2.0
     """
-    return None if log_z.ess < TRUST * draws else (log_z.log_z - log_p) / (d * float(np.log(2)))
+    return None if log_z.ess < TRUST * draws else (log_z.log_z - log_p) / (d * math.log(2))
