@@ -196,7 +196,7 @@ def test_what_convolutions_are_not_for_is_one_line(which: list[str], more: list[
 def test_help_says_what_glow_and_conv_are() -> None:
     said = " ".join(evenflow("train", "--help").stdout.replace("│", " ").split())
     for part in (
-        "What makes a block's context: dense, or conv, masked convolutions over the squares of an image.",
+        "Of a block: dense, or conv, masked convolutions over the squares of an image.",
         "How often glow halves the edges of an image. Only glow.", "256,256; conv: 64,64",
     ):
         assert part in said
