@@ -55,7 +55,7 @@ MODEL = Section("SAEF", "B blocks: B = d is fully autoregressive, B = 1 a plain 
             reference/saef/test_image_saef.py::test_place_by_place_is_the_naive_way
             reference/saef/test_image_saef.py::test_the_loss_is_the_sum_over_the_general_models_blocks
         """,
-        vectors="masked_conv2d",
+        vectors="image_saef_inverse image_saef_loss",
     ),
     Entry(
         "`x_b = T_b(z_b; h_b)`, `h_b = c_b(x_<b)`; all contexts by one masked network; T_b an affine, dense, coupling or "

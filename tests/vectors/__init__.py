@@ -12,6 +12,7 @@ from tests.vectors import (
     ebm,
     flows,
     global_moves,
+    image_saef,
     images,
     kernels,
     latent,
@@ -59,6 +60,7 @@ ORACLES = (
     *metrics.ORACLES,
     *normalizer.ORACLES,
     *saef.ORACLES,
+    *image_saef.ORACLES,
     *diagnostics_cases.ORACLES,
     *aqf.ORACLES,
 )

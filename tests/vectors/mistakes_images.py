@@ -6,6 +6,7 @@ LAYERS = "evenflow.reference.flows.convolutional"
 SQUEEZE = "evenflow.reference.flows.image:squeeze"
 PLACES = ("np.sum(np.reshape", "np.mean(np.reshape")
 MINUS, PLUS = ("np.zeros_like(x[:, 0]) " + sign for sign in "-+")
+GRID, SAEF = "evenflow.reference.saef.image", ("image_saef_inverse", "image_saef_loss")
 COUPLINGS = ("conv_coupling", "conv_coupling_inverse")
 
 MISTAKES = (
@@ -32,4 +33,8 @@ MISTAKES = (
     *(Mistake(operation, f"{LAYERS}:ConvCoupling.raw", *change) for operation in COUPLINGS
       for change in (("* ~m[:, None]", "* m[:, None]"), ("np.where(m, z", "np.where(~m, z"))),
     *(Mistake(operation, f"{CONVOLUTION}:gated", "u, v = np.split", "v, u = np.split") for operation in COUPLINGS),
+    *(Mistake(operation, f"{CONVOLUTION}:ConvNet.masks", '"B" if depth else "A"', '"B"') for operation in SAEF),
+    *(Mistake(operation, f"{GRID}:OnGrid.contexts", "take(x, self.order)", "take(x, range(self.d))") for operation in SAEF),
+    Mistake("image_saef_inverse", f"{GRID}:ImageSAEF.inverse", "self.back", "self.order"),
+    Mistake("image_saef_loss", f"{GRID}:OnGrid.forecasts", "self.contexts(params, x", "self.contexts(params, 0 * x"),
 )
