@@ -52,6 +52,16 @@ def test_conv2d(
         agree(where, lambda x, W, b: conv2d(x, W, b, stride, padding), arguments(seed, dtype, (n, h, w, c), k, o))
 
 
+@pytest.mark.parametrize("where", BACKENDS)
+@pytest.mark.parametrize("piece", [1, 2**20])
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, None), (2, 0), (1, 1)])
+def test_a_kernel_of_one_pixel(where: str, piece: int, stride: int, padding: int | None) -> None:
+    """With stride 1 and no zeros around, there are no patches."""
+    for dtype in (np.float32, np.float64):
+        with mock.patch.object(convolution, "PIECE", piece):
+            agree(where, lambda x, W, b: conv2d(x, W, b, stride, padding), arguments(0, dtype, (3, 4, 5, 2), 1, 3))
+
+
 @agreement("core.networks.activated")
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -26,6 +26,7 @@ from tests.bench.tree import made_from
 ROUND = 0.05      # seconds of calls that a peer makes in a round, at least one call
 PATIENCE = 6.0    # seconds for all its rounds of a case
 COLD_STARTS = 3
+MEASURED = ("energy", "sliced", "distance", "image", "convolution")  # kinds of cases whose memory is asked for
 
 Say = Callable[[str], None]
 Json = dict[str, Any]
@@ -89,7 +90,7 @@ class Bench:
                 results[name] = {"unavailable": str(error)}
         self.time([name for name in results if results[name].get("calls")], results)
         for name, result in results.items():
-            if name not in case.once and result.get("calls") and case.kind in ("energy", "sliced", "distance"):
+            if name not in case.once and result.get("calls") and case.kind in MEASURED:
                 result["peak_bytes"] = self.living[name].ask({"do": "memory"})["peak"]
         return {"case": case.name, "steps": case.steps, "floor": case.floor(), "results": results}
 
