@@ -52,7 +52,7 @@ SWEEPS, BATCHES, PENALTY, EVERY = 3, 8, 1e-4, 50  # batches in the buffer
 MARGIN, COPIED = 0.05, 24_000
 PICTURES = ("samples.png", "acceptance.png", "classes.png")
 ROW = ("algorithm", "seed", "data", *MEASURED, "seconds", "stopped_at")
-summary = partial(only, (*ROW[:11], "stopped_at"))
+SHOWN = (*ROW[:3], "acceptance_global", "contrast", "bits", "bits_flow", "chains", "fresh chains", "flow", "stopped_at")
 
 
 class Preset(NamedTuple):
@@ -112,6 +112,11 @@ def run(
     drawn = {row["algorithm"]: out / f"{row['algorithm']}-seed{seeds[0]}" for row in first}
     draw.pictures(out, NAMES, drawn, first, read(how, data))
     return rows
+
+
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """For the terminal: under chains, fresh chains and flow their D-loss."""
+    return only(SHOWN, [row | {what: told.get("d_loss") for what, told in (row["samples"] or {}).items()} for row in rows])
 
 
 def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, data: Path | None, on_step: OnStep) -> Row:

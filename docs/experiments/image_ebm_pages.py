@@ -23,18 +23,21 @@ def page(all_results: list[Row]) -> str:
     """docs/experiments/image-ebm.md."""
     return filled(NAME, lambda one: {
         "command": command(NAME, one), "versions": versions(one), "data": ", ".join({row["data"]: 0 for row in one["rows"]}),
-        "training": training(one["rows"]), "samples": samples(one["rows"]), "findings": bullets(findings(one))},
+        "training": training(one["rows"]), "samples": samples(one["rows"]), "findings": bullets(findings(one)),
+        "walked": one["settings"]["walked"]},
         all_results, costs=costs())
 
 
 def training(rows: list[Row]) -> str:
     heads = ["algorithm", "global moves, first tenth", "second half", "MALA", "contrast", "log Z", "its error",
-             "effective draws", "bits per dim", "of the flow"]
-    lines = []
+             "effective draws", "bits per dim", "of the flow", "time"]
+    lines, ours = [], column(having(rows, algorithm="flowmc"), "seconds")
     for name in ("flowmc", "pcd"):
         mine = having(rows, algorithm=name)
-        cells = [cell(column(mine, field), form) for field, form in COLUMNS.items()]
-        lines.append([NAMES[name] + trained_of(mine), *cells])
+        cells = [cell(column(mine, field), form, ".2g") for field, form in COLUMNS.items()]
+        taken = column(mine, "seconds")
+        time = f"{mean(taken) / mean(ours):.2f}" if taken and ours else "-"
+        lines.append([NAMES[name] + trained_of(mine), *cells, time])
     return markdown(heads, lines)
 
 
@@ -46,7 +49,7 @@ def samples(rows: list[Row]) -> str:
         for what in dict.fromkeys(what for row in mine for what in row["samples"]):
             told = [row["samples"][what] for row in mine]
             if "d_loss" in told[0]:
-                cells = [cell(column(told, field), form) for field, form in (
+                cells = [cell(column(told, field), form, ".2g") for field, form in (
                     ("d_loss", ".3f"), ("frechet", ".1f"), ("class_distance", ".3f"))]
                 lines.append([NAMES[name], what, *cells])
     return markdown(["", "samples", "D-loss", "Frechet", "class distance"], lines)
@@ -108,7 +111,7 @@ def costs() -> str:
         total = sum(parts.values())
         hours = total * how.steps / SPEED / 3600
         lines.append([name, " x ".join(map(str, shape)), *(f"{parameters(net):,}" for net in (model.energy, model.flow)),
-                      *(f"{part / TERA:.3g}" for part in (*parts.values(), total)), f"{how.steps:,}", f"{hours:.2g}"])
+                      *(f"{part / TERA:.3g}" for part in (*parts.values(), total)), f"{how.steps:,}", f"{hours:.2f}"])
     heads = ["preset", "images", "numbers in E", "in the flow", "i-SIR", "MALA", "both updates", "a step", "steps", "hours"]
     return markdown(heads, lines)
 

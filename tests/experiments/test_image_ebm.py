@@ -77,6 +77,9 @@ def test_a_stop_leaves_the_rows_that_are_over(tmp_path: Path) -> None:
         image_ebm.run(tmp_path, on_step=stopping("PCD", 3))
     told = json.loads((tmp_path / "results.json").read_text())
     assert [row["algorithm"] for row in told["rows"]] == ["flowmc"]
+    shown = image_ebm.summary(told["rows"])[0]
+    assert tuple(shown) == image_ebm.SHOWN
+    assert shown["fresh chains"] == shown["flow"] == 0.5
     assert (tmp_path / "pcd-seed0" / "checkpoint.npz").exists()
 
 
