@@ -21,7 +21,7 @@ def actnorm(i: Inputs) -> Any:
 
 
 def conv_coupling(kind: Any, i: Inputs) -> Any:
-    """kind: with log scales, then shifts, as parameters. Its network sees the channels that pass, and answers for the others."""
+    """kind: with log scales, then shifts, as parameters. Its network sees channels that pass, and answers for the others."""
     places = i["mask"].unflatten(0, i["shape"].tolist()).flatten(0, 1)
     mask = places[0]
     if (places != mask).any():
