@@ -18,7 +18,7 @@ from typing import Any
 
 from evenflow.conformance import report, xfails
 from evenflow.conformance.compare import FAIL, PASS, UNSUPPORTED, Row
-from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, mcmc, metrics, normalizer, saef, scores
+from evenflow.conformance.operations import bijections, diagnostics, ebm, flows, images, mcmc, metrics, normalizer, saef, scores
 from evenflow.conformance.xfails import GONE, KNOWN
 from evenflow.experiments.results import write_json
 
@@ -28,14 +28,16 @@ RESULTS, PAGE, KNOWN_FAILURES = DOCS / "results/conformance.json", DOCS / "confo
 OURS = {"reference": "reference", "numpy": "numpy", "numpy float32": "numpy_float32"}
 THEIRS = (
     "tfp", "zuko", "nflows", "normflows", "flowjax", "distrax", "bijx", "scoringrules", "dcor", "geomloss", "blackjax",
-    "flowmc",
+    "flowmc", "torch", "jax",
 )
 ADAPTERS = {name: f"evenflow.conformance.adapters.evenflow:{attribute}" for name, attribute in OURS.items()}
 ADAPTERS |= {name: f"evenflow.conformance.adapters.{name}:adapter" for name in THEIRS}
 
-VECTORS_ONLY = ("distrax", "flowjax", "bijx", "blackjax", "flowmc")  # JAX compiles every shape anew, and properties draw many
+# JAX compiles every shape anew, and properties draw many
+VECTORS_ONLY = ("distrax", "flowjax", "bijx", "blackjax", "flowmc", "jax")
 PARTS = {
     "Bijections": bijections.OPERATIONS,
+    "Layers of images": images.OPERATIONS,
     "Densities and flows": flows.OPERATIONS,
     "Scores": {**scores.OPERATIONS, **metrics.OPERATIONS},
     "Semi-autoregressive flows, quantile flows": saef.OPERATIONS,

@@ -2,7 +2,7 @@
 
 Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps where it says `steps=`, and, slow, as
 they stand. A comment above a block, `<!-- not run: why -->`, has it compiled alone. Commands: the command line takes them
-apart, arguments and all; those of the README run on two tables, slow, with 3 steps.
+apart, arguments and all; those of the README, on two tables, and those on digits of docs/images.md run, slow, with 3 steps.
 """
 import ast
 import copy
@@ -138,6 +138,17 @@ def test_the_commands_of_the_readme_run(app: Any, tmp_path: Path, monkeypatch: p
     assert len((tmp_path / "samples.csv").read_text().splitlines()) == 1001
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 41
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.slow
+def test_the_commands_on_digits_of_the_page_about_images_run(app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in commands(ROOT / "docs/images.md") if "digits" in line]
+    assert len(lines) == 4
+    for line in lines:
+        few = ["--steps", "3"] if " train " in line else []
+        done = CliRunner().invoke(app, [*shlex.split(line)[1:], *few])
+        assert done.exit_code == 0, f"{line}: {done.output}"
 
 
 def test_the_readmes_adapter_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Any) -> None:

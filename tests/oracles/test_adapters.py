@@ -15,7 +15,7 @@ from evenflow.experiments.conformance import ADAPTERS, DOCS, KNOWN_FAILURES, PAG
 
 ASKED = {  # where JAX compiles for minutes: the operations with known failures, and some more
     "flowjax": ("affine", "affine_inverse", "permutation", "plu", "uniform_log_prob"),
-    "distrax": ("affine", "affine_inverse", "rational_quadratic_spline", "plu", "uniform_log_prob"),
+    "distrax": ("affine", "affine_inverse", "rational_quadratic_spline", "plu", "uniform_log_prob", "actnorm", "conv_coupling"),
     "bijx": ("affine", "affine_inverse", "diagonal_normal_log_prob", "effective_size"),
     "blackjax": ("random_walk", "independent_mh", "rhat"),
     "flowmc": ("mala", "random_walk", "hmc"),

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from evenflow.conformance.adapter import Operation, versioned
+from evenflow.conformance.adapters.conv_net import conv_net
 from evenflow.conformance.adapters.jax_functions import JaxFunctions
-from evenflow.conformance.adapters.jax_parts import compiled, given
+from evenflow.conformance.adapters.jax_parts import compiled, convolved, given, images
 from evenflow.conformance.adapters.perceptron import perceptron
 from evenflow.conformance.arrays import Array, Arrays, branch
 
@@ -103,6 +104,19 @@ def plu(i: Arrays) -> Any:
     return distrax.Chain([shift, distrax.TriangularLinear(lower), distrax.TriangularLinear(upper, is_lower=False)])
 
 
+def conv_coupling(i: Arrays) -> Any:
+    mask = np.asarray(i["mask"]).reshape(i["shape"].tolist())
+
+    def conv(layer: dict[str, Array], h: Array) -> Array:
+        y = convolved(h, layer["W"], layer["b"], 1, len(layer["W"]) // 2)
+        return y + (i["context"] @ layer["C"])[:, None, None] if "context" in i else y
+
+    def conditioner(z: Array) -> Array:
+        return conv_net(branch(i, "net"), z, conv, jax.nn.elu, jnp.tanh, jax.nn.sigmoid)
+
+    return distrax.MaskedCoupling(jnp.asarray(mask), conditioner, affine_transformer(float(i["limit"])))
+
+
 def mixture(i: Arrays) -> Any:
     components = distrax.MultivariateNormalDiag(i["means"], i["sds"][:, None] * jnp.ones_like(i["means"]))
     return distrax.MixtureSameFamily(distrax.Categorical(probs=i["weights"]), components)
@@ -128,6 +142,11 @@ adapter = JaxFunctions(versioned("distrax", "jax"), compiled({
     **both("plu", plu),
     **flow("realnvp", affine_transformer(3.0)),
     **flow("spline_flow", spline_transformer(5.0)),
+    **images({
+        **both("actnorm", lambda i: distrax.Block(distrax.ScalarAffine(shift=i["shift"], log_scale=i["log_scale"]), 3)),
+        **both("conv_1x1", lambda i: distrax.Block(distrax.UnconstrainedAffine(i["W"], i["b"]), 2)),
+        **both("conv_coupling", conv_coupling),
+    }),
     "gaussian_mixture_log_prob": mixture_log_prob,
     "diagonal_normal_log_prob": log_prob(lambda i: distrax.MultivariateNormalDiag(i["mean"], i["sd"])),
     "uniform_log_prob": log_prob(lambda i: distrax.Independent(

@@ -31,6 +31,23 @@ def target(i: Arrays) -> Callable[[Array], Array]:
     return lambda x: jax.nn.logsumexp(log_weights - jnp.sum((x - m) ** 2, axis=1) / (2 * s**2))
 
 
+def convolved(x: Array, W: Array, b: Array, stride: int, padding: int) -> Array:
+    """Its convolution in our axes: x (n, h, w, c), W (k, k, c, o)."""
+    axes = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, W, (stride, stride), 2 * [(padding, padding)], dimension_numbers=axes) + b
+
+
+def images(table: Mapping[str, Operation]) -> dict[str, Operation]:
+    """Operations of images (n, h, w, c), for our rows."""
+    def turned(f: Operation) -> Operation:
+        def run(i: Arrays) -> Arrays:
+            v = "x" if "x" in i else "z"
+            out = f({**i, v: i[v].reshape(-1, *i["shape"].tolist())})
+            return {k: a.reshape(i[v].shape) if a.ndim > 1 else a for k, a in out.items()}
+        return run
+    return {name: turned(f) for name, f in table.items()}
+
+
 @dataclass
 class Asked:
     """Stands for a uniform number u and for its logarithm, and remembers what that was compared with."""

@@ -28,6 +28,7 @@ from nflows.transforms.made import MADE
 from nflows.transforms.splines.rational_quadratic import rational_quadratic_spline, unconstrained_rational_quadratic_spline
 
 from evenflow.conformance.adapter import Operation, versioned
+from evenflow.conformance.adapters import nflows_images, torch_images
 from evenflow.conformance.adapters.perceptron import perceptron
 from evenflow.conformance.adapters.torch_functions import TorchFunctions
 from evenflow.conformance.adapters.torch_networks import Net, alternating, every_other, give, nowhere
@@ -228,6 +229,9 @@ adapter = TorchFunctions(versioned("nflows", "torch"), {
     **layer("autoregressive_spline", lambda i: autoregressive_spline(
         branch(i, "net"), i["order"], i["bound"], i.get("context"))),
     "masked_mlp": masked_mlp,
+    **torch_images.squeeze(nflows_images.widen, nflows_images.narrow),
+    **torch_images.layer("actnorm", nflows_images.actnorm),
+    **torch_images.layer("conv_coupling", lambda i: nflows_images.conv_coupling(ExponentialCoupling, i)),
     **whole("realnvp", lambda i, d: realnvp(i, d, lambda mask, net: coupling_affine(mask, net, 3.0))),
     **whole("spline_flow", lambda i, d: realnvp(i, d, lambda mask, net: coupling_spline(mask, net, 5.0))),
     **whole("maf", maf),

@@ -17,6 +17,7 @@ from normflows.nets.made import MADE
 from normflows.utils.splines import rational_quadratic_spline, unconstrained_rational_quadratic_spline
 
 from evenflow.conformance.adapter import Operation, versioned
+from evenflow.conformance.adapters.normflows_images import IMAGES
 from evenflow.conformance.adapters.perceptron import perceptron
 from evenflow.conformance.adapters.torch_functions import TorchFunctions
 from evenflow.conformance.adapters.torch_networks import Net, alternating, give, nowhere
@@ -211,6 +212,7 @@ adapter = TorchFunctions(versioned("normflows", "torch"), {
     **both("coupling_spline", coupling(coupling_spline, "bound")),
     **both("autoregressive_spline", autoregressive_spline),
     "masked_mlp": masked_mlp,
+    **IMAGES,
     **whole("realnvp", lambda mask, net: coupling_affine(mask, net, 3.0)),
     **whole("spline_flow", lambda mask, net: coupling_spline(mask, net, 5.0)),
     "gaussian_mixture_log_prob": mixture,

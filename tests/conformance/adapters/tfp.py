@@ -69,6 +69,18 @@ def plu(i: Arrays) -> Any:
     return tfb.Chain([shift(i), tfb.ScaleMatvecLU(lower_upper, np.argsort(i["order"]))])
 
 
+def images(name: str, bijector: Callable[[Arrays], Any]) -> dict[str, Operation]:
+    """Of the channels of each place: our rows are images (h, w, c), whose log_det is that of all places."""
+    def turned(operation: Operation, v: str) -> Operation:
+        def run(i: Arrays) -> Arrays:
+            out = operation({**i, v: i[v].reshape(-1, *i["shape"])})
+            return {k: a.reshape(i[v].shape) if a.ndim > 1 else a for k, a in out.items()}
+        return run
+
+    operations = both(name, bijector, 3)
+    return {k: turned(operation, "x" if k.endswith("_inverse") else "z") for k, operation in operations.items()}
+
+
 def shift_and_log_scale(net: Array, limit: float, context: Array | None) -> Callable[..., tuple[Array, Array]]:
     def run(x: Array, *_: Any, **__: Any) -> tuple[Array, Array]:
         raw = perceptron(net, x, context)
@@ -111,6 +123,8 @@ adapter = NumPyFunctions(versioned("tfp-nightly", "numpy"), {
     **both("permutation", lambda i: tfb.Permute(i["order"])),
     **both("coupling_affine", coupling),
     **both("autoregressive_affine", autoregressive),
+    **images("actnorm", lambda i: tfb.Chain([tfb.Shift(i["shift"]), tfb.Scale(log_scale=i["log_scale"])])),
+    **images("conv_1x1", dense),
     "gaussian_mixture_log_prob": mixture_log_prob,
     "diagonal_normal_log_prob": log_prob(lambda i: tfd.MultivariateNormalDiag(i["mean"], i["sd"])),
     "uniform_log_prob": log_prob(lambda i: tfd.Independent(tfd.Uniform(i["low"] + 0 * i["x"], i["high"]), 1)),
