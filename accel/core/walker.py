@@ -56,7 +56,7 @@ def plain(net: ConvNet, params: Tree, context: Array | None) -> Step:
                 for i, j in places[-1:] if depth == 0 else [place]:
                     known[depth][:, i + k // 2, j + k // 2] = h
                 i, j = place
-                h = known[depth][:, i : i + k // 2 + 1, j : j + k].reshape(len(h), -1)
+                h = known[depth][:, i : i + k // 2 + 1, j : j + k].reshape(len(h), len(S))
             y = product(h, S)
             y += more
             return y

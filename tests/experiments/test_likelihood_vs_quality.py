@@ -103,7 +103,7 @@ def test_the_trainings_are_what_is_said_of_them() -> None:
         assert config.objective == training.objective
         assert config.class_conditional == (training.data == "digits")
     wide, narrow = (Training("digits", "SAEF spline", 4, size, "energy").config() for size in ("large", "small"))
-    assert (wide.context_hidden, narrow.context_hidden, narrow.hidden) == ((256, 256), (64, 64), (16,))
+    assert (wide.context_hidden, narrow.context_hidden, narrow.hidden) == (None, (64, 64), (16,))  # None: the default, 256,256
     assert EXPERIMENTS["likelihood-vs-quality"] == study.__name__
 
 

@@ -104,7 +104,7 @@ def test_what_the_command_says_of_data(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "skimage", None)
     tabular_uci_wants = "data folder . has no gas/ethylene_CO.pickle; the five sets are in data.tar.gz of Zenodo record 1161203"
     for status, arguments, said in (
-        (1, ["two-modes", "--data", "."], "--data means nothing for two-modes, only for tabular and image-ebm"),
+        (1, ["two-modes", "--data", "."], "--data means nothing for two-modes, only for tabular, image-saef,"),
         (1, ["tabular", "--data", "gone"], "data folder gone has no power/data.npy; the five sets are in data.tar.gz"),
         (1, ["tabular", "--preset", "paper", "--data", "."], tabular_uci_wants),
         (2, ["tabular", "--preset", "images"], "this needs skimage, which is not installed: pip install 'evenflow[images]'"),

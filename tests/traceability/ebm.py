@@ -93,7 +93,7 @@ MODEL = Section("The model", "", (
         "Images: a penalty on squared energies at data and samples, and a learning rate that falls by a factor every so many "
         "steps (1e-4, 0.99 every 50).",
         source="Grenioux et al. 2023, section 5",
-        at="ebm.energies.contrast ebm.energies.penalised core.optim.step_decay ebm.contract.check_penalty",
+        at="ebm.energies.contrast ebm.energies.penalised core.optim.step_decay ebm.energies.check_penalty",
         tests="""
             reference/ebm/test_convolutional.py::test_the_penalty_is_that_of_both_sides
             reference/ebm/test_convolutional.py::test_algorithms_take_the_penalised_step

@@ -43,7 +43,7 @@ MISTAKES = (
     Mistake("permutation", f"{ORDER}.forward", "self.order)", "onp.argsort(self.order).tolist())"),
     Mistake("permutation", f"{ORDER}.forward", "np.zeros_like(z[:, 0])", "np.zeros_like(z)"),
     Mistake("permutation", f"{ORDER}.forward", "np.zeros_like(z[:, 0])", "np.zeros_like(z[:, 0], dtype='float32')"),
-    Mistake("permutation_inverse", f"{ORDER}.inverse", "onp.argsort(self.order).tolist()", "list(self.order)"),
+    Mistake("permutation_inverse", f"{ORDER}.inverse", "self.back", "self.order"),
     Mistake("permutation_inverse", f"{ORDER}.inverse", "np.zeros_like(x[:, 0])", "np.zeros_like(x[0])"),
     Mistake("permutation_inverse", f"{ORDER}.inverse", "np.zeros_like(x[:, 0])", "np.ones_like(x[:, 0])"),
 )

@@ -29,7 +29,7 @@ MISTAKES = (
         "x / float(self.sd)", "x / float(self.sd) ** 0.5",
     ),
     Mistake("ebm_gradient", CONTRAST, "dtype=positives.dtype), positives), -w]", "dtype=positives.dtype), positives), w]"),
-    Mistake("ebm_gradient", CONTRAST, "signed * energy(theta, both)", "-signed * energy(theta, both)"),
+    Mistake("ebm_gradient", CONTRAST, "penalised(signed, ", "penalised(-signed, "),
     Mistake("ebm_gradient", CONTRAST, "onp.full(m, 1 / m,", "onp.full(m, 1 / n,"),
     Mistake("ebm_gradient", CONTRAST, "if weights is None else weights", ""),
     Mistake("ebm_gradient", CONTRAST, "if weights is None else weights", "if weights is None else weights / m"),

@@ -13,8 +13,8 @@ MISTAKES = (
     Mistake("conv2d", f"{CONVOLUTION}:conv2d", "np.reshape(W, ", "np.reshape(np.swapaxes(W, 0, 1), "),
     Mistake("conv2d", f"{CONVOLUTION}:conv2d", "patches(x, ", "patches(x[:, ::-1], "),
     Mistake("conv2d", f"{CONVOLUTION}:conv2d", " + b", ""),
-    Mistake("masked_conv2d", f"{CONVOLUTION}:causal_mask", "before | here & within(", "before | here | within("),
-    Mistake("masked_conv2d", f"{CONVOLUTION}:causal_mask", "< k * k // 2", "> k * k // 2"),
+    Mistake("masked_conv2d", f"{CONVOLUTION}:causal_mask", "(ahead == 0) & within(", "(ahead == 0) | within("),
+    Mistake("masked_conv2d", f"{CONVOLUTION}:causal_mask", "(ahead < 0)", "(ahead > 0)"),
     Mistake("masked_conv2d", f"{CONVOLUTION}:causal_mask", "within(group_in[", "within(-group_in["),
     *(Mistake(operation, SQUEEZE, *change) for operation in ("squeeze", "squeeze_inverse") for change in (
         ("transpose(0, 2, 1, 3, 4)", "transpose(0, 2, 3, 1, 4)"), ("onp.argsort(squares, axis=None)", "squares.ravel()"),
@@ -33,7 +33,7 @@ MISTAKES = (
     *(Mistake(operation, f"{LAYERS}:ConvCoupling.raw", *change) for operation in COUPLINGS
       for change in (("* ~m[:, None]", "* m[:, None]"), ("np.where(m, z", "np.where(~m, z"))),
     *(Mistake(operation, f"{CONVOLUTION}:gated", "u, v = np.split", "v, u = np.split") for operation in COUPLINGS),
-    *(Mistake(operation, f"{CONVOLUTION}:ConvNet.masks", '"B" if depth else "A"', '"B"') for operation in SAEF),
+    *(Mistake(operation, f"{CONVOLUTION}:ConvNet.masks", '["A", ', '["B", ') for operation in SAEF),
     *(Mistake(operation, f"{GRID}:OnGrid.contexts", "take(x, self.order)", "take(x, range(self.d))") for operation in SAEF),
     Mistake("image_saef_inverse", f"{GRID}:ImageSAEF.inverse", "self.back", "self.order"),
     Mistake("image_saef_loss", f"{GRID}:OnGrid.forecasts", "self.contexts(params, x", "self.contexts(params, 0 * x"),
