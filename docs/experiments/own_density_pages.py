@@ -15,14 +15,13 @@ quadrature in tau, all else being normal (docs/experiments/own_density_targets.p
 asked for the same number of draws, with its own defaults where it has any; what it was told is in
 docs/experiments/own_density_peers.py. None was tuned to these densities but ours: its defaults were chosen on them, with
 seed 0 and other starts, so its rows are the most favourable that can be had."""
-COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC take minutes a row: most are yet to be run.
-*weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
+COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC, which take minutes a row, have one. *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
 *sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
 effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
 SMC's particles nobody knows. *a call*: effective draws for each call of the density or its gradient (a gradient counts as one
-more), adaptation and all, as a multiple of `evenflow`'s. *warned*: seeds in which `sample` said that something was wrong. The
-rows were not made side by side, so nothing is said of seconds: a run of the command writes `per_second` into its
-`results.json`."""
+more), adaptation and all, as a multiple of `evenflow`'s without a gradient; *a second*: likewise, compilation and all, for
+densities that cost next to nothing; two rows at a time on two cores, on which other work came and went. *warned*: seeds in which
+`sample` said that something was wrong."""
 FOUND = """## What to make of it
 
 Where modes are apart, chains that walk alone keep the weights that their starts gave them: those of emcee and of NUTS. Where
@@ -70,18 +69,19 @@ def versions(result: Mapping[str, Any]) -> str:
 
 
 def table(result: Mapping[str, Any], target: str) -> list[str]:
-    heads = ["sampler", "seeds", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "warned"]
+    heads = ["sampler", "seeds", "weights", "log Z", "told", "mean", "sd", "effective", "a call", "a second", "warned"]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for sampler, name in NAMES.items():
         rows = those(result, target, sampler)
         if not rows:
             lines.append([name, why(result, target, sampler), *[""] * (len(heads) - 2)])
             continue
-        a_call = ratio(mean(rows, "per_call"), mean(those(result, target, "evenflow"), "per_call"))
+        ours = those(result, target, "evenflow")
+        rates = [ratio(mean(rows, what), mean(ours, what)) for what in ("per_call", "per_second")]
         warned = str(sum(row["warned"] > 0 for row in rows)) if sampler.startswith("evenflow") else ""
         cells = [shown(mean(rows, what)) for what in ("weights", "log_z", "told", "mean", "sd")]
         worth = mean(rows, "ess")
-        lines.append([name, str(len(rows)), *cells, "-" if worth is None else f"{worth:,.0f}", a_call, warned])
+        lines.append([name, str(len(rows)), *cells, "-" if worth is None else f"{worth:,.0f}", *rates, warned])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
@@ -115,10 +115,11 @@ def ratio(value: float | None, ours: float | None) -> str:
 def verdicts(result: Mapping[str, Any], target: str) -> list[str]:
     """Who is nearest, measure by measure."""
     told = []
-    for what, said in (("weights", "weights"), ("log_z", "log Z"), ("mean", "mean"), ("per_call", "effective draws a call")):
+    for what, said in (("weights", "weights"), ("log_z", "log Z"), ("mean", "mean"), ("per_call", "effective draws a call"),
+                       ("per_second", "effective draws a second")):
         found = {name: mean(those(result, target, name), what) for name in NAMES}
         known = {name: value for name, value in found.items() if value is not None}
         if known:
-            best = (max if what == "per_call" else min)(known, key=lambda name: known[name])
+            best = (max if what.startswith("per_") else min)(known, key=lambda name: known[name])
             told.append(f"{said}: {NAMES[best]}")
     return [f"Best: {'; '.join(told)}."] if told else []
