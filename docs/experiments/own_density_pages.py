@@ -15,13 +15,14 @@ quadrature in tau, all else being normal (docs/experiments/own_density_targets.p
 asked for the same number of draws, with its own defaults where it has any; what it was told is in
 docs/experiments/own_density_peers.py. None was tuned to these densities but ours: its defaults were chosen on them, with
 seed 0 and other starts, so its rows are the most favourable that can be had."""
-COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC, which take minutes a row, have one. *weights*: largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*,
-*sd*: largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
-effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its weights; of
-SMC's particles nobody knows. *a call*: effective draws for each call of the density or its gradient (a gradient counts as one
-more), adaptation and all, as a multiple of `evenflow`'s without a gradient; *a second*: likewise, compilation and all, for
-densities that cost next to nothing; two rows at a time on two cores, on which other work came and went. *warned*: seeds in which
-`sample` said that something was wrong."""
+COLUMNS = """Means of the absolute values over the seeds; dynesty and flowMC, which take minutes a row, have one. *weights*:
+largest error of a mode's weight. *log Z*: error in nats; *told*: the standard error that the sampler states. *mean*, *sd*:
+largest error of a coordinate's mean, in deviations, and of its deviation, relative; of the funnel v alone. *effective*:
+effective draws of the worst coordinate; of chains by their autocorrelation and agreement, of nested sampling by its
+weights; of SMC's particles nobody knows. *a call*: effective draws for each call of the density or its gradient (a gradient
+counts as one more), adaptation and all, as a multiple of `evenflow`'s without a gradient; *a second*: likewise, compilation
+and all, for densities that cost next to nothing; two rows at a time on two cores, on which other work came and went.
+*warned*: seeds in which `sample` said that something was wrong."""
 FOUND = """## What to make of it
 
 Where modes are apart, chains that walk alone keep the weights that their starts gave them: those of emcee and of NUTS. Where
