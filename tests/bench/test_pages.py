@@ -41,7 +41,8 @@ def test_the_page_of_a_device_run_has_milliseconds_and_floors() -> None:
 
 
 @pytest.mark.parametrize(("name", "files"), [
-    ("device", ["bench-gpu-second.json"]), ("performance", ["bench-cpu.json", "bench-libraries.json", "bench-scale.json"]),
+    ("device", ["bench-gpu-second.json"]), (
+        "performance", ["bench-cpu.json", "bench-libraries.json", "bench-scale.json", "bench-images.json"]),
 ])
 def test_the_pages_are_made_of_the_results(name: str, files: list[str], capsys: pytest.CaptureFixture[str],
                                            monkeypatch: pytest.MonkeyPatch) -> None:
