@@ -54,7 +54,8 @@ def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, steps: str | 
             ast.parse(textwrap.dedent(code))
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+@pytest.mark.parametrize("page", [
+    pytest.param(page, marks=[pytest.mark.slow] if page.name == "own-density.md" else []) for page in WITH_PYTHON], ids=name_of)
 def test_the_blocks_of_a_page_run_with_few_steps(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(page, tmp_path, monkeypatch, "3")
 
