@@ -208,7 +208,7 @@ def activated(h: Array, name: str) -> Array:
 
 def gated(a: Array) -> Array:
     """core.convolution.gated."""
-    if a.shape[-1] % 2:  # the definition says so
+    if a.ndim < 1 or a.shape[-1] % 2:  # the definition says so
         return definitions["core.convolution.gated"](a)
     return gate(a)[0]
 
