@@ -19,6 +19,7 @@ from evenflow.reference.work.shapes import Shape
 from evenflow.reference.work.training import Progress, Settings, train
 from evenflow.reference.work.units import Units
 
+LONG = ("saef", "glow")  # to train
 FALLING = optim.constant(1.0)
 
 
@@ -109,7 +110,7 @@ def test_with_defaults_a_table_of_a_hundred_rows_gives_a_usable_model(family: st
     assert model.score(new) > gaussian(x, new) - 3
 
 
-@pytest.mark.parametrize("family", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("saef", "glow"))) for name in FLOWS])
+@pytest.mark.parametrize("family", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in FLOWS])
 def test_a_run_keeps_its_best_step_and_is_found_again_with_it(family: str, tmp_path: Path) -> None:
     x = np.repeat(table(60), 4, axis=1) + np.random.default_rng(0).random((60, 16)) if family == "glow" else table(60)
     shape = Shape((4, 4)) if family == "glow" else None
