@@ -37,10 +37,12 @@ above are a funnel written so.
 In the mixture one seed without a gradient has lost the lightest of four modes. log Z is so much less, and no warning is given:
 without a chain there nothing tells. More chains, or a second run from other starts, would have shown it.
 
-Nested sampling finds every mode, with errors of log Z that it states honestly, larger than ours; in the funnel it is ahead
-of all others, in effective draws for each call and in a second. flowMC's chains, with its own flow and defaults, have not
-mixed after 20 loops of training where modes are apart, and it compiles for minutes. On one mode that is close to normal a
-gradient sampler such as NUTS needs no flow: of eight schools it has the best means, and the most effective draws a second."""
+Nested sampling (dynesty, one seed) is off in log Z by 0.02 to 0.63, at most 2.2 times the error that it states: more than
+`sample` but in the funnel, where both are off by about as much and only the nested one's stated error covers it. There it
+is ahead of all others, in effective draws for each call and in a second. flowMC, with its own flow and defaults and one
+seed, takes two to seven times as long as `sample` for 178 to 1,044 effective draws, and errs by 0.70 in a weight of the
+mixture. On one mode that is close to normal a gradient sampler such as NUTS needs no flow: of eight schools it has the best
+means, and the most effective draws a second."""
 NAMES = {
     "evenflow": "evenflow, no gradient", "evenflow-gradient": "evenflow, gradient", "emcee": "emcee", "dynesty": "dynesty",
     "blackjax-nuts": "blackjax, NUTS", "blackjax-smc": "blackjax, tempered SMC", "flowmc": "flowMC, RQSpline and MALA",
