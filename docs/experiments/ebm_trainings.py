@@ -32,13 +32,14 @@ FROZEN = 0.05                    # the part of CoopFlow's training in which its 
 @dataclass(frozen=True)
 class Preset:
     """rates: of each algorithm, energy and flow; plain: which have plain steps on E, the others Adam; shorter: all chains are
-    so many times shorter than printed; pretraining: steps of likelihood for the flow of NT and CoopFlow; flow_rates: of those
-    whose flow has a rate of its own."""
+    so many times shorter than printed; walked: so many times those whose negatives are measured, None: as in the training;
+    pretraining: steps of likelihood for the flow of NT and CoopFlow; flow_rates: of those whose flow has a rate of its own."""
     epochs: int
     decays: bool
     rates: Mapping[str, float]
     plain: tuple[str, ...] = ()
     shorter: int = 1
+    walked: int | None = None
     pretraining: int = 3_000
     points: int = 60_000
     batch: int = 256
@@ -91,8 +92,8 @@ def learn(study: Any, algorithm: str, preset: str, seed: int, out: Path, resume:
     def make() -> Row:
         row = dict.fromkeys(study.fields) | {"algorithm": algorithm, "seed": seed}
         try:
-            model, state = trained(study, algorithm, how, seed, folder, resume, identity, on_step)
-            measured, drawn = study.measured(model, state, how, seed)
+            _, state = trained(study, algorithm, how, seed, folder, resume, identity, on_step)
+            measured, drawn = study.measured(algorithm, state, how, seed)
         except TrainingStopped as stopped:
             return row | {"stopped_at": stopped.step}
         write_aside(folder / "drawn.npz", lambda file: np.savez_compressed(file, **drawn))

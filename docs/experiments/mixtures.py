@@ -98,8 +98,8 @@ class Mixture:
         moves = ((partial(ISIR, N=preset.N), 1), (MALA(STEPS.mala), LOCAL)) * (SWEEPS // preset.shorter)
         return ebm_trainings.model_of(algorithm, preset, energy, self.flow, self.base, moves, chains, 1, STEPS)
 
-    def measured(self, model: Any, state: Any, how: Preset, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
-        return measure(self.target, model, state, how.buffer, seed)
+    def measured(self, algorithm: str, state: Any, how: Preset, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        return measure(self.target, self.model(algorithm, how), state, how.buffer, seed)
 
 
 def run(

@@ -153,6 +153,18 @@ def test_models_at_their_start_have_the_zones_of_their_base() -> None:
     assert row["model_true"] > 0.01
 
 
+def test_negatives_are_measured_of_chains_as_long_as_asked() -> None:
+    study, state = four_modes.STUDY, four_modes.STUDY.model("flowmc", TINY).init(np.random.default_rng(0))
+    seen = []
+    for walked, shorter in ((None, TINY.shorter), (8, 8)):
+        row, _ = study.measured("flowmc", state, replace(TINY, walked=walked), 0)
+        model = study.model("flowmc", replace(TINY, shorter=shorter))
+        assert row == measure(study.target, study.box, model, state, TINY.buffer, 0)[0]
+        seen.append(row["zones_negatives"])
+    assert seen[0] != seen[1]
+    assert [planar.PRESETS[name].walked for name in ("quick", "best", "paper")] == [None, 1, None]
+
+
 def test_the_presets_and_chains_are_those_of_the_paper() -> None:
     paper = planar.PRESETS["paper"]
     assert (paper.points, paper.batch, paper.buffer, paper.epochs, paper.shorter) == (60_000, 256, 8_192, 100, 1)
