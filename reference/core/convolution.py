@@ -227,6 +227,13 @@ def check_image(name: str, shape: Shape) -> None:
         check_count(name, part)
 
 
+def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:
+    """Width and number of the residual blocks, from the width of each. Raises ValueError unless they are one."""
+    if len(set(hidden)) != 1:
+        raise ValueError(f"{name} must be one width, once for each residual block, got {hidden}")
+    return hidden[0], len(hidden)
+
+
 def check_convolution(x: Array, W: Array, b: Array, stride: int, padding: int | None) -> int:
     """The padding. Raises ValueError unless kernel and image fit."""
     check_shape("x", x, "n", "h", "w", "c")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.reference.core import Array, Tree, fetched, placed, replayed, streams
+from evenflow.reference.core.convolution import one_width
 from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.flows import AffineTransformer, Density, Flow, Normal, SplineTransformer, Transformer, Uniform
 from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
@@ -108,13 +109,6 @@ def squares(config: Config, shape: Shape | None) -> int:
     if edge is None:
         raise ValueError(f"contexts conv needs blocks that are equal squares: give patch; got blocks {blocks} for {shape}")
     return edge
-
-
-def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:
-    """Width and number of the residual blocks of a convolutional network."""
-    if len(set(hidden)) != 1:
-        raise ValueError(f"{name} must be one width, once for each residual block, got {hidden}")
-    return hidden[0], len(hidden)
 
 
 @dataclass(frozen=True)
