@@ -5,17 +5,8 @@ from typing import Any
 
 import autograd.numpy as np
 
-from evenflow.reference.core import (
-    Array,
-    Tree,
-    anywhere,
-    check_all_finite,
-    check_positive,
-    finite,
-    global_norm,
-    told,
-    value_and_gradient,
-)
+from evenflow.reference.core import Array, Tree, anywhere, check_positive, finite, told, value_and_gradient
+from evenflow.reference.core.optim import check_all_finite, global_norm
 from evenflow.reference.ebm.contract import Info, Optimiser
 from evenflow.reference.ebm.energies import contrast
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at, walk
