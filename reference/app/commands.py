@@ -58,17 +58,11 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 @o.with_choices
 def train(
     context: typer.Context, family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False,
-    extend: o.Extend = False, as_json: o.JSON = False, columns: o.Columns = None, drop: o.Drop = None,
-    label_column: o.LabelColumn = None, target: o.Target = None, given: o.GivenColumns = None, weights: o.Weights = None,
-    bounds: o.Bounds = None, levels: o.Levels = None, series: o.Series = False, sep: o.Sep = None, header: o.Header = None,
-    **chosen: Any,
+    extend: o.Extend = False, as_json: o.JSON = False, **chosen: Any,
 ) -> None:
     """Train a model and keep the run in a folder."""
     with reporting(as_json):
-        config, source = o.choose(family, {k: v for k, v in chosen.items() if v is not None}, data, out, resume, extend)
-        how = {"columns": columns, "drop": drop, "label_column": label_column, "target": target, "given": given,
-               "weights": weights, "bounds": bounds, "levels": levels, "series": series or None, "sep": sep, "header": header}
-        reading = o.choose_reading(how, out, resume or extend)
+        config, source, reading = o.choose(family, chosen, data, out, resume, extend)
         out = out or o.usual_folder(config, source)
         try:
             summary, drew = train_and_draw(config, source, reading, out, resume, extend)
