@@ -109,13 +109,16 @@ def weighed(table: Table) -> Table:
 
 
 def units_for(
-    x: Array, train: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None
+    x: Array, train: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None, count: bool = True
 ) -> Units:
-    """Those of the rows to train on, x[train] of a table x (n, d): a column of whole numbers has no others in any row."""
+    """Those of the rows to train on, x[train] of a table x (n, d): a column of whole numbers has no others in any row.
+
+    count: whether there may be such columns; else all numbers are real.
+    """
     bounds = bounds_of_columns(x.shape[1], columns, reading.bounds)
     if reading.levels is None:
         check_pixels_vary(x[train], shape)
-        whole = (np.floor(x) == x).all(axis=0)
+        whole = (np.floor(x) == x).all(axis=0) & count
         check_between(x, bounds, whole, columns)
         return Units.whitened(x[train], columns, whole, bounds)
     if bounds is not None:
