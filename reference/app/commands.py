@@ -149,7 +149,9 @@ def sample(
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
         trained, count, rng = runs.load_run(run), whole_number(n), np.random.default_rng(seed)
         if given is None:
-            check_given_nothing(trained, run)
+            if trained.given is not None and not trained.class_shares:
+                models, wanted = ", ".join(trained.columns or ()), ", ".join(trained.given.columns)
+                raise ValueError(f"{run} models {models} given {wanted}: --given FILE with these columns")
             parts, rows = drawn(trained, count, rng, label_of(trained, label)), None
         else:
             if label is not None:
@@ -159,12 +161,6 @@ def sample(
             parts, rows = drawn_for(trained, table, count, rng), len(table)
         with single_blas_thread():
             write_samples(trained, parts, count, out, rows)
-
-
-def check_given_nothing(trained: Trained, run: Path) -> None:
-    if trained.given is not None and not trained.class_shares:
-        wanted = ", ".join(trained.given.columns)
-        raise ValueError(f"{run} models {', '.join(trained.columns or ())} given {wanted}: --given FILE with these columns")
 
 
 def label_of(trained: Trained, label: str | None) -> int | None:

@@ -30,14 +30,13 @@ class Bars:
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.tasks: dict[str, TaskID] = {}
-        self.first: dict[str, int] = {}
+        self.tasks: dict[str, tuple[TaskID, int]] = {}  # each with the steps that were behind it
 
     def __call__(self, name: str, at: training.Progress) -> None:
         if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=at.steps, loss="", held_out="", rate="")
-            self.first[name] = at.step - 1
-        self.progress.update(self.tasks[name], completed=at.step, **told(at, self.first[name]))  # type: ignore[arg-type]
+            self.tasks[name] = self.progress.add_task(name, total=at.steps, loss="", held_out="", rate=""), at.step - 1
+        task, first = self.tasks[name]
+        self.progress.update(task, completed=at.step, **told(at, first))  # type: ignore[arg-type]
 
 
 def told(at: training.Progress, first: int) -> dict[str, str]:

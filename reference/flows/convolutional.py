@@ -153,10 +153,6 @@ class ConvCoupling:
         return len(self.mask)
 
     @cached_property
-    def passes(self) -> Array:
-        return onp.array(self.mask)
-
-    @cached_property
     def net(self) -> ConvNet:
         return ConvNet(self.shape, 2 * self.shape[2], self.width, self.blocks, context_dim=self.context_dim,
                        final_scale=self.final_scale)
@@ -178,7 +174,7 @@ class ConvCoupling:
 
     def raw(self, params: Tree, z: Array, context: Array | None) -> Array:
         """(n, d, 2), zero where the mask is True: there the transformer is the identity, to the last bit."""
-        m = beside(self.passes, z)
+        m = beside(self.mask, z)
         passing = np.where(m, z, np.zeros_like(z))
         raw = self.net(params, np.reshape(passing, (-1, *self.shape)), context)
         return np.reshape(raw, (-1, self.d, 2)) * ~m[:, None]
