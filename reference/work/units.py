@@ -28,7 +28,7 @@ from evenflow.reference.core import Array, anywhere, arrays, beside, check_count
 from evenflow.reference.flows.dense import solved
 from evenflow.reference.work.bounds import from_line, to_line
 from evenflow.reference.work.far import asinh, far_out, from_asinh
-from evenflow.reference.work.tables import as_table, check_whole
+from evenflow.reference.work.tables import as_table, check_whole, plain
 
 ROWS = 4096  # at a time: bytes need not all become real numbers at once
 WIDEST = 512  # columns that are whitened: L has as many numbers squared, and config.json holds them
@@ -165,7 +165,7 @@ class Units:
 
     def as_json(self) -> dict[str, Any]:
         """Lists, with null for what is not a finite number."""
-        return {name: told(value) for name, value in vars(self).items()}
+        return {name: plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, described: dict[str, Any]) -> "Units":
@@ -202,15 +202,6 @@ class Units:
             return x
         least, most = self.whole
         return np.where(self.counted, np.clip(np.floor(x), least, most), x)
-
-
-def told(value: Any) -> Any:
-    """An array as JSON has it, with null for NaN and infinity."""
-    if not isinstance(value, np.ndarray):
-        return value
-    listed = value.astype(object)
-    listed[~np.isfinite(value)] = None
-    return listed.tolist()
 
 
 def mean_and_sd(t: Array) -> tuple[Array, Array]:
