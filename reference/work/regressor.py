@@ -118,12 +118,6 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
             told |= mean_and_error("log_likelihood", log_p)
         return told
 
-    def features(self, X: Array) -> Array:
-        """X checked against the columns it was fitted on."""
-        check_is_fitted(self, "trained_")
-        check_unmasked("X", X)
-        return validate_data(self, X, dtype=np.float64, reset=False)
-
     def both(self, X: Array, y: Array) -> tuple[Array, Array]:
         """X, and y as (n, d)."""
         X, y = self.features(X), check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")

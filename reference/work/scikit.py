@@ -177,11 +177,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         rng = np.random.default_rng(seed_of(random_state))
         return self.model(self.trained_.config.dtype).sample(n_samples, rng, codes)
 
-    def table(self, X: Array) -> tuple[Array, Array | None]:
-        """X checked against the columns it was fitted on; for whole numbers also uniforms, a row's made from the row itself."""
+    def features(self, X: Array) -> Array:
+        """X checked against the columns it was fitted on."""
         check_is_fitted(self, "trained_")
         check_unmasked("X", X)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+    def table(self, X: Array) -> tuple[Array, Array | None]:
+        """`features`; for whole numbers also uniforms, a row's made from the row itself."""
+        x = self.features(X)
         if self.trained_.units.counted is None:
             return x, None
         rows = np.ascontiguousarray(x + 0.0).view(np.uint32)  # the sum turns -0 into 0
