@@ -89,8 +89,7 @@ def train_and_draw(
     pictures.new_figure(1, 1)
     dataset, ebm = load(source, **reading.as_json()), config.family == "ebm"
     runs.assemble(describe_run(config, dataset))  # or it is refused
-    for line in dataset.notes:
-        console.say(line)
+    console.say(*dataset.notes)
     name = f"ebm, {config.algorithm}" if ebm else config.family
     with single_blas_thread():
         with console.bars() as bars:

@@ -99,8 +99,9 @@ def kept_step(lines: list[dict[str, Any]], best: Best | None, figure: str) -> in
     return kept
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr)
+def say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def print_json(document: Any) -> None:

@@ -37,8 +37,7 @@ def evaluate(
         dataset = own_data(trained) if data is None else other_data(trained, data, sep, header)
         with single_blas_thread():
             row = judge(trained, dataset, seed)
-        for line in dict.fromkeys((*dataset.notes, *warnings(trained, dataset, row))):
-            console.say(line)
+        console.say(*dict.fromkeys((*dataset.notes, *warnings(trained, dataset, row))))
         if as_json:
             console.print_json({"run": str(run), **row})
         else:
@@ -56,8 +55,7 @@ def score(
         dataset = other_data(trained, data, sep, header)
         with single_blas_thread():
             values, said = densities(trained, dataset, np.random.default_rng(seed))
-        for line in (*dataset.notes, *said):
-            console.say(line)
+        console.say(*dataset.notes, *said)
         write_table(out, ["row", "log_density"], enumerate(values.tolist(), start=1))
 
 
@@ -73,8 +71,7 @@ def predict(
             no = "they have no mean and no quantiles; draw them: sample --given"
             raise ValueError(f"{run} models words, {', '.join(words)}: {no}")
         dataset = given_data(trained, data, sep, header)
-        for line in dataset.notes:
-            console.say(line)
+        console.say(*dataset.notes)
         given = trained.given.table(dataset.held_out_given, dataset.held_out_labels)  # type: ignore[union-attr]
         with single_blas_thread():
             mean, others = predictions.mean(trained, given)[:, None], predictions.quantiles(trained, given, levels)
