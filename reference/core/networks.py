@@ -22,8 +22,9 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.core.arrays import arrays
-from evenflow.reference.core.checks import check_context, check_count, check_shape, value
+from evenflow.reference.core.checks import check_context, check_count, check_shape
 from evenflow.reference.core.dispatch import lookup, replaceable
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.placement import beside
 from evenflow.reference.core.special import tanh
 from evenflow.reference.core.trees import Array, Tree
