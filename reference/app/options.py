@@ -8,8 +8,9 @@ import typer
 
 from evenflow.reference.core import unknown
 from evenflow.reference.targets.toys import TARGETS
-from evenflow.reference.work import runs
+from evenflow.reference.work.folders import read_description
 from evenflow.reference.work.options import BY_NAME, FAMILIES, OPTIONS, Config, Option, belongs_to
+from evenflow.reference.work.runs import assemble
 from evenflow.reference.work.tables import Reading
 
 
@@ -103,7 +104,7 @@ def choose(
         return Config(family, **given), usual if data is None else data, Reading(**how)
     if out is None:
         raise ValueError(f"--{'extend' if extend else 'resume'} needs --out, the folder of the run")
-    run = runs.load_description(out)
+    run = assemble(read_description(out, assemble))
     asked = {"family": family, **{name: BY_NAME[name].kind.check(name, value) for name, value in given.items()}}
     if extend and "steps" not in asked:
         raise ValueError(f"--extend needs --steps, how many in all: more than {run.config.steps}")
