@@ -119,8 +119,8 @@ def units_for(
     if reading.levels is None:
         constant = 0 if shape is None else int((x[train] == x[train[0]]).all(axis=0).sum())
         if constant:
-            raise ValueError(f"{constant} of {x.shape[1]} numbers are the same in all {len(train)} {shape}: real numbers must vary; "
-                             "pixels, whole numbers 0 ... 255, need levels, --levels 256")
+            same = f"{constant} of {x.shape[1]} numbers are the same in all {len(train)} {shape}"
+            raise ValueError(f"{same}: real numbers must vary; pixels, whole numbers 0 ... 255, need levels, --levels 256")
         whole = (np.floor(x) == x).all(axis=0) & count
         check_between(x, bounds, whole, columns)
         return Units.whitened(x[train], columns, whole, bounds)
