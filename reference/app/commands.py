@@ -98,7 +98,7 @@ def train_and_draw(
         kept = console.kept_step(lines, trained.best, trained.model.judged_by(trained.units))
         conditional = dataset.given is not None
         draw: dict[str, Callable[[Path], None]] = {
-            "loss.png": partial(draw_losses, config=config, name=name, lines=lines),
+            "loss.png": lambda path: pictures.loss_picture(path, *curves_of(config, name, lines)),
             "forecast.png" if conditional else "samples.png": partial(
                 forecast_picture if conditional else draw_samples, trained=trained, dataset=dataset),
         }
@@ -116,13 +116,10 @@ def can_be_drawn(draw: Callable[[Path], None], path: Path) -> bool:
     return True
 
 
-def draw_losses(path: Path, config: Config, name: str, lines: list[dict[str, Any]]) -> None:
-    curves = energy_curves(lines) if config.family == "ebm" else ({name: lines}, {name: config.objective})
-    pictures.loss_picture(path, *curves)
-
-
-def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """What loss_picture takes: the contrast, and beside it the likelihood of held-out data where the run could tell it."""
+def curves_of(config: Config, name: str, lines: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What loss_picture takes. Of energies the contrast, and beside it the likelihood of held-out data where the run told it."""
+    if config.family != "ebm":
+        return {name: lines}, {name: config.objective}
     curves = {"contrast": [{**line, "held_out": None} for line in lines]}
     judged = [line for line in lines if "loss" in (line["held_out"] or {})]
     if judged:

@@ -16,7 +16,7 @@ from tests.traceability.page import page
 VECTORS = ROOT / "tests/conformance/vectors"
 PACKAGES = ("flows", "scores", "saef", "mcmc", "ebm")
 PLUMBING = {  # what holds no formula of its own
-    "flows.activation.hypotenuse", "flows.activation.summed", "flows.compose.Around", "flows.contract.draws_each",
+    "flows.activation.hypotenuse", "flows.compose.Around", "flows.contract.draws_each",
     "flows.dense.init_shift", "flows.dense.applied", "flows.dense.log_abs_det", "flows.dense.solved", "mcmc.langevin.spread",
     "ebm.flowmc.like_vector", "flows.spline.pick", "flows.spline.segment",
     "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.pull_back", "scores.pairs.cross_block",
