@@ -117,7 +117,7 @@ def can_be_drawn(draw: Callable[[Path], None], path: Path) -> bool:
 
 
 def curves_of(config: Config, name: str, lines: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What loss_picture takes. Of energies the contrast, and beside it the likelihood of held-out data where the run told it."""
+    """What loss_picture takes. Of energies the contrast, and beside it the likelihood of held-out data where it is known."""
     if config.family != "ebm":
         return {name: lines}, {name: config.objective}
     curves = {"contrast": [{**line, "held_out": None} for line in lines]}

@@ -113,18 +113,13 @@ class Units:
             return np.ones(len(self.shift), dtype=bool)
         return None if self.whole is None else np.isfinite(self.whole[0])
 
-    @arrays("x", "uniforms")
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> u (n, d); uniforms (n, d) in [0, 1) where there are whole numbers, and only there."""
         return self.steps(x, uniforms)[0]
 
     @arrays("x", "uniforms")
-    def log_det(self, x: Array, uniforms: Array | None = None) -> Array:
-        """log |det du/dx| (n,): add it to log p(u) for the log density in the user's units."""
-        return self.steps(x, uniforms)[1]
-
-    def steps(self, x: Array, uniforms: Array | None) -> tuple[Array, Array]:
-        """u (n, d) and log |det du/dx| (n,)."""
+    def steps(self, x: Array, uniforms: Array | None = None) -> tuple[Array, Array]:
+        """u (n, d) and log |det du/dx| (n,): add that to log p(u) for the log density in the user's units."""
         t = self.dequantised_by(x, uniforms)
         log_det = np.zeros_like(t[:, 0]) - np.sum(np.log(self.scale)).astype(t.dtype)  # no float: a device would wait for it
         if self.bounds is not None:
