@@ -18,9 +18,8 @@ from typing import cast
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, check_shape
+from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, check_shape, take
 from evenflow.reference.core.convolution import one_width
-from evenflow.reference.core.matrices import take
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow

@@ -35,8 +35,11 @@ def fitted(u: Array) -> Gaussian | None:
     >>> gaussian.log_density(np.array([[0.0]])).round(4).tolist()
     [-0.9189]
     """
-    (n, d), mean = u.shape, u.mean(axis=0)
+    n, d = u.shape
+    if n <= d:
+        return None
+    mean = u.mean(axis=0)
     R = np.linalg.qr(u - mean, mode="r")  # has the singular values of u - mean, and they are found sooner
-    if n <= d or np.linalg.matrix_rank(R, rtol=n * np.finfo(np.float64).eps) < d:
+    if np.linalg.matrix_rank(R, rtol=n * np.finfo(np.float64).eps) < d:
         return None
     return Gaussian(mean, np.linalg.cholesky(np.atleast_2d(np.cov(u.T, bias=True))))
