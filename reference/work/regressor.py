@@ -50,7 +50,8 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
         """X (n, k), y (n,) or (n, d) finite numbers, sample_weight (n,) at least 0. Raises ValueError."""
         check_unmasked("X", X)
         check_unmasked("y", y)
-        config, columns = self.config(), tuple(map(str, y.columns)) if hasattr(y, "columns") else None
+        config = self.config()
+        columns = tuple(map(str, y.columns)) if hasattr(y, "columns") else None
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=3)
         self.flat_, y = np.ndim(y) == 1, np.asarray(y, dtype=np.float64).reshape(len(y), -1)
