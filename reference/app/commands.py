@@ -13,7 +13,7 @@ from evenflow.reference.app import console, judging, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import leave, message, reporting
 from evenflow.reference.app.forecast_pictures import forecast_picture
-from evenflow.reference.app.samples import draw_sets, drawn, drawn_for, whole_number, write_samples
+from evenflow.reference.app.samples import WRITERS, draw_sets, drawn, drawn_for, whole_number, write_samples
 from evenflow.reference.work import runs
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.folders import CHECKPOINT, CONFIG, LOG, describe_run, read_log
@@ -141,8 +141,7 @@ def sample(
 ) -> None:
     """Draw samples from a trained model, in the units of its data."""
     with reporting():
-        if out is not None and out.exists():
-            raise FileExistsError(f"{out} exists already: choose another name, or remove it")
+        judging.check_new(out, *WRITERS)
         trained, count, rng = runs.load_run(run), whole_number(n), np.random.default_rng(seed)
         if given is None:
             if trained.given is not None and not trained.class_shares:

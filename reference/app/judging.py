@@ -50,7 +50,7 @@ def score(
 ) -> None:
     """Write the log density of every row of a file, nats in the units of the data: row (from 1), log_density."""
     with reporting():
-        check_new(out)
+        check_new(out, ".csv")
         trained = runs.load_run(run)
         dataset = other_data(trained, data, sep, header)
         with single_blas_thread():
@@ -65,7 +65,7 @@ def predict(
 ) -> None:
     """Predict what a model of p(target | given) was trained on: the mean and quantiles of each target, a line a row."""
     with reporting():
-        check_new(out)
+        check_new(out, ".csv")
         levels, trained = levels_of(quantiles), runs.load_run(run)
         if words := [name for name in trained.columns or () if name in trained.words]:
             no = "they have no mean and no quantiles; draw them: sample --given"
@@ -89,10 +89,10 @@ def levels_of(text: str) -> Array:
     return levels
 
 
-def check_new(out: Path | None) -> None:
-    """Raise where a .csv file cannot be begun."""
+def check_new(out: Path | None, *endings: str) -> None:
+    """Raise where a file of one of these endings cannot be begun."""
     if out is not None:
-        lookup("file ending", out.suffix.lower(), {".csv": None})
+        lookup("file ending", out.suffix.lower(), dict.fromkeys(endings))
         if out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
 
