@@ -18,22 +18,11 @@ from evenflow.reference.ebm import EBM, FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Ja
 from evenflow.reference.flows import Flow, Normal, Uniform, dense_flow, maf, realnvp, spline_flow
 from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, RandomWalk
 from evenflow.reference.saef import AQF, MMD, SAEF, Energy, FreeForm, Likelihood, Quantile, Sliced
-from evenflow.reference.scores import (
-    crps,
-    crps_normal,
-    distance_kernel,
-    energy_distance,
-    energy_score,
-    kernel_score,
-    linear_kernel,
-    mmd,
-    quantile_score,
-    random_directions,
-    rbf_kernel,
-    sliced_energy_distance,
-    sliced_energy_score,
-    slicing_constant,
-)
+from evenflow.reference.scores.crps import crps, crps_normal
+from evenflow.reference.scores.energy import energy_distance, energy_score
+from evenflow.reference.scores.kernels import distance_kernel, kernel_score, linear_kernel, mmd, rbf_kernel
+from evenflow.reference.scores.quantile import quantile_score
+from evenflow.reference.scores.sliced import random_directions, sliced_energy_distance, sliced_energy_score, slicing_constant
 from evenflow.reference.work.training import Settings, train
 
 __all__ = [

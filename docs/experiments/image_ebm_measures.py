@@ -91,7 +91,7 @@ class Judge:
         told: dict[str, Any] = dict(zip(("d_loss", "d_loss_se"), d_loss(real, seen, self.seed), strict=True))
         if self.network is None:
             return told | {"frechet": frechet_distance(real, seen), "classes": None, "class_distance": None}
-        features, shares = hidden(self.network), self.shares(mine)
+        features, shares = partial(hidden, self.network), self.shares(mine)
         off = float(np.abs(shares - self.shares(self.real)).sum() / 2)
         told["frechet"] = frechet_distance(features(self.real), features(mine))
         return told | {"classes": shares.tolist(), "class_distance": off}

@@ -36,7 +36,8 @@ def of_gaussian(parts: Parts, seed: int) -> tuple[Row, Array]:
         raise ValueError(f"{parts.name}: {len(parts.train)} rows in {parts.train.shape[1]} dimensions determine no Gaussian")
     d = parts.train.shape[1]
     draws = units.to_user(known.sample(rng.standard_normal((DRAWS, d))))
-    log_p = known.log_density(units.to_model(parts.test)) + units.log_det(parts.test)
+    u, log_det = units.steps(parts.test)
+    log_p = known.log_density(u) + log_det
     return measured(parts, draws, log_p, seed) | {"parameters": d + d * (d + 1) // 2}, draws
 
 

@@ -13,7 +13,7 @@ from evenflow.reference.app import console, judging, pictures
 from evenflow.reference.app import options as o
 from evenflow.reference.app.errors import leave, message, reporting
 from evenflow.reference.app.forecast_pictures import forecast_picture
-from evenflow.reference.app.samples import draw_sets, drawn, drawn_for, whole_number, write_samples
+from evenflow.reference.app.samples import WRITERS, draw_sets, drawn, drawn_for, whole_number, write_samples
 from evenflow.reference.work import runs
 from evenflow.reference.work.data import Dataset, load
 from evenflow.reference.work.folders import CHECKPOINT, CONFIG, LOG, describe_run, read_log
@@ -58,17 +58,11 @@ def top(show: Annotated[bool, typer.Option("--version", help="Print the version.
 @o.with_choices
 def train(
     context: typer.Context, family: o.Family, data: o.Data = None, out: o.Out = None, resume: o.Resume = False,
-    extend: o.Extend = False, as_json: o.JSON = False, columns: o.Columns = None, drop: o.Drop = None,
-    label_column: o.LabelColumn = None, target: o.Target = None, given: o.GivenColumns = None, weights: o.Weights = None,
-    bounds: o.Bounds = None, levels: o.Levels = None, series: o.Series = False, sep: o.Sep = None, header: o.Header = None,
-    **chosen: Any,
+    extend: o.Extend = False, as_json: o.JSON = False, **chosen: Any,
 ) -> None:
     """Train a model and keep the run in a folder."""
     with reporting(as_json):
-        config, source = o.choose(family, {k: v for k, v in chosen.items() if v is not None}, data, out, resume, extend)
-        how = {"columns": columns, "drop": drop, "label_column": label_column, "target": target, "given": given,
-               "weights": weights, "bounds": bounds, "levels": levels, "series": series or None, "sep": sep, "header": header}
-        reading = o.choose_reading(how, out, resume or extend)
+        config, source, reading = o.choose(family, chosen, data, out, resume, extend)
         out = out or o.usual_folder(config, source)
         try:
             summary, drew = train_and_draw(config, source, reading, out, resume, extend)
@@ -95,8 +89,7 @@ def train_and_draw(
     pictures.new_figure(1, 1)
     dataset, ebm = load(source, **reading.as_json()), config.family == "ebm"
     runs.assemble(describe_run(config, dataset))  # or it is refused
-    for line in dataset.notes:
-        console.say(line)
+    console.say(*dataset.notes)
     name = f"ebm, {config.algorithm}" if ebm else config.family
     with single_blas_thread():
         with console.bars() as bars:
@@ -105,7 +98,7 @@ def train_and_draw(
         kept = console.kept_step(lines, trained.best, trained.model.judged_by(trained.units))
         conditional = dataset.given is not None
         draw: dict[str, Callable[[Path], None]] = {
-            "loss.png": partial(draw_losses, config=config, name=name, lines=lines),
+            "loss.png": lambda path: pictures.loss_picture(path, *curves_of(config, name, lines)),
             "forecast.png" if conditional else "samples.png": partial(
                 forecast_picture if conditional else draw_samples, trained=trained, dataset=dataset),
         }
@@ -123,13 +116,10 @@ def can_be_drawn(draw: Callable[[Path], None], path: Path) -> bool:
     return True
 
 
-def draw_losses(path: Path, config: Config, name: str, lines: list[dict[str, Any]]) -> None:
-    curves = energy_curves(lines) if config.family == "ebm" else ({name: lines}, {name: config.objective})
-    pictures.loss_picture(path, *curves)
-
-
-def energy_curves(lines: list[dict[str, Any]]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """What loss_picture takes: the contrast, and beside it the likelihood of held-out data where the run could tell it."""
+def curves_of(config: Config, name: str, lines: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What loss_picture takes. Of energies the contrast, and beside it the likelihood of held-out data where it is known."""
+    if config.family != "ebm":
+        return {name: lines}, {name: config.objective}
     curves = {"contrast": [{**line, "held_out": None} for line in lines]}
     judged = [line for line in lines if "loss" in (line["held_out"] or {})]
     if judged:
@@ -151,11 +141,12 @@ def sample(
 ) -> None:
     """Draw samples from a trained model, in the units of its data."""
     with reporting():
-        if out is not None and out.exists():
-            raise FileExistsError(f"{out} exists already: choose another name, or remove it")
+        judging.check_new(out, *WRITERS)
         trained, count, rng = runs.load_run(run), whole_number(n), np.random.default_rng(seed)
         if given is None:
-            check_given_nothing(trained, run)
+            if trained.given is not None and not trained.class_shares:
+                models, wanted = ", ".join(trained.columns or ()), ", ".join(trained.given.columns)
+                raise ValueError(f"{run} models {models} given {wanted}: --given FILE with these columns")
             parts, rows = drawn(trained, count, rng, label_of(trained, label)), None
         else:
             if label is not None:
@@ -165,12 +156,6 @@ def sample(
             parts, rows = drawn_for(trained, table, count, rng), len(table)
         with single_blas_thread():
             write_samples(trained, parts, count, out, rows)
-
-
-def check_given_nothing(trained: Trained, run: Path) -> None:
-    if trained.given is not None and not trained.class_shares:
-        wanted = ", ".join(trained.given.columns)
-        raise ValueError(f"{run} models {', '.join(trained.columns or ())} given {wanted}: --given FILE with these columns")
 
 
 def label_of(trained: Trained, label: str | None) -> int | None:

@@ -30,14 +30,13 @@ class Bars:
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.tasks: dict[str, TaskID] = {}
-        self.first: dict[str, int] = {}
+        self.tasks: dict[str, tuple[TaskID, int]] = {}  # each with the steps that were behind it
 
     def __call__(self, name: str, at: training.Progress) -> None:
         if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=at.steps, loss="", held_out="", rate="")
-            self.first[name] = at.step - 1
-        self.progress.update(self.tasks[name], completed=at.step, **told(at, self.first[name]))  # type: ignore[arg-type]
+            self.tasks[name] = self.progress.add_task(name, total=at.steps, loss="", held_out="", rate=""), at.step - 1
+        task, first = self.tasks[name]
+        self.progress.update(task, completed=at.step, **told(at, first))  # type: ignore[arg-type]
 
 
 def told(at: training.Progress, first: int) -> dict[str, str]:
@@ -52,12 +51,10 @@ class Lines:
     """Where no terminal is, in a file or a pipe: a line every twentieth of a training."""
 
     def __init__(self) -> None:
-        self.first: dict[str, int] = {}
-        self.fields: dict[str, dict[str, str]] = {}
+        self.known: dict[str, tuple[int, dict[str, str]]] = {}  # of each, the steps that were behind it, and what was told
 
     def __call__(self, name: str, at: training.Progress) -> None:
-        first = self.first.setdefault(name, at.step - 1)
-        fields = self.fields.setdefault(name, {})
+        first, fields = self.known.setdefault(name, (at.step - 1, {}))
         fields.update(told(at, first))
         if at.step * 20 // at.steps > (at.step - 1) * 20 // at.steps:
             left = timedelta(seconds=round(at.seconds / (at.step - first) * (at.steps - at.step)))
@@ -74,15 +71,11 @@ def bars() -> Iterator[Callable[[str, training.Progress], None]]:
         return
     columns: list[tuple[int, ProgressColumn]] = [  # the width from which on each has room
         (60, TextColumn("{task.description}", table_column=Column())), (105, BarColumn(bar_width=24)),
-        (0, MofNCompleteColumn()), (0, field("loss")), (75, field("held_out")), (80, field("rate")),
-        (50, TimeRemainingColumn()),
+        (0, MofNCompleteColumn()), (0, TextColumn("{task.fields[loss]}")), (75, TextColumn("{task.fields[held_out]}")),
+        (80, TextColumn("{task.fields[rate]}")), (50, TimeRemainingColumn()),
     ]
     with Progress(*(column for width, column in columns if console.width >= width), console=console) as progress:
         yield Bars(progress)
-
-
-def field(name: str) -> TextColumn:
-    return TextColumn(f"{{task.fields[{name}]}}")
 
 
 def kept_step(lines: list[dict[str, Any]], best: Best | None, figure: str) -> int | None:
@@ -100,8 +93,9 @@ def kept_step(lines: list[dict[str, Any]], best: Best | None, figure: str) -> in
     return kept
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr)
+def say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def print_json(document: Any) -> None:

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
 import numpy as np
@@ -22,7 +21,7 @@ EXTRAS = {"typer": "cli", "rich": "cli", "threadpoolctl": "cli", "matplotlib": "
 @contextmanager
 def reporting(as_json: bool = False, on_interrupt: str = "interrupted") -> Iterator[None]:
     """Turn what can go wrong in a command into its one line and its exit status; with as_json, into {"error": ...} too."""
-    signal.signal(signal.SIGTERM, interrupt)  # so that a stopped job leaves its checkpoint, as after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a stopped job leaves its checkpoint, as after Ctrl-C
     try:
         yield
         sys.stdout.flush()  # what cannot be written is said here, not when Python ends
@@ -40,10 +39,6 @@ def reporting(as_json: bool = False, on_interrupt: str = "interrupted") -> Itera
 def drop_output() -> None:
     """Python would else try again to write it when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def message(error: BaseException) -> str:

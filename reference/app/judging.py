@@ -37,8 +37,7 @@ def evaluate(
         dataset = own_data(trained) if data is None else other_data(trained, data, sep, header)
         with single_blas_thread():
             row = judge(trained, dataset, seed)
-        for line in dict.fromkeys((*dataset.notes, *warnings(trained, dataset, row))):
-            console.say(line)
+        console.say(*dict.fromkeys((*dataset.notes, *warnings(trained, dataset, row))))
         if as_json:
             console.print_json({"run": str(run), **row})
         else:
@@ -51,13 +50,12 @@ def score(
 ) -> None:
     """Write the log density of every row of a file, nats in the units of the data: row (from 1), log_density."""
     with reporting():
-        check_new(out)
+        check_new(out, ".csv")
         trained = runs.load_run(run)
         dataset = other_data(trained, data, sep, header)
         with single_blas_thread():
             values, said = densities(trained, dataset, np.random.default_rng(seed))
-        for line in (*dataset.notes, *said):
-            console.say(line)
+        console.say(*dataset.notes, *said)
         write_table(out, ["row", "log_density"], enumerate(values.tolist(), start=1))
 
 
@@ -67,14 +65,13 @@ def predict(
 ) -> None:
     """Predict what a model of p(target | given) was trained on: the mean and quantiles of each target, a line a row."""
     with reporting():
-        check_new(out)
+        check_new(out, ".csv")
         levels, trained = levels_of(quantiles), runs.load_run(run)
         if words := [name for name in trained.columns or () if name in trained.words]:
             no = "they have no mean and no quantiles; draw them: sample --given"
             raise ValueError(f"{run} models words, {', '.join(words)}: {no}")
         dataset = given_data(trained, data, sep, header)
-        for line in dataset.notes:
-            console.say(line)
+        console.say(*dataset.notes)
         given = trained.given.table(dataset.held_out_given, dataset.held_out_labels)  # type: ignore[union-attr]
         with single_blas_thread():
             mean, others = predictions.mean(trained, given)[:, None], predictions.quantiles(trained, given, levels)
@@ -92,10 +89,10 @@ def levels_of(text: str) -> Array:
     return levels
 
 
-def check_new(out: Path | None) -> None:
-    """Raise where a .csv file cannot be begun."""
+def check_new(out: Path | None, *endings: str) -> None:
+    """Raise where a file of one of these endings cannot be begun."""
     if out is not None:
-        lookup("file ending", out.suffix.lower(), {".csv": None})
+        lookup("file ending", out.suffix.lower(), dict.fromkeys(endings))
         if out.exists():
             raise FileExistsError(f"{out} exists already: choose another name, or remove it")
 

@@ -8,8 +8,9 @@ import typer
 
 from evenflow.reference.core import unknown
 from evenflow.reference.targets.toys import TARGETS
-from evenflow.reference.work import runs
+from evenflow.reference.work.folders import read_description
 from evenflow.reference.work.options import BY_NAME, FAMILIES, OPTIONS, Config, Option, belongs_to
+from evenflow.reference.work.runs import assemble
 from evenflow.reference.work.tables import Reading
 
 
@@ -45,63 +46,65 @@ ScoreOut = Annotated[Path | None, option("A new .csv file.", "csv on standard ou
 OfGiven = Annotated[str | None, option("A file with what each sample is given: --n samples for each of its rows.", "nothing")]
 GivenData = Annotated[str, typer.Option("--data", help="A file with what the model is given.", show_default=False)]
 Quantiles = Annotated[str, typer.Option(help="Levels, between 0 and 1.")]
-TABLE = "The table"
-Columns = Annotated[str | None, typer.Option(
-    help="Those to train on: a,b,c; by number from 1 where they have no names.", rich_help_panel=TABLE, show_default="all")]
-Drop = Annotated[str | None, typer.Option(help="Columns to leave out.", rich_help_panel=TABLE, show_default="none")]
-LabelColumn = Annotated[str | None, typer.Option(
-    help="The column of the labels, whole numbers or words.", rich_help_panel=TABLE, show_default="label, where there is one")]
-Target = Annotated[str | None, typer.Option(
-    help="Columns to predict: p(target | given).", rich_help_panel=TABLE, show_default="none: all are modelled together")]
-GivenColumns = Annotated[str | None, typer.Option(
-    "--given", help="Columns that are given, numbers or words.", rich_help_panel=TABLE,
-    show_default="with --target: all others")]
-Weights = Annotated[str | None, typer.Option(
-    help="The column of the rows' weights.", rich_help_panel=TABLE, show_default="none")]
-Bounds = Annotated[str | None, typer.Option(
-    help="What columns lie between: age:0:,share:0:1.", rich_help_panel=TABLE, show_default="none")]
-Levels = Annotated[int | None, typer.Option(
-    help="Pixels: all columns hold whole numbers 0 ... LEVELS - 1, in one unit.", rich_help_panel=TABLE,
-    show_default="columns of whole numbers, each by itself")]
-Series = Annotated[bool, typer.Option(
-    "--series", help="An array of three axes is (n, t, c), series; else it is images (n, h, w).", rich_help_panel=TABLE)]
-Sep = Annotated[str | None, typer.Option(
-    help="What stands between the cells: a character, or comma, semicolon, tab, bar, space.", rich_help_panel=TABLE,
-    show_default="as the file's ending says")]
-Header = Annotated[str | None, typer.Option(
-    help="Whether the first line names the columns: yes, no, auto.", rich_help_panel=TABLE, show_default="auto")]
+READING: dict[str, tuple[type, str, str | bool]] = {  # of how a table is read: type, help, the default in words
+    "columns": (str, "Those to train on: a,b,c; by number from 1 where they have no names.", "all"),
+    "drop": (str, "Columns to leave out.", "none"),
+    "label_column": (str, "The column of the labels, whole numbers or words.", "label, where there is one"),
+    "target": (str, "Columns to predict: p(target | given).", "none: all are modelled together"),
+    "given": (str, "Columns that are given, numbers or words.", "with --target: all others"),
+    "weights": (str, "The column of the rows' weights.", "none"),
+    "bounds": (str, "What columns lie between: age:0:,share:0:1.", "none"),
+    "levels": (int, "Pixels: all columns hold whole numbers 0 ... LEVELS - 1, in one unit.",
+               "columns of whole numbers, each by itself"),
+    "series": (bool, "An array of three axes is (n, t, c), series; else it is images (n, h, w).", False),
+    "sep": (str, "What stands between the cells: a character, or comma, semicolon, tab, bar, space.",
+            "as the file's ending says"),
+    "header": (str, "Whether the first line names the columns: yes, no, auto.", "auto"),
+}
+
+
+def shown(name: str, text: str, default: str | bool, panel: str = "The table") -> Any:
+    return typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=panel, show_default=default)
+
+
+Sep = Annotated[str | None, shown("sep", *READING["sep"][1:])]
+Header = Annotated[str | None, shown("header", *READING["header"][1:])]
 
 
 def with_choices(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for each of OPTIONS in the place of its `**given`."""
+    """The command with an option for each of READING and of OPTIONS in the place of its `**chosen`."""
     signature = inspect.signature(command)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    made = [inspect.Parameter(o.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation(o)) for o in OPTIONS]
+    kinds: dict[str, Any] = {k: Annotated[v[0] | None, shown(k, *v[1:])] for k, v in READING.items()}
+    kinds |= {choice.name: annotation(choice) for choice in OPTIONS}
+    made = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=v) for k, v in kinds.items()]
     command.__signature__ = signature.replace(parameters=[*own, *made])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*own, *made)}
     return command
 
 
 def annotation(choice: Option) -> Any:
-    families, name = belongs_to(choice), choice.name.replace("_", "-")
+    families = belongs_to(choice)
     only = "" if len(families) > 3 or choice.panel == "SAEF" else f" Only {', '.join(families)}."
     default: Any = choice.shown or str(next(iter(choice.defaults.values()))).strip("()").replace(", ", ",")
     told = choice.kind.read is not bool and default
-    shown = typer.Option(f"--{name}", help=choice.help + only, rich_help_panel=choice.panel, show_default=told)
-    return Annotated[choice.kind.read | None, shown]
+    return Annotated[choice.kind.read | None, shown(choice.name, choice.help + only, told, choice.panel)]
 
 
 def choose(
-    family: str, given: dict[str, Any], data: str | None, out: Path | None, resume: bool = False, extend: bool = False
-) -> tuple[Config, str]:
-    """The choices and the data's name or path, from the command line and, to go on with a run, from its folder."""
+    family: str, chosen: dict[str, Any], data: str | None, out: Path | None, resume: bool = False, extend: bool = False
+) -> tuple[Config, str, Reading]:
+    """The choices, the data's name or path and how they are read; to go on with a run, what of them its folder says."""
+    how = {name: chosen[name] for name in READING if chosen[name] is not None}
+    given = {name: value for name, value in chosen.items() if name not in READING and value is not None}
     if family not in FAMILIES:
         raise ValueError(unknown("family", family, FAMILIES))
     if not resume and not extend:
-        return Config(family, **given), ("two-modes" if family == "ebm" else "digits") if data is None else data
+        usual = "two-modes" if family == "ebm" else "digits"
+        return Config(family, **given), usual if data is None else data, Reading(**how)
     if out is None:
         raise ValueError(f"--{'extend' if extend else 'resume'} needs --out, the folder of the run")
-    run = runs.load_description(out)
+    run = assemble(read_description(out, assemble))
     asked = {"family": family, **{name: BY_NAME[name].kind.check(name, value) for name, value in given.items()}}
     if extend and "steps" not in asked:
         raise ValueError(f"--extend needs --steps, how many in all: more than {run.config.steps}")
@@ -112,21 +115,13 @@ def choose(
             raise ValueError(f"{out} was begun with {name} {begun}, not {value}: {way}")
     if data is None and run.data not in ("digits", *TARGETS) and not Path(run.data).exists():
         raise FileNotFoundError(f"{out} was trained on {run.data}, which is not there: say with --data where it is now")
-    return Config(**{**vars(run.config), **asked}), run.data if data is None else data
+    config = Config(**{**vars(run.config), **asked})
+    for name, value in how.items():
+        if getattr(Reading(**{name: value}), name) != getattr(run.reading, name):
+            raise ValueError(f"{out} was begun with another {name}: leave the option out, or begin another run")
+    return config, run.data if data is None else data, run.reading
 
 
 def usual_folder(config: Config, source: str) -> Path:
     kind = f"ebm-{config.algorithm}" if config.family == "ebm" else config.family
     return Path("runs") / f"{kind}-{Path(source.removesuffix('.gz')).stem}-s{config.seed}"
-
-
-def choose_reading(given: dict[str, Any], out: Path | None, resume: bool) -> Reading:
-    """How the data are read, from the command line and, to resume, from the run."""
-    asked = {name: how for name, how in given.items() if how is not None}
-    if not resume or out is None:
-        return Reading(**asked)
-    there = runs.load_description(out).reading
-    for name, how in asked.items():
-        if getattr(Reading(**{name: how}), name) != getattr(there, name):
-            raise ValueError(f"{out} was begun with another {name}: leave the option out, or begin another run")
-    return there

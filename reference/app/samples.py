@@ -6,7 +6,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -71,7 +71,10 @@ def write_samples(trained: Trained, parts: Iterable[Array], each: int, out: Path
     needed, free = n * trained.d * size, shutil.disk_usage(next(p for p in out.absolute().parents if p.exists())).free
     if needed > free:
         raise ValueError(f"{n} samples take about {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free for {out}")
-    write(out, trained, parts, (each,) if rows is None else (rows, each))
+    if write is None:
+        draw_sets(out, trained, {"samples": np.concatenate(list(parts))})
+    else:
+        write_aside(out, lambda file: write(file, trained, parts, (each,) if rows is None else (rows, each)))
 
 
 def write_csv(file: IO[str], trained: Trained, parts: Iterable[Array], each: int | None) -> None:
@@ -86,41 +89,23 @@ def write_csv(file: IO[str], trained: Trained, parts: Iterable[Array], each: int
         writer.writerow([i // each + 1, *line] if each else line)
 
 
-def csv_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    def write(file: IO[bytes]) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        write_csv(text, trained, parts, shape[1] if len(shape) > 1 else None)
-        text.detach()
-
-    write_aside(out, write)
+def csv_file(file: IO[bytes], trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    write_csv(text, trained, parts, shape[1] if len(shape) > 1 else None)
+    text.detach()
 
 
-def npy_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    write_aside(out, lambda file: write_npy(file, parts, (*shape, *axes_of(trained))))
-
-
-def npz_file(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    def write(file: IO[bytes]) -> None:
-        with zipfile.ZipFile(file, "w") as archive, archive.open("x.npy", "w", force_zip64=True) as entry:
-            write_npy(entry, parts, (*shape, *axes_of(trained)))
-
-    write_aside(out, write)
-
-
-def axes_of(trained: Trained) -> tuple[int, ...]:
-    """Of one sample."""
-    return (trained.d,) if trained.shape is None else trained.shape.axes
-
-
-def write_npy(file: IO[bytes], parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    """What np.save writes of all parts in one array of this shape."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+def npy_file(file: IO[bytes], trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
+    """What np.save writes of all parts in one array, each sample with its own axes."""
+    axes = (trained.d,) if trained.shape is None else trained.shape.axes
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (*shape, *axes)})
     for x in parts:
         file.write(x.astype("<f8").tobytes())
 
 
-def picture(out: Path, trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
-    draw_sets(out, trained, {"samples": np.concatenate(list(parts))})
+def npz_file(file: IO[bytes], trained: Trained, parts: Iterable[Array], shape: tuple[int, ...]) -> None:
+    with zipfile.ZipFile(file, "w") as archive, archive.open("x.npy", "w", force_zip64=True) as entry:
+        npy_file(entry, trained, parts, shape)
 
 
 def draw_sets(path: Path, trained: Trained, sets: dict[str, Array]) -> None:
@@ -138,6 +123,6 @@ def draw_sets(path: Path, trained: Trained, sets: dict[str, Array]) -> None:
         pictures.marginals_picture(path, sets, trained.columns)
 
 
-WRITERS: dict[str, tuple[int, Callable[..., Any]]] = {  # bytes a number, about; and what writes the file
-    ".npy": (8, npy_file), ".npz": (8, npz_file), ".csv": (19, csv_file), ".png": (0, picture),
+WRITERS: dict[str, tuple[int, Callable[..., None] | None]] = {  # bytes a number, about; what writes a file, None for a picture
+    ".npy": (8, npy_file), ".npz": (8, npz_file), ".csv": (19, csv_file), ".png": (0, None),
 }

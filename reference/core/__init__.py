@@ -14,19 +14,11 @@
     optim         SGD, Adam, schedules, clipping, the average of the weights
 """
 from evenflow.reference.core.arrays import array, arrays, check_unmasked, numbers
-from evenflow.reference.core.checks import (
-    check_context,
-    check_count,
-    check_finite,
-    check_fraction,
-    check_positive,
-    check_shape,
-    value,
-)
+from evenflow.reference.core.checks import check_context, check_count, check_finite, check_fraction, check_positive, check_shape
 from evenflow.reference.core.convolution import ConvNet, Shape, causal_mask, check_image, conv2d, gated
 from evenflow.reference.core.dispatch import lookup, replaceable, unknown
 from evenflow.reference.core.gradients import traced, value_and_gradient
-from evenflow.reference.core.looking import anywhere, finite, number, per_step, replayed, told
+from evenflow.reference.core.looking import anywhere, finite, number, per_step, replayed, told, value
 from evenflow.reference.core.matrices import put, repeated, take
 from evenflow.reference.core.networks import MLP, MaskedMLP, activated
 from evenflow.reference.core.optim import SGD, Adam, check_all_finite, global_norm

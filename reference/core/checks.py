@@ -5,9 +5,8 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from autograd.tracer import getval
 
-from evenflow.reference.core.looking import anywhere, finite
+from evenflow.reference.core.looking import anywhere, finite, value
 from evenflow.reference.core.trees import Array
 
 
@@ -62,12 +61,3 @@ def check_fraction(name: str, number: float) -> None:
     """Raise ValueError unless 0 <= number < 1."""
     if not 0 <= number < 1:
         raise ValueError(f"{name} must be at least 0 and less than 1, got {number!r}")
-
-
-def value(array: Array) -> Any:
-    """The plain array inside autograd's boxes, for a look that must not be differentiated.
-
-    >>> value(np.ones(2))
-    array([1., 1.])
-    """
-    return getval(array)

@@ -15,7 +15,6 @@ spot: a place above and more than k // 2 columns to the right for each line up i
 
 Not to be confused with networks.MaskedMLP, whose masks know no neighbourhood.
 """
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -28,7 +27,7 @@ from evenflow.reference.core.arrays import arrays
 from evenflow.reference.core.checks import check_context, check_count, check_shape
 from evenflow.reference.core.dispatch import lookup, replaceable
 from evenflow.reference.core.matrices import product
-from evenflow.reference.core.networks import activated
+from evenflow.reference.core.networks import activated, init_layers
 from evenflow.reference.core.placement import beside
 from evenflow.reference.core.special import tanh
 from evenflow.reference.core.trees import Array, Tree
@@ -158,13 +157,7 @@ class ConvNet:
 
     def init(self, rng: onp.random.Generator) -> Tree:
         """Weights N(0, 1 / fan in), biases 0."""
-        layers = []
-        for depth, (k, fan_in, fan_out) in enumerate(self.sizes):
-            scale = (self.final_scale if depth == len(self.sizes) - 1 else 1.0) / math.sqrt(k * k * fan_in + self.context_dim)
-            layer = {"W": scale * rng.standard_normal((k, k, fan_in, fan_out)), "b": onp.zeros(fan_out)}
-            if self.context_dim:
-                layer["C"] = scale * rng.standard_normal((self.context_dim, fan_out))
-            layers.append(layer)
+        layers = init_layers(rng, [(k, k, c, o) for k, c, o in self.sizes], self.context_dim, self.final_scale)
         return {"layers": layers, "places": onp.zeros((*self.shape[:2], self.width))}
 
     @arrays("x", "context")
@@ -232,6 +225,13 @@ def check_image(name: str, shape: Shape) -> None:
         raise ValueError(f"{name} must be (h, w, c), got {shape}")
     for part in shape:
         check_count(name, part)
+
+
+def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:
+    """Width and number of the residual blocks, from the width of each. Raises ValueError unless they are one."""
+    if len(set(hidden)) != 1:
+        raise ValueError(f"{name} must be one width, once for each residual block, got {hidden}")
+    return hidden[0], len(hidden)
 
 
 def check_convolution(x: Array, W: Array, b: Array, stride: int, padding: int | None) -> int:

@@ -1,13 +1,14 @@
 """Where a step looks at its own numbers, and where it takes new ones from outside. All the rest of it is functions of arrays.
 
+    value(x)           the array without its trace
     finite(x)          whether all entries are finite, and
     anywhere(bad)      whether any entry is true: before an error is raised
     told(x)            a number for whoever reads the report
     replayed(f)        f, which will be called many times
     per_step(f, step)  what is another in every step and no function of the state: a learning rate, the rows of an epoch
 
-Here they are what they say. A backend that records a step and plays it back again and again (accel/graphs.py) replaces them:
-then nobody looks until many steps are made.
+Here they are what they say. A backend that records a step and plays it back again and again (accel/graphs.py) replaces all but
+the first: then nobody looks until many steps are made.
 """
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,15 @@ from autograd.tracer import getval
 
 from evenflow.reference.core.dispatch import replaceable
 from evenflow.reference.core.trees import Array
+
+
+def value(array: Array) -> Any:
+    """The plain array inside autograd's boxes, for a look that must not be differentiated.
+
+    >>> value(np.ones(2))
+    array([1., 1.])
+    """
+    return getval(array)
 
 
 @replaceable

@@ -13,7 +13,7 @@ so output k is a function of the inputs of degree < k alone. The lowest units se
 them the first output depends on the context as well (libraries that leave them out have d(output 0)/d(context) = 0).
 """
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -22,8 +22,9 @@ import autograd.numpy as np
 import numpy as onp
 
 from evenflow.reference.core.arrays import arrays
-from evenflow.reference.core.checks import check_context, check_count, check_shape, value
+from evenflow.reference.core.checks import check_context, check_count, check_shape
 from evenflow.reference.core.dispatch import lookup, replaceable
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.placement import beside
 from evenflow.reference.core.special import tanh
 from evenflow.reference.core.trees import Array, Tree
@@ -70,7 +71,8 @@ class MLP:
         check_choices(self, self.inputs, self.outputs)
 
     def init(self, rng: onp.random.Generator) -> Tree:
-        return init_layers(rng, (self.inputs, *self.hidden, self.outputs), self.context_dim, self.final_scale)
+        sizes = pairwise((self.inputs, *self.hidden, self.outputs))
+        return init_layers(rng, list(sizes), self.context_dim, self.final_scale)
 
     @arrays("x", "context")
     @replaceable
@@ -101,7 +103,8 @@ class MaskedMLP:
         check_choices(self, len(self.degrees_in), len(self.degrees_out))
 
     def init(self, rng: onp.random.Generator) -> Tree:
-        return init_layers(rng, (len(self.degrees_in), *self.hidden, len(self.degrees_out)), self.context_dim, self.final_scale)
+        sizes = pairwise((len(self.degrees_in), *self.hidden, len(self.degrees_out)))
+        return init_layers(rng, list(sizes), self.context_dim, self.final_scale)
 
     @arrays("x", "context")
     @replaceable
@@ -135,12 +138,12 @@ def made_masks(degrees_in: tuple[int, ...], hidden: tuple[int, ...], degrees_out
     return (*masks, onp.array(degrees_out)[None, :] > before[-1][:, None])
 
 
-def init_layers(rng: onp.random.Generator, sizes: tuple[int, ...], context_dim: int, final_scale: float) -> Tree:
-    """Weights N(0, 1/fan_in), biases 0; the last layer's weights times final_scale."""
+def init_layers(rng: onp.random.Generator, shapes: Sequence[tuple[int, ...]], context_dim: int, final_scale: float) -> Tree:
+    """Weights W of these shapes (..., fan_out) N(0, 1/fan_in), biases 0; the last layer's weights times final_scale."""
     layers = []
-    for depth, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        scale = (final_scale if depth == len(sizes) - 2 else 1.0) / math.sqrt(max(fan_in + context_dim, 1))
-        layer = {"W": scale * rng.standard_normal((fan_in, fan_out)), "b": onp.zeros(fan_out)}
+    for depth, (*inputs, fan_out) in enumerate(shapes):
+        scale = (final_scale if depth == len(shapes) - 1 else 1.0) / math.sqrt(max(math.prod(inputs) + context_dim, 1))
+        layer = {"W": scale * rng.standard_normal((*inputs, fan_out)), "b": onp.zeros(fan_out)}
         if context_dim:
             layer["C"] = scale * rng.standard_normal((context_dim, fan_out))
         layers.append(layer)

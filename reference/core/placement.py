@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.reference.core.checks import value
 from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Array, Tree, tree_map
 
 

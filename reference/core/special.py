@@ -6,8 +6,8 @@ import numpy as onp
 from autograd.extend import defvjp, primitive
 
 from evenflow.reference.core.arrays import arrays
-from evenflow.reference.core.checks import value
 from evenflow.reference.core.dispatch import replaceable
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Array
 
 # autograd differentiates tanh as 1 / cosh^2, which overflows far out; 1 - tanh^2 is the same and cannot.

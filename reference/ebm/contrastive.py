@@ -23,8 +23,8 @@ import numpy as onp
 
 from evenflow.reference.core import Adam, Array, Tree, arrays, as_arrays, check_count, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions
-from evenflow.reference.ebm.energies import EBM, Energy, check_points
-from evenflow.reference.ebm.updates import descend, finite_value_and_gradient
+from evenflow.reference.ebm.energies import Energy, check_points
+from evenflow.reference.ebm.updates import Tilted, descend, finite_value_and_gradient
 from evenflow.reference.flows import Density, Flow
 
 
@@ -37,7 +37,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FCE:
+class FCE(Tilted):
     """tilt: of the energy, None as in the paper.
 
     >>> from evenflow import MLPEnergy, realnvp
@@ -56,10 +56,6 @@ class FCE:
     def __post_init__(self) -> None:
         check_count("batch", self.batch)
         check_dimensions(energy=self.ebm, flow=self.flow)
-
-    @property
-    def ebm(self) -> EBM:
-        return EBM(self.energy, self.tilt)
 
     def init(self, rng: onp.random.Generator, flow_params: Tree | None = None) -> State:
         """flow_params: of a flow trained beforehand, if there is one."""
@@ -101,9 +97,6 @@ class FCE:
     def log_p(self, model: Tree, x: Array) -> Array:
         """-E - c: normalised once trained."""
         return self.ebm.log_density(model["energy"], x) - model["c"]
-
-    def log_density(self, state: State, x: Array) -> Array:
-        return self.ebm.log_density(state.energy, x)
 
 
 def V(G_data: Array, G_samples: Array) -> Array:

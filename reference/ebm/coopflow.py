@@ -21,8 +21,8 @@ import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, arrays, check_count, check_positive, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
-from evenflow.reference.ebm.energies import EBM, Energy
-from evenflow.reference.ebm.updates import check_alive, energy_step, flow_step
+from evenflow.reference.ebm.energies import Energy
+from evenflow.reference.ebm.updates import Tilted, check_alive, energy_step, flow_step
 from evenflow.reference.flows import Density, Flow
 from evenflow.reference.mcmc.contract import LogDensity
 from evenflow.reference.mcmc.langevin import drift, evaluate
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CoopFlow:
+class CoopFlow(Tilted):
     """steps: K; step_size: eta; tilt: of the energy, None as in the paper.
 
     >>> from evenflow import MLPEnergy, realnvp
@@ -63,10 +63,6 @@ class CoopFlow:
         check_unbounded("tilt", self.tilt)
         check_unbounded("flow", self.flow.base)
 
-    @property
-    def ebm(self) -> EBM:
-        return EBM(self.energy, self.tilt)
-
     def init(self, rng: np.random.Generator, flow_params: Tree) -> State:
         """flow_params: of the trained flow."""
         energy = self.energy.init(rng)
@@ -83,9 +79,6 @@ class CoopFlow:
         alpha, of_flow = flow_step(self, state, negatives, rates.flow)                              # 4
         revision = np.sqrt(np.mean(np.sum((negatives - proposed) ** 2, axis=1)))
         return state._replace(**theta, **alpha), {**info, **of_flow, "revision": told(revision)}
-
-    def log_density(self, state: State, x: Array) -> Array:
-        return self.ebm.log_density(state.energy, x)
 
 
 @arrays("x")

@@ -20,9 +20,8 @@ from typing import Protocol
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, Tree, arrays, beside, finite, replaceable, told, value_and_gradient
+from evenflow.reference.core import MLP, Array, Tree, arrays, beside, finite, replaceable, told, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_finite, check_shape
-from evenflow.reference.core.networks import MLP
 from evenflow.reference.flows.densities import Density
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from evenflow.reference.core import SGD, Adam, Array, Tree, check_count, number, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy, check_penalty
-from evenflow.reference.ebm.updates import alive, energy_step, flow_step, written
+from evenflow.reference.ebm.updates import Tilted, alive, energy_step, flow_step, written
 from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc import ISIR, MALA, ULA, FlowMC, Kernel, flowmc
 from evenflow.reference.mcmc.adaptation import Adaptable, adapted
@@ -40,7 +40,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FlowMCEBM:
+class FlowMCEBM(Tilted):
     """moves: blocks (kernel, how many), in order; a local kernel (MALA, HMC, RandomWalk), or a global one that waits for its
     flow, `partial(ISIR, N=32)` or `IndependentMH`. used: every how many-th state of a chain is a negative, None for the last
     alone (1: all of them); adapt: let the local kernels' step sizes follow their acceptance.
@@ -136,9 +136,6 @@ class FlowMCEBM:
         info = {"acceptance_local": acceptance(lambda k: not callable(k)), "acceptance_global": acceptance(callable)}
         info |= {f"step_size{i or ''}": s for i, s in enumerate(sizes)}
         return like_vector(sizes, step_size), {name: told(value) for name, value in info.items() if value is not None}
-
-    def log_density(self, state: State, x: Array) -> Array:
-        return self.ebm.log_density(state.energy, x)
 
 
 def like_vector(entries: list[Any], like: Array) -> Array:

@@ -34,7 +34,7 @@ import numpy as np
 from evenflow.reference.core import Adam, Array, Tree, arrays, beside, check_count, check_positive, check_shape, logsumexp, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_unbounded
 from evenflow.reference.ebm.energies import EBM, Energy
-from evenflow.reference.ebm.updates import check_alive, energy_step
+from evenflow.reference.ebm.updates import Tilted, check_alive, energy_step
 from evenflow.reference.flows import Density
 from evenflow.reference.mcmc import langevin
 from evenflow.reference.mcmc.contract import LogDensity
@@ -50,7 +50,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Jarzynski:
+class Jarzynski(Tilted):
     """base: rho; step_size: h; threshold: resample where less than this share of the walkers is effective, 0 for never.
 
     >>> from evenflow import MLPEnergy, Normal
@@ -97,9 +97,6 @@ class Jarzynski:
         banked = np.where(few, log_z, banked).astype(state.banked.dtype)
         walkers = {"walkers": X, "log_weights": A, "banked": banked}
         return state._replace(**theta, **walkers), {**info, "ess": told(effective), "log_z": told(log_z)}
-
-    def log_density(self, state: State, x: Array) -> Array:
-        return self.ebm.log_density(state.energy, x)
 
     def log_z(self, state: State) -> float:
         """The estimate of log Z, right on average but for the logarithm."""

@@ -1,7 +1,7 @@
 r"""NT-EBM: an energy that corrects a trained flow, sampled in the flow's latent space (Nijkamp et al. 2022).
 
 The model is tilted by the flow's own density $\lambda$, not by its base $\rho$ (flowmc.py). The flow was trained beforehand
-(pretraining.py) and stays as it is:
+and stays as it is:
 
 $$p(x) = e^{-E(x)} \lambda(x) / Z, \qquad x = T(z): \quad \log p_z(z) = -E(T(z)) + \log\rho(z) - \log Z.$$
 

@@ -20,18 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evenflow.reference.core import (
-    Array,
-    Tree,
-    array,
-    arrays,
-    check_count,
-    check_finite,
-    check_shape,
-    fetched,
-    logsumexp,
-    placed,
-)
+from evenflow.reference.core import Array, Tree, array, arrays, fetched, logsumexp, placed
+from evenflow.reference.core.checks import check_count, check_finite, check_shape
 from evenflow.reference.mcmc.contract import Kernel, LogDensity
 
 CHUNK = 512  # lattice points at a time: the activations of a network then stay in the cache, and it is three times as fast

@@ -21,8 +21,8 @@ import numpy as np
 
 from evenflow.reference.core import SGD, Array, Tree, check_count
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_buffer, check_dimensions, check_unbounded
-from evenflow.reference.ebm.energies import EBM, Energy, check_penalty
-from evenflow.reference.ebm.updates import energy_step, moved, written
+from evenflow.reference.ebm.energies import Energy, check_penalty
+from evenflow.reference.ebm.updates import Tilted, energy_step, moved, written
 from evenflow.reference.flows import Density
 from evenflow.reference.mcmc import ULA
 
@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PCD:
+class PCD(Tilted):
     """start: where the chains come from; steps: L; tilt: of the energy, None as in the paper.
 
     >>> from evenflow import MLPEnergy, Normal
@@ -61,10 +61,6 @@ class PCD:
         check_unbounded("tilt", self.tilt)
         ULA(self.step_size)  # says what a step size may be
 
-    @property
-    def ebm(self) -> EBM:
-        return EBM(self.energy, self.tilt)
-
     def init(self, rng: np.random.Generator) -> State:
         energy = self.energy.init(rng)
         return State(energy, self.energy_optimiser.init(energy), self.start.sample(self.start.noise(rng, self.buffer)))
@@ -80,6 +76,3 @@ class PCD:
         chains = written(state.chains, chosen, negatives)                                        # 3
         theta, info = energy_step(self, state, positives, negatives, rates.energy, None, self.penalty)  # 4
         return state._replace(**theta, chains=chains), info
-
-    def log_density(self, state: State, x: Array) -> Array:
-        return self.ebm.log_density(state.energy, x)

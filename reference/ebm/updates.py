@@ -1,24 +1,29 @@
-"""What the algorithms share: how energy and flow are moved, how chains are, and how a failure is noticed."""
+"""What the algorithms share: the model, how energy and flow are moved, how chains are, and how a failure is noticed."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import autograd.numpy as np
 
-from evenflow.reference.core import (
-    Array,
-    Tree,
-    anywhere,
-    check_all_finite,
-    check_positive,
-    finite,
-    global_norm,
-    told,
-    value_and_gradient,
-)
+from evenflow.reference.core import Array, Tree, anywhere, check_positive, finite, told, value_and_gradient
+from evenflow.reference.core.optim import check_all_finite, global_norm
 from evenflow.reference.ebm.contract import Info, Optimiser
-from evenflow.reference.ebm.energies import contrast
+from evenflow.reference.ebm.energies import EBM, Energy, contrast
+from evenflow.reference.flows import Density
 from evenflow.reference.mcmc.contract import Kernel, LogDensity, log_density_at, walk
+
+
+class Tilted:
+    """What the algorithms have whose model is e^-E rho / Z. tilt: rho, None for 1."""
+    energy: Energy
+    tilt: Density | None
+
+    @property
+    def ebm(self) -> EBM:
+        return EBM(self.energy, self.tilt)
+
+    def log_density(self, state: Any, x: Array) -> Array:
+        return self.ebm.log_density(state.energy, x)
 
 
 def energy_step(

@@ -25,16 +25,8 @@ if TYPE_CHECKING:
     from evenflow.reference.flows import Flow, Normal, Uniform, dense_flow, glow, image_realnvp, maf, realnvp, spline_flow
     from evenflow.reference.mcmc import HMC, ISIR, MALA, ULA, FlowMC, IndependentMH, RandomWalk, ess, rhat
     from evenflow.reference.saef import AQF, SAEF, aqf, image_saef, saef
-    from evenflow.reference.scores import (
-        crps,
-        energy_distance,
-        energy_score,
-        kernel_score,
-        mmd,
-        quantile_score,
-        sliced_energy_distance,
-        sliced_energy_score,
-    )
+    from evenflow.reference.scores import crps, energy_distance, energy_score, kernel_score, mmd, quantile_score
+    from evenflow.reference.scores.sliced import sliced_energy_distance, sliced_energy_score
     from evenflow.reference.work.adaptive import sample
     from evenflow.reference.work.estimators import EBMEstimator, FlowEstimator
     from evenflow.reference.work.regressor import FlowRegressor
@@ -51,10 +43,8 @@ PLACES = {  # module below evenflow -> the names that come from it
     "reference.flows": ("Flow", "Normal", "Uniform", "dense_flow", "glow", "image_realnvp", "maf", "realnvp", "spline_flow"),
     "reference.mcmc": ("HMC", "ISIR", "MALA", "ULA", "FlowMC", "IndependentMH", "RandomWalk", "ess", "rhat"),
     "reference.saef": ("AQF", "SAEF", "aqf", "image_saef", "saef"),
-    "reference.scores": (
-        "crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score", "sliced_energy_distance",
-        "sliced_energy_score",
-    ),
+    "reference.scores": ("crps", "energy_distance", "energy_score", "kernel_score", "mmd", "quantile_score"),
+    "reference.scores.sliced": ("sliced_energy_distance", "sliced_energy_score"),
     "reference.work.adaptive": ("sample",),
     "reference.work.estimators": ("EBMEstimator", "FlowEstimator"),
     "reference.work.regressor": ("FlowRegressor",),

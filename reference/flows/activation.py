@@ -71,12 +71,14 @@ class LeakyReLU:
     @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
-        return summed(*self.curve(z, self.slope))
+        x, log_slope = self.curve(z, self.slope)
+        return x, np.sum(log_slope, axis=1)
 
     @arrays("x", "context")
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "x", x, context)
-        return summed(*self.curve_back(x, self.slope))
+        z, log_slope = self.curve_back(x, self.slope)
+        return z, np.sum(log_slope, axis=1)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,3 @@ class SmoothLeakyReLU(LeakyReLU):
     """
     curve = staticmethod(smooth_leaky)
     curve_back = staticmethod(smooth_leaky_inverse)
-
-
-def summed(out: Array, log_slope: Array) -> tuple[Array, Array]:
-    return out, np.sum(log_slope, axis=1)

@@ -2,6 +2,7 @@ r"""Bijections made of bijections.
 
 Chain    $x = T_L(\dots T_2(T_1(z)))$, log_dets add up
 Invert   forward and inverse change places
+Around   what is made of one bijection, here and elsewhere
 """
 from dataclasses import dataclass
 
@@ -62,8 +63,20 @@ class Chain:
         return x, log_det
 
 
+class Around:
+    """What is made of one bijection: its parameters and its context are those of that one."""
+    bijection: Bijection
+
+    @property
+    def context_dim(self) -> int:
+        return self.bijection.context_dim
+
+    def init(self, rng: onp.random.Generator) -> Tree:
+        return self.bijection.init(rng)
+
+
 @dataclass(frozen=True)
-class Invert:
+class Invert(Around):
     """A bijection the other way round.
 
     >>> from evenflow.reference.flows import LeakyReLU
@@ -75,13 +88,6 @@ class Invert:
     @property
     def d(self) -> int:
         return self.bijection.d
-
-    @property
-    def context_dim(self) -> int:
-        return self.bijection.context_dim
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.bijection.init(rng)
 
     @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:

@@ -17,13 +17,14 @@ import numpy as onp
 from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, beside, check_image, put, take
 from evenflow.reference.core.checks import check_count, check_shape
 from evenflow.reference.flows.affine import AffineTransformer
+from evenflow.reference.flows.compose import Around
 from evenflow.reference.flows.contract import Bijection, check_input
 
 Mask = tuple[bool, ...]
 
 
 @dataclass(frozen=True)
-class Inside:
+class Inside(Around):
     """A bijection of some of the coordinates, `part`; the others pass.
 
     >>> from evenflow.reference.flows import Dense
@@ -39,13 +40,6 @@ class Inside:
         if len(set(self.part)) != self.bijection.d or not set(self.part) <= set(range(self.d)):
             raise ValueError(f"part must be {self.bijection.d} different ones of the {self.d} coordinates, got {self.part}")
 
-    @property
-    def context_dim(self) -> int:
-        return self.bijection.context_dim
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.bijection.init(rng)
-
     @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_input(self, "z", z, context)
@@ -60,7 +54,7 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class EachPlace:
+class EachPlace(Around):
     """A bijection of c channels, the same at every place of the image; of a dense layer, the invertible 1 x 1 convolution.
 
     >>> from evenflow.reference.flows import PLU
@@ -70,7 +64,6 @@ class EachPlace:
     """
     shape: Shape
     bijection: Bijection
-    context_dim = 0
 
     def __post_init__(self) -> None:
         check_image("shape", self.shape)
@@ -80,9 +73,6 @@ class EachPlace:
     @property
     def d(self) -> int:
         return int(onp.prod(self.shape))
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.bijection.init(rng)
 
     @arrays("z", "context")
     def forward(self, params: Tree, z: Array, context: Array | None = None) -> tuple[Array, Array]:
@@ -163,10 +153,6 @@ class ConvCoupling:
         return len(self.mask)
 
     @cached_property
-    def passes(self) -> Array:
-        return onp.array(self.mask)
-
-    @cached_property
     def net(self) -> ConvNet:
         return ConvNet(self.shape, 2 * self.shape[2], self.width, self.blocks, context_dim=self.context_dim,
                        final_scale=self.final_scale)
@@ -188,7 +174,7 @@ class ConvCoupling:
 
     def raw(self, params: Tree, z: Array, context: Array | None) -> Array:
         """(n, d, 2), zero where the mask is True: there the transformer is the identity, to the last bit."""
-        m = beside(self.passes, z)
+        m = beside(self.mask, z)
         passing = np.where(m, z, np.zeros_like(z))
         raw = self.net(params, np.reshape(passing, (-1, *self.shape)), context)
         return np.reshape(raw, (-1, self.d, 2)) * ~m[:, None]

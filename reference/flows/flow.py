@@ -15,7 +15,7 @@ from evenflow.reference.core import Array, Tree, arrays, check_count, check_fini
 from evenflow.reference.flows.activation import SmoothLeakyReLU
 from evenflow.reference.flows.affine import AffineTransformer
 from evenflow.reference.flows.autoregressive import MaskedAutoregressive
-from evenflow.reference.flows.compose import Chain
+from evenflow.reference.flows.compose import Around, Chain
 from evenflow.reference.flows.contract import Bijection, Forecaster, Transformer, check_input, draws_each
 from evenflow.reference.flows.coupling import Coupling, elementwise
 from evenflow.reference.flows.dense import PLU, Dense
@@ -27,7 +27,7 @@ Score = Callable[[Array, Array], Array]  # draws (m, n, d) or (m, d), y (n, d) -
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Around):
     """The density of x = T(z): any base, any bijection T. params are the bijection's.
 
     >>> flow = Flow(Normal(2), Dense(2))
@@ -46,13 +46,6 @@ class Flow:
     @property
     def d(self) -> int:
         return self.bijection.d
-
-    @property
-    def context_dim(self) -> int:
-        return self.bijection.context_dim
-
-    def init(self, rng: onp.random.Generator) -> Tree:
-        return self.bijection.init(rng)
 
     def noise(self, rng: onp.random.Generator, n: int) -> Tree:
         """What n samples consume: the base's noise."""

@@ -23,6 +23,8 @@ from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.flows.permutation import Permutation, reversal
 
+Layers = Callable[[Shape], tuple[Bijection, ...]]  # those at an image of this shape
+
 
 def squeeze(shape: Shape, side: int = 2) -> Permutation:
     """From (h / side, w / side, side^2 c) to (h, w, c): x in the places of its squares. Its inverse squeezes.
@@ -87,7 +89,7 @@ def image_realnvp(
     >>> flow.log_prob(flow.init(onp.random.default_rng(0)), np.zeros((1, 16))).round(3)
     array([-14.703])
     """
-    def three(mask: Callable[[Shape, bool], Mask]) -> Callable[[Shape], tuple[Bijection, ...]]:
+    def three(mask: Callable[[Shape, bool], Mask]) -> Layers:
         return lambda shape: tuple(
             ConvCoupling(shape, mask(shape, k % 2 == 1), width, blocks, context_dim, final_scale=final_scale) for k in range(3)
         )
@@ -95,9 +97,7 @@ def image_realnvp(
     return Flow(base or Normal(int(onp.prod(shape))), scale(shape, scales, three(channel_half), three(checkerboard)))
 
 
-def scale(
-    shape: Shape, scales: int, steps: Callable[[Shape], tuple[Bijection, ...]], pixels: Callable[[Shape], tuple[Bijection, ...]]
-) -> Chain:
+def scale(shape: Shape, scales: int, steps: Layers, pixels: Layers) -> Chain:
     """The list at the top of this file, and in it the smaller scales."""
     check_image("shape", shape)
     check_count("scales", scales)

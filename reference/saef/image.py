@@ -18,8 +18,8 @@ from typing import cast
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, check_shape
-from evenflow.reference.core.matrices import take
+from evenflow.reference.core import Array, ConvNet, Shape, Tree, arrays, check_count, check_image, check_shape, take
+from evenflow.reference.core.convolution import one_width
 from evenflow.reference.flows.contract import Bijection, check_input, draws_each
 from evenflow.reference.flows.densities import Density, Normal
 from evenflow.reference.flows.flow import Flow
@@ -36,8 +36,7 @@ class OnGrid(SemiAutoregressive):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(set(self.hidden)) != 1:
-            raise ValueError(f"hidden must be one width, once for each residual block, got {self.hidden}")
+        one_width("hidden", self.hidden)
         (lines, columns, k), sizes = self.grid, tuple(T.d for T in self.different)
         if lines * columns != len(self.blocks) or sizes != (k,):
             raise ValueError(f"grid must be that of {len(self.blocks)} blocks that share one map, of the sizes {sizes},"
@@ -45,7 +44,7 @@ class OnGrid(SemiAutoregressive):
 
     @cached_property
     def net(self) -> ConvNet:  # type: ignore[override]
-        width, blocks = self.hidden[0], len(self.hidden)
+        width, blocks = one_width("hidden", self.hidden)
         return ConvNet(self.grid, self.context_width, width, blocks, self.kernel, self.context_dim, groups=1)
 
     @cached_property
@@ -57,9 +56,17 @@ class OnGrid(SemiAutoregressive):
     def T(self) -> Bijection:
         return cast(Bijection, self.maps[0])
 
+    def squares(self, x: Array) -> Array:
+        """x (n, d) -> all blocks, one below the other: (n B, k)."""
+        return np.reshape(take(x, self.order), (-1, self.grid[2]))
+
+    def whole(self, y: Array) -> Array:
+        """The way back."""
+        return take(np.reshape(y, (-1, self.d)), onp.argsort(self.order).tolist())
+
     def contexts(self, params: Tree, x: Array, context: Array | None) -> Array:
         """x (n, d) -> h (n, B, context_width); h[:, b] is a function of the blocks before b."""
-        h = self.net(params["contexts"], np.reshape(take(x, self.order), (-1, *self.grid)), context)
+        h = self.net(params["contexts"], np.reshape(self.squares(x), (-1, *self.grid)), context)
         return np.reshape(h, (-1, len(self.blocks), self.context_width))
 
     @arrays("z", "context")
@@ -74,11 +81,7 @@ class OnGrid(SemiAutoregressive):
             x, log_det = self.T.forward(params["maps"][0], z[:, b * k : (b + 1) * k], h)
             parts.append(x)
             log_dets.append(log_det)
-        return take(np.concatenate(parts, axis=1), self.back), log_dets
-
-    @cached_property
-    def back(self) -> tuple[int, ...]:
-        return tuple(onp.argsort(self.order).tolist())
+        return self.whole(np.concatenate(parts, axis=1)), log_dets
 
     @arrays("x", "z", "context")
     def forecasts(self, params: Tree, x: Array, z: Array, context: Array | None = None) -> list[tuple[Array, Array]]:
@@ -86,15 +89,8 @@ class OnGrid(SemiAutoregressive):
         check_input(self, "x", x, context)
         check_shape("noise", z, "m n", self.d)
         m, y = draws_each(z, x), self.squares(x)
-        z = np.reshape(take(z, self.order), (m, *y.shape))
-        return [(draws_of(self.T, params["maps"][0], z, self.flat(self.contexts(params, x, context))), y)]
-
-    def squares(self, x: Array) -> Array:
-        """x (n, d) -> all blocks (n B, k)."""
-        return np.reshape(take(x, self.order), (-1, self.grid[2]))
-
-    def flat(self, h: Array) -> Array:
-        return np.reshape(h, (-1, self.context_width))
+        h = np.reshape(self.contexts(params, x, context), (-1, self.context_width))
+        return [(draws_of(self.T, params["maps"][0], np.reshape(self.squares(z), (m, *y.shape)), h), y)]
 
 
 @dataclass(frozen=True)
@@ -110,9 +106,9 @@ class ImageSAEF(OnGrid, SAEF):
     def inverse(self, params: Tree, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """x (n, d) -> z (n, d), log_det (n,), in one pass."""
         check_input(self, "x", x, context)
-        h = self.flat(self.contexts(params, x, context))
+        h = np.reshape(self.contexts(params, x, context), (-1, self.context_width))
         z, log_det = self.T.inverse(params["maps"][0], self.squares(x), h)
-        return take(np.reshape(z, x.shape), self.back), np.sum(np.reshape(log_det, (-1, len(self.blocks))), axis=1)
+        return self.whole(z), np.sum(np.reshape(log_det, (-1, len(self.blocks))), axis=1)
 
 
 @dataclass(frozen=True)
@@ -143,9 +139,8 @@ def image_saef(
     h, w, c = shape
     if h % patch or w % patch:
         raise ValueError(f"patch must divide h and w of {shape}, got {patch}")
-    order = onp.argsort(squeeze(shape, patch).order)
     grid = h // patch, w // patch, patch**2 * c
-    blocks = tuple(map(tuple, order.reshape(-1, grid[2]).tolist()))
+    blocks = tuple(map(tuple, onp.reshape(squeeze(shape, patch).back, (-1, grid[2])).tolist()))
     T = block_map_of(block_map, grid[2], context_width, map_hidden, map_layers)
     choices = blocks, (T,) * len(blocks), context_width, hidden, context_dim, "relu", grid, kernel
     return ImageFreeForm(*choices) if block_map == "free_form" else Flow(base or Normal(h * w * c), ImageSAEF(*choices))

@@ -17,19 +17,8 @@ from dataclasses import dataclass
 import autograd.numpy as np
 import numpy as onp
 
-from evenflow.reference.core import (
-    Array,
-    array,
-    arrays,
-    beside,
-    check_count,
-    check_finite,
-    check_positive,
-    check_shape,
-    logsumexp,
-    lookup,
-    numbers,
-)
+from evenflow.reference.core import Array, array, arrays, beside, logsumexp, lookup, numbers
+from evenflow.reference.core.checks import check_count, check_finite, check_positive, check_shape
 
 Noise = dict[str, Array]
 

@@ -35,13 +35,10 @@ class State(NamedTuple):
     best: Best | None = None  # None where nothing is judged
 
 
-def keep(checkpoint: PathLike | None, state: State, identity: Mapping[str, Any] | None) -> None:
-    if checkpoint is not None:
-        save_checkpoint(checkpoint, state, identity)
-
-
-def save_checkpoint(path: PathLike, state: State, identity: Mapping[str, Any] | None) -> None:
-    """Write a State and the identity (anything JSON can hold) of the run it belongs to. Errors as in trees.save."""
+def save_checkpoint(path: PathLike | None, state: State, identity: Mapping[str, Any] | None) -> None:
+    """Write a State and the identity (anything JSON can hold) of its run; path: None for nowhere. Errors as in files.save."""
+    if path is None:
+        return
     rng = json.dumps(state.rng.bit_generator.state, default=lambda array: array.tolist())
     average = [] if state.average is None else [state.average]
     best = [{"step": np.array(it.step), "value": np.array(it.value), "params": it.params} for it in [state.best] if it]

@@ -109,26 +109,24 @@ def weighed(table: Table) -> Table:
 
 
 def units_for(
-    x: Array, train: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None
+    x: Array, train: Array, columns: tuple[str, ...] | None, reading: Reading, shape: Shape | None = None, count: bool = True
 ) -> Units:
-    """Those of the rows to train on, x[train] of a table x (n, d): a column of whole numbers has no others in any row."""
+    """Those of the rows to train on, x[train] of a table x (n, d): a column of whole numbers has no others in any row.
+
+    count: whether there may be such columns; else all numbers are real.
+    """
     bounds = bounds_of_columns(x.shape[1], columns, reading.bounds)
     if reading.levels is None:
-        check_pixels_vary(x[train], shape)
-        whole = (np.floor(x) == x).all(axis=0)
+        constant = 0 if shape is None else int((x[train] == x[train[0]]).all(axis=0).sum())
+        if constant:
+            same = f"{constant} of {x.shape[1]} numbers are the same in all {len(train)} {shape}"
+            raise ValueError(f"{same}: real numbers must vary; pixels, whole numbers 0 ... 255, need levels, --levels 256")
+        whole = (np.floor(x) == x).all(axis=0) & count
         check_between(x, bounds, whole, columns)
         return Units.whitened(x[train], columns, whole, bounds)
     if bounds is not None:
         raise ValueError("bounds mean nothing for pixels: levels say what they lie between")
     return Units.whole_numbers(x[train], reading.levels)
-
-
-def check_pixels_vary(x: Array, shape: Shape | None) -> None:
-    """Raise ValueError where real numbers are the same in all images or series x (n, d)."""
-    constant = 0 if shape is None else int((x == x[0]).all(axis=0).sum())
-    if constant:
-        raise ValueError(f"{constant} of {x.shape[1]} numbers are the same in all {len(x)} {shape}: real numbers must vary; "
-                         "pixels, whole numbers 0 ... 255, need levels, --levels 256")
 
 
 def bounds_of_columns(

@@ -6,8 +6,7 @@ import numpy as np
 from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
-from evenflow.reference.core import Array, array, check_finite, check_shape, fetched, placed
-from evenflow.reference.core.looking import finite
+from evenflow.reference.core import Array, array, check_finite, check_shape, fetched, finite, placed
 from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc.contract import LogDensity, density_and_gradient, looked_at
 from evenflow.reference.work.bounds import check_bounds, check_inside, from_line, to_line

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from evenflow.reference.core import Array, Tree, as_arrays, check_all_finite, placed, streams
+from evenflow.reference.core import Array, Tree, anywhere, as_arrays, check_all_finite, per_step, placed, streams, told
 from evenflow.reference.core.checks import check_count, check_finite, check_shape
-from evenflow.reference.core.looking import anywhere, per_step, told
 from evenflow.reference.core.optim import linear_decay
 from evenflow.reference.ebm.contract import Algorithm, Rates
 from evenflow.reference.flows import Flow

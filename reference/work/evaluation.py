@@ -28,9 +28,9 @@ Those of an energy-based model alone are in energy_evaluation.py, those of p(y |
 machine: compare them within one run.
 """
 import math
-import time
 from collections.abc import Callable, Iterator
 from statistics import median
+from timeit import repeat
 from typing import Any
 
 import numpy as np
@@ -225,10 +225,5 @@ def speed(trained: Trained, given: Array | None, rng: np.random.Generator) -> di
     return taken
 
 
-def milliseconds(call: Callable[[], object], times: int = 5) -> float:
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        taken.append(1000 * (time.perf_counter() - start))
-    return median(taken)
+def milliseconds(call: Callable[[], object]) -> float:
+    return 1000 * median(repeat(call, number=1, repeat=5))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenflow.reference.core import Array, Tree, fetched, placed, replayed, streams
+from evenflow.reference.core.convolution import one_width
 from evenflow.reference.core.optim import SCHEDULES
 from evenflow.reference.flows import AffineTransformer, Density, Flow, Normal, SplineTransformer, Transformer, Uniform
 from evenflow.reference.flows.flow import dense_flow, maf, realnvp, spline_flow
@@ -43,11 +44,10 @@ def base_of(config: Config, d: int) -> Density:
     return Normal(d, scale) if config.base == "normal" else Uniform(d, -scale, scale)
 
 
-def build_flow(
-    config: Config, d: int, context_dim: int = 0, order: tuple[int, ...] | None = None, activation: str = "tanh",
-    shape: Shape | None = None,
-) -> Flow | FreeForm:
-    """The model for d coordinates. order: of the coordinates, for the families that have one (SAEF, AQF)."""
+def build_flow(config: Config, d: int, context_dim: int, activation: str, shape: Shape | None) -> Flow | FreeForm:
+    """The model for d coordinates. SAEF and AQF take an image square by square, all other coordinates as they come."""
+    edge = square_edge(config, shape)
+    order = None if edge is None or shape is None else patch_order(shape, edge)
     transformer: Transformer = AffineTransformer(LOG_SCALE / vars(config).get("layers", 1))
     if vars(config).get("transformer") == "spline":
         transformer = SplineTransformer()
@@ -57,11 +57,12 @@ def build_flow(
     if config.family == "saef":
         contexts = config.context_hidden or CONTEXTS[config.contexts], config.context_width
         if config.contexts == "conv":
-            hidden, width = contexts
-            one_width("context_hidden", hidden)
-            return image_saef(
-                image("contexts conv", shape), squares(config, shape), config.block_map, hidden, width, config.hidden,
-                config.layers, context_dim, base)
+            one_width("context_hidden", contexts[0])
+            of_image = image("contexts conv", shape)
+            if edge is None:
+                got = f"got blocks {config.blocks or 4} for {shape}"
+                raise ValueError(f"contexts conv needs blocks that are equal squares: give patch; {got}")
+            return image_saef(of_image, edge, config.block_map, *contexts, config.hidden, config.layers, context_dim, base)
         sizes = config.blocks or four_blocks(d)
         return saef(d, sizes, order, config.block_map, *contexts, config.hidden, config.layers, context_dim, base, activation)
     if config.family == "glow":
@@ -83,14 +84,11 @@ def four_blocks(d: int) -> tuple[int, ...]:
     return tuple(d // B + (b < d % B) for b in range(B))
 
 
-def block_order(config: Config, shape: Shape | None) -> tuple[int, ...] | None:
-    """An image is cut into square patches where so many equal ones make the blocks; all other coordinates stay as they come."""
+def square_edge(config: Config, shape: Shape | None) -> int | None:
+    """Of the patches that an image is cut into, where equal squares make the blocks; None where they do not."""
     how = vars(config)
     blocks = how.get("blocks") or 4
-    if shape is None or isinstance(blocks, tuple):
-        return None
-    patch = how.get("patch") or square_for(shape, blocks)
-    return None if patch is None else patch_order(shape, patch)
+    return None if shape is None or isinstance(blocks, tuple) else how.get("patch") or square_for(shape, blocks)
 
 
 def image(what: str, shape: Shape | None) -> tuple[int, int, int]:
@@ -98,23 +96,6 @@ def image(what: str, shape: Shape | None) -> tuple[int, int, int]:
     if shape is None or shape.series:
         raise ValueError(f"{what} is for images, (n, h, w) or (n, h, w, c), got {shape or 'a table'}")
     return (*shape.axes[:2], shape.channels)  # type: ignore[return-value]
-
-
-def squares(config: Config, shape: Shape | None) -> int:
-    """The edge of a block. Raises ValueError where so many blocks are no squares."""
-    assert shape is not None
-    blocks = config.blocks or 4
-    edge = config.patch or (square_for(shape, blocks) if isinstance(blocks, int) else None)
-    if edge is None:
-        raise ValueError(f"contexts conv needs blocks that are equal squares: give patch; got blocks {blocks} for {shape}")
-    return edge
-
-
-def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:
-    """Width and number of the residual blocks of a convolutional network."""
-    if len(set(hidden)) != 1:
-        raise ValueError(f"{name} must be one width, once for each residual block, got {hidden}")
-    return hidden[0], len(hidden)
 
 
 @dataclass(frozen=True)
@@ -129,8 +110,7 @@ class FlowModel:
         cls, config: Config, d: int, context_dim: int, whole: bool = False, shape: Shape | None = None
     ) -> "FlowModel":
         """Raises ValueError for choices that do not fit the data or each other."""
-        flow = build_flow(config, d, context_dim, block_order(config, shape), ACTIVATIONS[whole], shape)
-        how = vars(config)
+        flow, how = build_flow(config, d, context_dim, ACTIVATIONS[whole], shape), vars(config)
         return cls(config, flow, objective_for(flow, config.objective, how.get("beta", 1.0), how.get("draws", 4)))
 
     @property

@@ -65,7 +65,7 @@ def given_to(config: Config, dataset: Dataset) -> Given | None:
     classes = dataset.classes or tuple(range(1 + int(max(labels.max(), judged.max(initial=0)))))
     check_classes(f"class_conditional: the labels of {dataset.name}", len(classes), len(labels), "is that column the label?")
     if dataset.given is not None:
-        return dataset.given.and_labels(classes)
+        return Given((*dataset.given.columns, LABEL), dataset.given.units, (*dataset.given.classes, classes), labelled=True)
     shares = np.bincount(labels, minlength=len(classes)) / len(labels)
     return Given((LABEL,), None, (classes,), True, tuple(shares.tolist()))
 

@@ -36,11 +36,10 @@ def fitted(u: Array) -> Gaussian | None:
     [-0.9189]
     """
     n, d = u.shape
-    if n <= d or rank(u - u.mean(axis=0)) < d:
+    if n <= d:
         return None
-    return Gaussian(u.mean(axis=0), np.linalg.cholesky(np.atleast_2d(np.cov(u.T, bias=True))))
-
-
-def rank(u: Array) -> int:
-    """Of u (n, d), n >= d, from the singular values of its triangular factor: they are those of u, and found sooner."""
-    return int(np.linalg.matrix_rank(np.linalg.qr(u, mode="r"), rtol=len(u) * np.finfo(np.float64).eps))
+    mean = u.mean(axis=0)
+    R = np.linalg.qr(u - mean, mode="r")  # has the singular values of u - mean, and they are found sooner
+    if np.linalg.matrix_rank(R, rtol=n * np.finfo(np.float64).eps) < d:
+        return None
+    return Gaussian(mean, np.linalg.cholesky(np.atleast_2d(np.cov(u.T, bias=True))))

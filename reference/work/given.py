@@ -45,10 +45,6 @@ class Given:
     def width(self) -> int:
         return sum(len(words) or 1 for words in self.classes)
 
-    def and_labels(self, classes: tuple[Any, ...]) -> "Given":
-        """With a last column of labels."""
-        return Given((*self.columns, LABEL), self.units, (*self.classes, classes), labelled=True)
-
     def table(self, given: Array | None, labels: Array | None) -> Array:
         """All columns (n, k) from the given ones and the labels (n,), those that it takes."""
         labels = None if labels is None or not self.labelled else labels[:, None]

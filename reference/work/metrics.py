@@ -20,6 +20,7 @@ Both take data and samples in the model's units and on one footing (evaluation.p
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -134,20 +135,17 @@ def digit_features(images: Array, labels: Array, seed: int = 0) -> Callable[[Arr
     Compare samples with held-out images: those it has learned from have features a little sharper than others. It has
     learned to overlook what does not matter to the digit (brightness, a little noise): the D-loss has not.
     """
-    return hidden(digit_classifier(images, labels, seed))
+    return partial(hidden, digit_classifier(images, labels, seed))
 
 
-def hidden(network: Any) -> Callable[[Array], Array]:
-    """The last hidden layer of such a classifier, as a function of images."""
-    def features(images: Array) -> Array:
-        check_shape("images", images, "n", network.n_features_in_)
-        check_finite("images", images)
-        h = images
-        for W, b in zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True):
-            h = np.maximum(h @ W + b, 0)
-        return h
-
-    return features
+def hidden(network: Any, images: Array) -> Array:
+    """The last hidden layer of such a classifier."""
+    check_shape("images", images, "n", network.n_features_in_)
+    check_finite("images", images)
+    h = images
+    for W, b in zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True):
+        h = np.maximum(h @ W + b, 0)
+    return h
 
 
 def check_pair(a: Array, b: Array, least: int) -> None:

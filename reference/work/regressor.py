@@ -50,7 +50,8 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
         """X (n, k), y (n,) or (n, d) finite numbers, sample_weight (n,) at least 0. Raises ValueError."""
         check_unmasked("X", X)
         check_unmasked("y", y)
-        config, columns = self.config(), names_of(y)
+        config = self.config()
+        columns = tuple(map(str, y.columns)) if hasattr(y, "columns") else None
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=3)
         self.flat_, y = np.ndim(y) == 1, np.asarray(y, dtype=np.float64).reshape(len(y), -1)
@@ -118,17 +119,14 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
             told |= mean_and_error("log_likelihood", log_p)
         return told
 
-    def features(self, X: Array) -> Array:
-        """X checked against the columns it was fitted on."""
-        check_is_fitted(self, "trained_")
-        check_unmasked("X", X)
-        return validate_data(self, X, dtype=np.float64, reset=False)
-
     def both(self, X: Array, y: Array) -> tuple[Array, Array]:
         """X, and y as (n, d)."""
         X, y = self.features(X), check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
         check_consistent_length(X, y)
-        return X, check_width(y.reshape(len(y), -1), self.trained_.d)
+        y, d = y.reshape(len(y), -1), self.trained_.d
+        if y.shape[1] != d:
+            raise ValueError(f"y must have the {d} columns that the model was fitted on, got {y.shape[1]}")
+        return X, y
 
     def seen(self, y: Array) -> Array:
         """y (..., d) in the model's units, whole numbers with fresh uniforms."""
@@ -147,14 +145,3 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
         tags = super().__sklearn_tags__()
         tags.regressor_tags.poor_score = True  # scores of distributions, not R^2
         return tags
-
-
-def names_of(y: Any) -> tuple[str, ...] | None:
-    """The columns of y, where it is a table that names them."""
-    return tuple(map(str, y.columns)) if hasattr(y, "columns") else None
-
-
-def check_width(y: Array, d: int) -> Array:
-    if y.shape[1] != d:
-        raise ValueError(f"y must have the {d} columns that the model was fitted on, got {y.shape[1]}")
-    return y

@@ -206,11 +206,6 @@ def assemble(described: dict[str, Any]) -> Trained:
     return Trained(config, described["data"], units, given, columns, model, None, words, digest, reading, shape)
 
 
-def load_description(folder: folders.PathLike) -> Trained:
-    """The model of a run without its parameters. Raises FileNotFoundError or CorruptFileError."""
-    return assemble(folders.read_description(folder, assemble))
-
-
 def load_run(folder: folders.PathLike) -> Trained:
     """The model of a run, as its last checkpoint has it. Raises FileNotFoundError, CorruptFileError or ValueError.
 

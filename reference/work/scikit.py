@@ -15,16 +15,16 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, chec
 
 from evenflow.reference.core import Array, Tree, check_count, check_unmasked, dispatch, fetched, placed
 from evenflow.reference.work.columns import checked_weights
-from evenflow.reference.work.data import Dataset, bounds_of_columns, check_pixels_vary, units_for
+from evenflow.reference.work.data import Dataset, units_for
 from evenflow.reference.work.folders import LOG, read_log
 from evenflow.reference.work.given import Given
 from evenflow.reference.work.options import FLOWS, OPTIONS, Config
 from evenflow.reference.work.runs import Trained, load_run, train_on
 from evenflow.reference.work.shapes import Shape
-from evenflow.reference.work.tables import Reading, bounds_of
+from evenflow.reference.work.tables import Reading
 from evenflow.reference.work.threads import single_blas_thread
 from evenflow.reference.work.training import Progress
-from evenflow.reference.work.units import Units, check_between
+from evenflow.reference.work.units import Units
 
 AUTO = "auto"  # levels: each column of whole numbers alone
 OWN = {  # what is no choice of a Config
@@ -148,15 +148,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         return shape
 
     def units_of(self, x: Array, train: Array, columns: tuple[str, ...] | None, shape: Shape | None) -> Units:
-        if self.levels is None:
-            bounds = bounds_of_columns(x.shape[1], columns, bounds_of(self.bounds))
-            check_pixels_vary(x[train], shape)
-            check_between(x, bounds, np.zeros(x.shape[1], dtype=bool), columns)
-            return Units.whitened(x[train], columns, None, bounds)
         if isinstance(self.levels, str) and self.levels != AUTO:
             raise ValueError(f"levels must be None, a whole number or {AUTO!r}, got {self.levels!r}")
-        reading = Reading(levels=None if self.levels == AUTO else self.levels, bounds=self.bounds)
-        return units_for(x, train, columns, reading, shape)
+        reading = Reading(levels=None if self.levels in (None, AUTO) else self.levels, bounds=self.bounds)
+        return units_for(x, train, columns, reading, shape, count=self.levels is not None)
 
     def given_names(self, k: int) -> list[str]:
         return list(getattr(self, "feature_names_in_", [str(j + 1) for j in range(k)]))
@@ -182,11 +177,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         rng = np.random.default_rng(seed_of(random_state))
         return self.model(self.trained_.config.dtype).sample(n_samples, rng, codes)
 
-    def table(self, X: Array) -> tuple[Array, Array | None]:
-        """X checked against the columns it was fitted on; for whole numbers also uniforms, a row's made from the row itself."""
+    def features(self, X: Array) -> Array:
+        """X checked against the columns it was fitted on."""
         check_is_fitted(self, "trained_")
         check_unmasked("X", X)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+    def table(self, X: Array) -> tuple[Array, Array | None]:
+        """`features`; for whole numbers also uniforms, a row's made from the row itself."""
+        x = self.features(X)
         if self.trained_.units.counted is None:
             return x, None
         rows = np.ascontiguousarray(x + 0.0).view(np.uint32)  # the sum turns -0 into 0

@@ -3,9 +3,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from evenflow.reference.core import check_count
+from evenflow.reference.flows import squeeze
 
 
 class Shape(NamedTuple):
@@ -59,8 +58,7 @@ def patch_order(shape: Shape, patch: int) -> tuple[int, ...]:
     if shape.series:
         return tuple(range(shape.d))
     h, w = shape.axes[:2]
-    squares = np.arange(shape.d).reshape(h // patch, patch, w // patch, patch, shape.channels)
-    return tuple(squares.transpose(0, 2, 1, 3, 4).ravel().tolist())
+    return squeeze((h, w, shape.channels), patch).back
 
 
 def square_for(shape: Shape, blocks: int) -> int | None:

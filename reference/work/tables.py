@@ -95,10 +95,10 @@ PLAIN = Reading()  # by the ending alone
 
 
 def plain(part: Any) -> Any:
-    """As JSON has it: lists, and None for a bound that is not there."""
-    if isinstance(part, tuple):
-        return [plain(each) for each in part]
-    return None if isinstance(part, float) and math.isinf(part) else part
+    """As JSON has it: lists, and None for a number that is not finite, such as a bound that is not there."""
+    if isinstance(part, np.ndarray | list | tuple):
+        return [plain(each) for each in (part.tolist() if isinstance(part, np.ndarray) else part)]
+    return None if isinstance(part, float) and not math.isfinite(part) else part
 
 
 class Raw(NamedTuple):

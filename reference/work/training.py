@@ -29,7 +29,7 @@ import numpy as np
 from evenflow.reference.core import Array, Tree, as_arrays, named_leaves, optim, placed, tree_map, value_and_gradient
 from evenflow.reference.core.checks import check_count, check_fraction, check_positive
 from evenflow.reference.core.looking import finite, per_step, told
-from evenflow.reference.work.checkpoints import Best, PathLike, State, keep, resumed
+from evenflow.reference.work.checkpoints import Best, PathLike, State, resumed, save_checkpoint
 from evenflow.reference.work.stretches import Advance, Report, stretch, stretched
 
 STRETCH = 100  # at most so many steps are made before somebody looks
@@ -118,7 +118,7 @@ def loop(
     try:
         if evaluate is not None and settings.best_by is not None and state.step == 0 and state.best is None:
             state = judged(state, evaluate(state), settings)
-        keep(checkpoint, state, identity)
+        save_checkpoint(checkpoint, state, identity)
         make = stretched(advance)
         while not ended(state, settings):
             for step, after, report in stretch(make, state, to_next_look(state.step, settings), checkpoint):
@@ -133,9 +133,9 @@ def loop(
                     callback(Progress(step, settings.steps, value, rate, norm, held_out, seconds, info))
                 state = after or state  # from here on the steps are done; what was interrupted before will be made again
             if ended(state, settings) or state.step % settings.checkpoint_every == 0:
-                keep(checkpoint, state, identity)
+                save_checkpoint(checkpoint, state, identity)
     except BaseException:
-        keep(checkpoint, state, identity)
+        save_checkpoint(checkpoint, state, identity)
         raise
     return state
 

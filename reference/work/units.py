@@ -28,7 +28,7 @@ from evenflow.reference.core import Array, anywhere, arrays, beside, check_count
 from evenflow.reference.flows.dense import solved
 from evenflow.reference.work.bounds import from_line, to_line
 from evenflow.reference.work.far import asinh, far_out, from_asinh
-from evenflow.reference.work.tables import as_table, check_whole
+from evenflow.reference.work.tables import as_table, check_whole, plain
 
 ROWS = 4096  # at a time: bytes need not all become real numbers at once
 WIDEST = 512  # columns that are whitened: L has as many numbers squared, and config.json holds them
@@ -113,18 +113,13 @@ class Units:
             return np.ones(len(self.shift), dtype=bool)
         return None if self.whole is None else np.isfinite(self.whole[0])
 
-    @arrays("x", "uniforms")
     def to_model(self, x: Array, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> u (n, d); uniforms (n, d) in [0, 1) where there are whole numbers, and only there."""
         return self.steps(x, uniforms)[0]
 
     @arrays("x", "uniforms")
-    def log_det(self, x: Array, uniforms: Array | None = None) -> Array:
-        """log |det du/dx| (n,): add it to log p(u) for the log density in the user's units."""
-        return self.steps(x, uniforms)[1]
-
-    def steps(self, x: Array, uniforms: Array | None) -> tuple[Array, Array]:
-        """u (n, d) and log |det du/dx| (n,)."""
+    def steps(self, x: Array, uniforms: Array | None = None) -> tuple[Array, Array]:
+        """u (n, d) and log |det du/dx| (n,): add that to log p(u) for the log density in the user's units."""
         t = self.dequantised_by(x, uniforms)
         log_det = np.zeros_like(t[:, 0]) - np.sum(np.log(self.scale)).astype(t.dtype)  # no float: a device would wait for it
         if self.bounds is not None:
@@ -165,7 +160,7 @@ class Units:
 
     def as_json(self) -> dict[str, Any]:
         """Lists, with null for what is not a finite number."""
-        return {name: told(value) for name, value in vars(self).items()}
+        return {name: plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, described: dict[str, Any]) -> "Units":
@@ -202,15 +197,6 @@ class Units:
             return x
         least, most = self.whole
         return np.where(self.counted, np.clip(np.floor(x), least, most), x)
-
-
-def told(value: Any) -> Any:
-    """An array as JSON has it, with null for NaN and infinity."""
-    if not isinstance(value, np.ndarray):
-        return value
-    listed = value.astype(object)
-    listed[~np.isfinite(value)] = None
-    return listed.tolist()
 
 
 def mean_and_sd(t: Array) -> tuple[Array, Array]:

@@ -14,8 +14,8 @@ from autograd import grad
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from evenflow.reference.core.checks import value
 from evenflow.reference.core.gradients import value_and_gradient
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from tests import tolerances
 from tests.agreement.backends import HOST, backend, here, host

@@ -16,14 +16,14 @@ from tests.traceability.page import page
 VECTORS = ROOT / "tests/conformance/vectors"
 PACKAGES = ("flows", "scores", "saef", "mcmc", "ebm")
 PLUMBING = {  # what holds no formula of its own
-    "flows.activation.hypotenuse", "flows.activation.summed", "flows.contract.draws_each", "flows.dense.init_shift",
-    "flows.dense.applied", "flows.dense.log_abs_det", "flows.dense.solved", "mcmc.langevin.spread", "ebm.flowmc.like_vector",
-    "flows.spline.pick", "flows.spline.segment",
+    "flows.activation.hypotenuse", "flows.compose.Around", "flows.contract.draws_each",
+    "flows.dense.init_shift", "flows.dense.applied", "flows.dense.log_abs_det", "flows.dense.solved", "mcmc.langevin.spread",
+    "ebm.flowmc.like_vector", "flows.spline.pick", "flows.spline.segment",
     "scores.energy.Distance", "scores.pairs.blocks", "scores.pairs.call", "scores.pairs.pull_back", "scores.pairs.cross_block",
     "scores.pairs.within_block", "scores.sliced.mean_over_directions", "mcmc.contract.choose", "mcmc.contract.log_density_at",
     "mcmc.contract.looked_at", "mcmc.contract.noise_like", "mcmc.contract.walk", "mcmc.rhat.each_coordinate",
-    "mcmc.langevin.Local", "mcmc.metropolis.start", "saef.aqf.images", "ebm.updates.moved", "ebm.updates.written",
-    "ebm.updates.finite_value_and_gradient", "ebm.updates.alive", "ebm.normalizer.log_weights",
+    "mcmc.langevin.Local", "mcmc.metropolis.start", "saef.aqf.images", "ebm.updates.Tilted", "ebm.updates.moved",
+    "ebm.updates.written", "ebm.updates.finite_value_and_gradient", "ebm.updates.alive", "ebm.normalizer.log_weights",
 }
 OF_THE_PAPER = {"Algorithm": range(1, 7), "Table": range(1, 4), "Fig.": range(1, 9), "eq.": (2, 4, 5, 6)}
 

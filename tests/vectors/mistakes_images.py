@@ -34,7 +34,7 @@ MISTAKES = (
       for change in (("* ~m[:, None]", "* m[:, None]"), ("np.where(m, z", "np.where(~m, z"))),
     *(Mistake(operation, f"{CONVOLUTION}:gated", "u, v = np.split", "v, u = np.split") for operation in COUPLINGS),
     *(Mistake(operation, f"{CONVOLUTION}:ConvNet.masks", '["A", ', '["B", ') for operation in SAEF),
-    *(Mistake(operation, f"{GRID}:OnGrid.contexts", "take(x, self.order)", "take(x, range(self.d))") for operation in SAEF),
-    Mistake("image_saef_inverse", f"{GRID}:ImageSAEF.inverse", "self.back", "self.order"),
+    *(Mistake(operation, f"{GRID}:OnGrid.squares", "take(x, self.order)", "take(x, range(self.d))") for operation in SAEF),
+    Mistake("image_saef_inverse", f"{GRID}:OnGrid.whole", "onp.argsort(self.order).tolist()", "self.order"),
     Mistake("image_saef_loss", f"{GRID}:OnGrid.forecasts", "self.contexts(params, x", "self.contexts(params, 0 * x"),
 )

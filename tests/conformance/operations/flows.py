@@ -5,7 +5,7 @@ import autograd.numpy as np
 
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Arrays, branch
-from evenflow.reference.core.checks import value
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Tree
 from evenflow.reference.flows.affine import affine_inverse
 from evenflow.reference.flows.densities import Normal, Uniform

@@ -5,7 +5,7 @@ from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Arrays, branch
 from evenflow.conformance.operations.bijections import context_dim, layer
 from evenflow.reference.core import beside, causal_mask, conv2d
-from evenflow.reference.core.checks import value
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Tree
 from evenflow.reference.flows import ActNorm, AffineTransformer, Bijection, ConvCoupling, Dense, EachPlace, Flow, squeeze
 from evenflow.reference.saef import image_saef

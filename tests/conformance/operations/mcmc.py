@@ -10,7 +10,7 @@ import numpy as np
 
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
-from evenflow.reference.core.checks import value
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Tree
 from evenflow.reference.flows import Dense
 from evenflow.reference.flows.densities import Normal

@@ -4,7 +4,7 @@ import autograd.numpy as np
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays, branch
 from evenflow.conformance.operations.bijections import context_dim
-from evenflow.reference.core.checks import value
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.trees import Tree
 from evenflow.reference.flows import AffineTransformer, Flow
 from evenflow.reference.saef.aqf import AQF, aqf

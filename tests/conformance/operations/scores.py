@@ -4,7 +4,7 @@ import numpy as np
 from evenflow.conformance.adapter import Operation
 from evenflow.conformance.arrays import Array, Arrays
 from evenflow.reference import scores
-from evenflow.reference.core.checks import value
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.special import normal_quantile
 from evenflow.reference.scores.pairs import PairFunction
 

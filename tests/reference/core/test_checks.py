@@ -7,8 +7,8 @@ import numpy as onp
 import pytest
 from autograd import elementwise_grad, grad
 
-from evenflow.reference.core import checks
-from evenflow.reference.core.checks import check_context, check_count, check_finite, check_positive, check_shape, value
+from evenflow.reference.core import checks, value
+from evenflow.reference.core.checks import check_context, check_count, check_finite, check_positive, check_shape
 from evenflow.reference.core.dispatch import lookup, unknown
 
 

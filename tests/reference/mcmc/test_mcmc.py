@@ -16,7 +16,7 @@ import pytest
 import scipy.stats
 from autograd import elementwise_grad, jacobian
 
-from evenflow.reference.core.checks import value
+from evenflow.reference.core.looking import value
 from evenflow.reference.core.placement import placed
 from evenflow.reference.core.trees import Array, Tree, leaves, tree_map
 from evenflow.reference.flows.densities import Normal, Uniform

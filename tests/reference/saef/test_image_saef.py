@@ -66,7 +66,9 @@ def test_blocks_are_squares_line_by_line() -> None:
     image = np.arange(48).reshape(SHAPE)
     for b, (i, j) in enumerate(np.ndindex(2, 3)):
         assert list(model.blocks[b]) == image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].ravel().tolist()
-    assert [model.order[i] for i in model.back] == list(range(48))
+    rows = np.arange(96.0).reshape(2, 48)
+    assert np.array_equal(model.squares(rows)[:6], [rows[0, list(block)] for block in model.blocks])
+    assert np.array_equal(model.whole(model.squares(rows)), rows)
     assert len(model.different) == len(model.init(generator(0))["maps"]) == 1
 
 

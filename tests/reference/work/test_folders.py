@@ -54,7 +54,7 @@ def test_a_run_is_resumed_from_anywhere_with_its_data_under_any_path(tmp_path: P
         train_on(small(), table(Path("x.npy")), "a", callback=stop_at(3))
     for n in "bcd":
         shutil.copytree("a", n)
-    assert runs.load_description("a").data == str(tmp_path / "x.npy")
+    assert folders.read_description("a", runs.assemble)["data"] == str(tmp_path / "x.npy")
     whole = train_on(small(), table(Path("x.npy")), "a", resume=True)
     monkeypatch.chdir(tmp_path / "elsewhere")
     for n, path in (("b", tmp_path / "x.npy"), ("c", Path("../x.npy"))):

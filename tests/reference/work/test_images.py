@@ -372,10 +372,10 @@ def test_wide_rows_are_judged_by_the_first_of_them(monkeypatch: pytest.MonkeyPat
     assert evaluation.first_rows(narrow) is narrow
 
 
-def test_the_rank_of_a_table_is_that_of_all_of_it() -> None:
+def test_a_gaussian_is_of_all_columns_or_there_is_none() -> None:
     x = np.random.default_rng(0).standard_normal((50, 6))
-    assert gaussian.rank(x) == 6
-    assert gaussian.rank(np.column_stack([x, x @ np.arange(6)])) == 6
+    assert gaussian.fitted(x) is not None
+    assert gaussian.fitted(np.column_stack([x, x @ np.arange(6)])) is None
 
 
 def test_energy_based_models_take_images(tmp_path: Path) -> None:
