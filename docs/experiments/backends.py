@@ -114,6 +114,10 @@ def values_of(rows: list[Row], name: str, field: str) -> dict[str, list[float]]:
     return {one: [row["values"][field] for row in mine if row["backend"] == one] for one in backends}
 
 
+def seeds_of(values: dict[str, list[float]]) -> int:
+    return min(map(len, values.values()), default=0)
+
+
 def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
     """Experiment, measure, backend -> the gap of its mean to reference's, in standard errors of the difference.
 
@@ -123,7 +127,7 @@ def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
     for name, case in CASES.items():
         for field in case.measures:
             values = values_of(rows, name, field)
-            n = min(map(len, values.values()), default=0)
+            n = seeds_of(values)
             if n > 1:
                 error = math.sqrt(2 / n * float(np.mean([np.var(mine, ddof=1) for mine in values.values()])))
                 for backend, mine in values.items():
@@ -161,7 +165,7 @@ def findings(rows: list[Row]) -> str:
     """Whether backends differ by less than seeds, line by line."""
     far, beyond = farthest(rows), []
     for (name, field), gap in far.items():
-        n = min(map(len, values_of(rows, name, field).values()))
+        n = seeds_of(values_of(rows, name, field))
         if gap * math.sqrt(2 / n) > 1:  # standard errors of a difference, in deviations
             beyond.append(f"{name}, {CASES[name].measures[field]} ({gap * math.sqrt(2 / n):.1f})")
     not_so = f"; it is not, deviations in brackets, in {'; '.join(beyond)}" if beyond else ""
@@ -181,13 +185,14 @@ def page(all_results: list[Row]) -> str:
     rows, far, lines = results["rows"], farthest(results["rows"]), []
     for name, case in CASES.items():
         for field, said in case.measures.items():
-            shown = [cell(values) for values in values_of(rows, name, field).values()]
+            values = values_of(rows, name, field)
+            shown = [cell(mine) for mine in values.values()]
             known = f"{far[name, field]:.1f}" if (name, field) in far else "-"
-            lines.append([f"[{name}]({name.removesuffix('-16')}.md)", str(case), said, *shown, known])
+            lines.append([f"[{name}]({name.removesuffix('-16')}.md)", str(case), said, str(seeds_of(values)), *shown, known])
     backends = list(dict.fromkeys(row["backend"] for row in rows))
     made = f"    evenflow reproduce backends --seeds {len({row['seed'] for row in rows})} --out backends\n"
     made += "    python -m evenflow.experiments.backends backends/results.json > backends.md"
-    table = markdown(["page", "row", "measure", *backends, "gap"], lines)
+    table = markdown(["page", "row", "measure", "seeds", *backends, "gap"], lines)
     return filled("backends", made=made, versions=versions(results), table=table, findings=findings(rows))
 
 
