@@ -2,8 +2,8 @@
 
 Every other page was made with the fastest backend of the host. Here one row of each of these tables, preset quick, is trained
 with `reference` and with each other backend of the host, from the same data, starts and noise. Sums round differently, in
-float32, and after some tens of steps the courses are no longer the same: what should agree are the results, to within what
-other seeds change.
+float32; where Markov chains run in the training, the courses are no longer the same after some tens of steps, and what should
+agree are the results, to within what other seeds change.
 
     evenflow reproduce backends --seeds 3
 
@@ -59,7 +59,7 @@ CASES = {  # experiment -> the row
     "generators": Case({"head": "free form", "blocks": 16, "noise": 16, "draws": 4, "beta": 1.0}, QUALITY),
     "likelihood-vs-quality": Case(
         {"data": "digits", "family": "SAEF spline", "blocks": 4, "size": "large", "objective": "energy"},
-        {"d_loss": "D-loss", "likelihood": "- bits per dim"}, {"steps": 150}),
+        {"d_loss": "D-loss", "likelihood": "minus bits per dim"}, {"steps": 150}),
     "posterior": Case({"blocks": 4, "objective": "energy"}, {"z_distance": "distance of z", "z_d_loss": "D-loss of z"}),
     "tabular": Case({"data": "patches", "model": "SAEF, B = 3, energy"}, QUALITY | {"log_density": "log density"}),
     "image-saef": Case({"data": "digits", "model": "coupling, energy, b = 4"}, QUALITY),
@@ -118,6 +118,16 @@ def seeds_of(values: dict[str, list[float]]) -> int:
     return min(map(len, values.values()), default=0)
 
 
+def deviation(values: dict[str, list[float]]) -> float:
+    """Over the seeds, one for all backends."""
+    return math.sqrt(float(np.mean([np.var(mine, ddof=1) for mine in values.values()])))
+
+
+def same_seed(values: dict[str, list[float]]) -> float:
+    """The largest difference from reference at the same seed, in deviations over the seeds."""
+    return float(np.max(np.abs(np.array(list(values.values())) - values["reference"]))) / deviation(values)
+
+
 def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
     """Experiment, measure, backend -> the gap of its mean to reference's, in standard errors of the difference.
 
@@ -129,7 +139,7 @@ def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
             values = values_of(rows, name, field)
             n = seeds_of(values)
             if n > 1:
-                error = math.sqrt(2 / n * float(np.mean([np.var(mine, ddof=1) for mine in values.values()])))
+                error = math.sqrt(2 / n) * deviation(values)
                 for backend, mine in values.items():
                     if backend != "reference" and error > 0:
                         found[name, field, backend] = (mean(mine) - mean(values["reference"])) / error
@@ -187,12 +197,12 @@ def page(all_results: list[Row]) -> str:
         for field, said in case.measures.items():
             values = values_of(rows, name, field)
             shown = [cell(mine) for mine in values.values()]
-            known = f"{far[name, field]:.1f}" if (name, field) in far else "-"
-            lines.append([f"[{name}]({name.removesuffix('-16')}.md)", str(case), said, str(seeds_of(values)), *shown, known])
+            known = [f"{same_seed(values):.1g}", f"{far[name, field]:.1f}"] if (name, field) in far else ["-", "-"]
+            lines.append([f"[{name}]({name.removesuffix('-16')}.md)", str(case), said, str(seeds_of(values)), *shown, *known])
     backends = list(dict.fromkeys(row["backend"] for row in rows))
     made = f"    evenflow reproduce backends --seeds {len({row['seed'] for row in rows})} --out backends\n"
     made += "    python -m evenflow.experiments.backends backends/results.json > backends.md"
-    table = markdown(["page", "row", "measure", "seeds", *backends, "gap"], lines)
+    table = markdown(["page", "row", "measure", "seeds", *backends, "same seed", "gap"], lines)
     return filled("backends", made=made, versions=versions(results), table=table, findings=findings(rows))
 
 

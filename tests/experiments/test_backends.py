@@ -46,6 +46,7 @@ def test_gaps_by_hand() -> None:
     gap = 0.09 / (0.01 * 2 / 3) ** 0.5  # variances of 0.01, three seeds
     assert backends.gaps(rows) == pytest.approx(
         {("block-sweep", "d_loss", "numpy"): -gap, ("block-sweep", "d_loss", "compiled"): 0.0})
+    assert backends.same_seed(backends.values_of(rows, "block-sweep", "d_loss")) == pytest.approx(0.9)
     assert backends.farthest(rows) == pytest.approx({("block-sweep", "d_loss"): gap})
     assert backends.findings(rows).startswith(  # the difference is 0.9 deviations of 0.1
         "In 1 of 1 lines the largest difference of a backend's mean from reference's is smaller than the standard deviation "
