@@ -51,8 +51,7 @@ CASES = {  # experiment -> the row
     "four-modes": Case(FLOWMC, DENSITY),
     "latent-chains": Case({"algorithm": "fce"}, {"kl": "KL of E", "kl_flow": "KL of its flow"}),
     "mixture-16": Case(
-        {"reading": "paper", "algorithm": "flowmc"},
-        {"acceptance_global": "global acceptance", "median_squared_error": "median squared error"}),
+        {"reading": "paper", "algorithm": "fce"}, {"rhat": "R-hat", "median_squared_error": "median squared error"}),
     "block-sweep": Case({"blocks": 16, "objective": "energy"}, QUALITY),
     "objectives": Case({"data": "checkerboard", "objective": "energy, beta = 1"}, QUALITY),
     "draws": Case({"data": "digits", "draws": 4, "eps": 0.0, "plan": "steps"}, QUALITY),
@@ -63,8 +62,6 @@ CASES = {  # experiment -> the row
     "posterior": Case({"blocks": 4, "objective": "energy"}, {"z_distance": "distance of z", "z_d_loss": "D-loss of z"}),
     "tabular": Case({"data": "patches", "model": "SAEF, B = 3, energy"}, QUALITY | {"log_density": "log density"}),
     "image-saef": Case({"data": "digits", "model": "coupling, energy, b = 4"}, QUALITY),
-    "glow-objectives": Case({"data": "digits", "model": "likelihood"}, {"d_loss": "D-loss", "bits_per_dim": "bits per dim"}),
-    "image-ebm": Case({"algorithm": "pcd"}, {"contrast": "contrast", "switches": "switches"}),
 }
 
 
