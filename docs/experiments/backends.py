@@ -2,8 +2,8 @@
 
 Every other page was made with the fastest backend of the host. Here one row of each of these tables, preset quick, is trained
 with `reference` and with each other backend of the host, from the same data, starts and noise. Sums round differently, in
-float32, and after some tens of steps the courses are no longer the same: what should agree are the results, to within what
-other seeds change.
+float32; where Markov chains run in the training, the courses are no longer the same after some tens of steps, and what should
+agree are the results, to within what other seeds change.
 
     evenflow reproduce backends --seeds 3
 
@@ -11,16 +11,17 @@ writes results.json and gaps.png. The preset quick is the only one; it takes muc
 for `reference` is what it is about.
 """
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from evenflow import accel
-from evenflow.experiments import EXPERIMENTS, ebm_trainings
-from evenflow.experiments.judged import cell, mean
+from evenflow.experiments import EXPERIMENTS
+from evenflow.experiments.judged import cell, having, mean
 from evenflow.experiments.pages import filled, markdown, show, versions
 from evenflow.experiments.pool import OnStep, asked, side_by_side
 from evenflow.experiments.results import Row, remembered, write_results
@@ -28,15 +29,39 @@ from evenflow.reference.app.pictures import COLOURS, new_figure, write
 
 PRESETS: dict[str, dict[str, Any]] = {"quick": {}}
 PICTURES = ("gaps.png",)
-FLOWMC = {"median_squared_error": "median squared error", "model_true": "E vs p*"}
-QUALITY = {"d_loss": "D-loss", "energy_score": "energy score"}
-CASES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {  # experiment -> which row of its table, which measures of it
-    "two-modes": ({"algorithm": "flowmc"}, {"final_weight": "final weight", "chain_weight": "weight of its chains"}),
-    "eight-gaussians": ({"algorithm": "flowmc"}, FLOWMC),
-    "rings": ({"algorithm": "flowmc"}, FLOWMC),
-    "four-modes": ({"algorithm": "flowmc"}, FLOWMC),
-    "block-sweep": ({"blocks": 16, "objective": "energy"}, QUALITY),
-    "objectives": ({"data": "checkerboard", "objective": "energy, beta = 1"}, QUALITY),
+
+
+class Case(NamedTuple):
+    """One row of a table. row: the columns that its script's `learn` makes it from; measures: those that are compared, and what
+    they are called; among: what tells it from others that the same `learn` makes."""
+    row: dict[str, Any]
+    measures: dict[str, str]
+    among: Mapping[str, Any] = MappingProxyType({})
+
+    def __str__(self) -> str:
+        return ", ".join(f"{column} {value}" for column, value in {**self.row, **self.among}.items())
+
+
+FLOWMC, QUALITY = {"algorithm": "flowmc"}, {"d_loss": "D-loss", "energy_score": "energy score"}
+DENSITY = {"median_squared_error": "median squared error", "model_true": "E vs p*"}
+CASES = {  # experiment -> the row
+    "two-modes": Case(FLOWMC, {"final_weight": "final weight", "chain_weight": "weight of its chains"}),
+    "eight-gaussians": Case(FLOWMC, DENSITY),
+    "rings": Case(FLOWMC, DENSITY),
+    "four-modes": Case(FLOWMC, DENSITY),
+    "latent-chains": Case({"algorithm": "fce"}, {"kl": "KL of E", "kl_flow": "KL of its flow"}),
+    "mixture-16": Case(
+        {"reading": "paper", "algorithm": "fce"}, {"rhat": "R-hat", "median_squared_error": "median squared error"}),
+    "block-sweep": Case({"blocks": 16, "objective": "energy"}, QUALITY),
+    "objectives": Case({"data": "checkerboard", "objective": "energy, beta = 1"}, QUALITY),
+    "draws": Case({"data": "digits", "draws": 4, "eps": 0.0, "plan": "steps"}, QUALITY),
+    "generators": Case({"head": "free form", "blocks": 16, "noise": 16, "draws": 4, "beta": 1.0}, QUALITY),
+    "likelihood-vs-quality": Case(
+        {"data": "digits", "family": "SAEF spline", "blocks": 4, "size": "large", "objective": "energy"},
+        {"d_loss": "D-loss", "likelihood": "minus bits per dim"}, {"steps": 150}),
+    "posterior": Case({"blocks": 4, "objective": "energy"}, {"z_distance": "distance of z", "z_d_loss": "D-loss of z"}),
+    "tabular": Case({"data": "patches", "model": "SAEF, B = 3, energy"}, QUALITY | {"log_density": "log density"}),
+    "image-saef": Case({"data": "digits", "model": "coupling, energy, b = 4"}, QUALITY),
 }
 
 
@@ -57,24 +82,24 @@ def run(
 def summary(rows: list[Row]) -> list[Row]:
     """What the terminal shows: each value on each backend."""
     return [
-        {name: row[name] for name in ("experiment", "backend", "seed")} | {"measure": CASES[row["experiment"]][1][field],
-                                                                            "value": value}
+        {name: row[name] for name in ("experiment", "backend", "seed")} | {
+            "measure": CASES[row["experiment"]].measures[field], "value": value}
         for row in rows for field, value in row["values"].items()
     ]
 
 
 def learn(name: str, backend: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
     """The row of one training."""
-    folder, (where, measures) = out / f"{name}-{backend}-seed{seed}", CASES[name]
+    folder, case = out / f"{name}-{backend}-seed{seed}", CASES[name]
 
     def make() -> Row:
         script: Any = import_module(EXPERIMENTS[name])
-        study = (script.STUDY,) if hasattr(script, "STUDY") else ()
         with accel.use(backend):
-            told = (ebm_trainings if study else script).learn(
-                *study, *where.values(), "quick", seed, folder, resume, lambda job, now: on_step(f"{job}, {backend}", now))
-        values = getattr(told, "row", told)  # two modes' has pictures beside it
-        return {"experiment": name, "backend": backend, "seed": seed, "values": {field: values[field] for field in measures}}
+            told = script.learn(
+                *case.row.values(), "quick", seed, folder, resume, lambda job, now: on_step(f"{job}, {backend}", now))
+        rows = told if isinstance(told, list) else [getattr(told, "row", told)]  # two modes' has pictures beside it
+        (row,) = having(rows, **case.row, **case.among)
+        return {"experiment": name, "backend": backend, "seed": seed, "values": {field: row[field] for field in case.measures}}
 
     return remembered(folder / "backend.json", resume, make)
 
@@ -86,18 +111,32 @@ def values_of(rows: list[Row], name: str, field: str) -> dict[str, list[float]]:
     return {one: [row["values"][field] for row in mine if row["backend"] == one] for one in backends}
 
 
+def seeds_of(values: dict[str, list[float]]) -> int:
+    return min(map(len, values.values()), default=0)
+
+
+def deviation(values: dict[str, list[float]]) -> float:
+    """Over the seeds, one for all backends."""
+    return math.sqrt(float(np.mean([np.var(mine, ddof=1) for mine in values.values()])))
+
+
+def same_seed(values: dict[str, list[float]]) -> float:
+    """The largest difference from reference at the same seed, in deviations over the seeds."""
+    return float(np.max(np.abs(np.array(list(values.values())) - values["reference"]))) / deviation(values)
+
+
 def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
     """Experiment, measure, backend -> the gap of its mean to reference's, in standard errors of the difference.
 
     The errors are those of the seeds, with one variance for all backends.
     """
     found = {}
-    for name, (_, measures) in CASES.items():
-        for field in measures:
+    for name, case in CASES.items():
+        for field in case.measures:
             values = values_of(rows, name, field)
-            n = min(map(len, values.values()), default=0)
+            n = seeds_of(values)
             if n > 1:
-                error = math.sqrt(2 / n * float(np.mean([np.var(mine, ddof=1) for mine in values.values()])))
+                error = math.sqrt(2 / n) * deviation(values)
                 for backend, mine in values.items():
                     if backend != "reference" and error > 0:
                         found[name, field, backend] = (mean(mine) - mean(values["reference"])) / error
@@ -106,41 +145,62 @@ def gaps(rows: list[Row]) -> dict[tuple[str, str, str], float]:
 
 def draw(path: Path, rows: list[Row]) -> None:
     """A dot a measure and backend: its gap to the reference."""
-    figure, told = new_figure(7.5, 4.2), gaps(rows)
-    axes, places = figure.subplots(), list(dict.fromkeys((name, field) for name, field, _ in told))
+    told, places = gaps(rows), list(farthest(rows))
+    figure = new_figure(7.5, 1.2 + 0.25 * len(places))
+    axes = figure.subplots()
     backends = list(dict.fromkeys(backend for _, _, backend in told))
     for k, backend in enumerate(backends):
         mine = {(name, field): gap for (name, field, one), gap in told.items() if one == backend}
         axes.plot(list(mine.values()), [places.index(at) for at in mine], "o", color=COLOURS[k], label=backend, alpha=0.7)
     axes.axvspan(-2, 2, color="black", alpha=0.08)
-    names = [f"{name}: {CASES[name][1][field]}" for name, field in places]
+    names = [f"{name}: {CASES[name].measures[field]}" for name, field in places]
     axes.set(xlabel="gap to reference, in standard errors over the seeds", yticks=range(len(names)), yticklabels=names)
     if backends:
         axes.legend()
     write(figure, path)
 
 
+def farthest(rows: list[Row]) -> dict[tuple[str, str], float]:
+    """Experiment, measure -> the largest gap of a backend."""
+    found: dict[tuple[str, str], float] = {}
+    for (name, field, _), gap in gaps(rows).items():
+        found[name, field] = max(abs(gap), found.get((name, field), 0.0))
+    return found
+
+
+def findings(rows: list[Row]) -> str:
+    """Whether backends differ by less than seeds, line by line."""
+    far, beyond = farthest(rows), []
+    for (name, field), gap in far.items():
+        n = seeds_of(values_of(rows, name, field))
+        if gap * math.sqrt(2 / n) > 1:  # standard errors of a difference, in deviations
+            beyond.append(f"{name}, {CASES[name].measures[field]} ({gap * math.sqrt(2 / n):.1f})")
+    not_so = f"; it is not, deviations in brackets, in {'; '.join(beyond)}" if beyond else ""
+    every = [abs(gap) for gap in gaps(rows).values()]
+    return (
+        f"In {len(far) - len(beyond)} of {len(far)} lines the largest difference of a backend's mean from reference's is "
+        f"smaller than the standard deviation over the seeds{not_so}.\n\n"
+        f"Of the {len(every)} gaps of single backends {sum(gap <= 2 for gap in every)} are below 2, "
+        f"{sum(gap <= 3 for gap in every)} below 3; the largest is {max(every, default=math.nan):.1f}. With so few seeds a "
+        "standard error is itself uncertain."
+    )
+
+
 def page(all_results: list[Row]) -> str:
     """docs/experiments/backends.md, from one results.json."""
     (results,) = all_results
-    rows, told, lines = results["rows"], gaps(results["rows"]), []
-    for name, (where, measures) in CASES.items():
-        for field, said in measures.items():
-            far = [abs(gap) for at, gap in told.items() if at[:2] == (name, field)]
-            shown = [cell(values) for values in values_of(rows, name, field).values()]
-            known = f"{max(far):.1f}" if far else "-"
-            lines.append([f"[{name}]({name}.md)", ", ".join(map(str, where.values())), said, *shown, known])
+    rows, far, lines = results["rows"], farthest(results["rows"]), []
+    for name, case in CASES.items():
+        for field, said in case.measures.items():
+            values = values_of(rows, name, field)
+            shown = [cell(mine) for mine in values.values()]
+            known = [f"{same_seed(values):.1g}", f"{far[name, field]:.1f}"] if (name, field) in far else ["-", "-"]
+            lines.append([f"[{name}]({name.removesuffix('-16')}.md)", str(case), said, str(seeds_of(values)), *shown, *known])
     backends = list(dict.fromkeys(row["backend"] for row in rows))
-    n = len({row["seed"] for row in rows})
-    far = [abs(gap) for gap in told.values()]
-    said = (
-        f"Of {len(far)} gaps {sum(gap <= 2 for gap in far)} are below 2, {sum(gap <= 3 for gap in far)} below 3; the largest "
-        f"is {max(far, default=math.nan):.1f}. With {n} seeds a standard error is itself uncertain."
-    )
-    made = f"    evenflow reproduce backends --seeds {n} --out backends\n"
+    made = f"    evenflow reproduce backends --seeds {len({row['seed'] for row in rows})} --out backends\n"
     made += "    python -m evenflow.experiments.backends backends/results.json > backends.md"
-    table = markdown(["page", "row", "measure", *backends, "gap"], lines)
-    return filled("backends", made=made, versions=versions(results), table=table, findings=said)
+    table = markdown(["page", "row", "measure", "seeds", *backends, "same seed", "gap"], lines)
+    return filled("backends", made=made, versions=versions(results), table=table, findings=findings(rows))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from evenflow.reference.scores import slicing_constant
 from evenflow.reference.work.data import load
 from evenflow.reference.work.training import Progress
 
-__all__ = ["PICTURES", "PRESETS", "page", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "learn", "page", "run", "summary"]
 
 DRAWS, EPS, DIRECTIONS = (2, 4, 8, 16, 32), (0.0, 0.05, 0.2, 1.0), (1, 4, 16, 64)
 REFERENCES = {"digits": (1500, 32, 8), "eight-gaussians": (2048, 2, 32)}  # rows, draws, how often
@@ -58,7 +58,7 @@ def run(
     """Train all, then look into two of them, as many at a time as there are cores; draw and write into `out`."""
     how = asked(preset, PRESETS, seeds)
     out = Path(out)
-    trained = side_by_side(learn, [(one, preset, s, out, resume) for s in seeds for one in trainings_of(how)], on_step)
+    trained = side_by_side(learn, [(*one, preset, s, out, resume) for s in seeds for one in trainings_of(how)], on_step)
     whole = {(row["data"], row["seed"]) for row in trained if of_row(row) == base(row["data"]) and row["stopped_at"] is None}
     looks = [(data, step, preset, s, out, resume) for data, s in sorted(whole) for step in points(data, how)]
     looked = side_by_side(look, looks, on_step)

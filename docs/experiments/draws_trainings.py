@@ -79,9 +79,12 @@ def identity(one: Training, config: Config) -> Row:
     return {"config": config.as_json(), "data": one.data, "eps": one.eps}
 
 
-def learn(one: Training, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
+def learn(
+    data: str, draws: int, eps: float, plan: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep
+) -> Row:
     """The row of one training. One that broke off has stopped_at and no measurements."""
-    how, folder = PRESETS[preset], one.folder(out, seed)
+    how, one = PRESETS[preset], Training(data, draws, eps, plan)
+    folder = one.folder(out, seed)
     config, dataset = one.config(how, seed), load(one.data)
     name = f"{one.data}, {one.draws} draws, eps = {one.eps:g}, equal {one.plan}, seed {seed}"
 

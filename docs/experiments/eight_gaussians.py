@@ -6,11 +6,12 @@ each 4 evenly spaced states. planar.py has the rest.
 import math
 from functools import partial
 
+from evenflow.experiments import ebm_trainings
 from evenflow.experiments.pages import show
 from evenflow.experiments.planar import PICTURES, PRESETS, Study, summary
 from evenflow.reference.targets.mixtures import eight_gaussians
 
-__all__ = ["PICTURES", "PRESETS", "STUDY", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "STUDY", "learn", "run", "summary"]
 
 TABLE_1 = {"flowmc": 0.94, "pcd": 1.86, "nt": 0.97, "coopflow": 58.75}
 STUDY = Study(
@@ -18,7 +19,7 @@ STUDY = Study(
     presets=PRESETS,
     judged={"median_squared_error": TABLE_1, "median_squared_error_box": TABLE_1},  # the paper does not say at which points
 )
-run = STUDY.run
+run, learn = STUDY.run, partial(ebm_trainings.learn, STUDY)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ planar.py has the rest.
 import math
 from functools import partial
 
+from evenflow.experiments import ebm_trainings
 from evenflow.experiments.pages import show
 from evenflow.experiments.planar import PICTURES, PRESETS, Study, summary
 from evenflow.reference.targets.mixtures import four_modes
 
-__all__ = ["PICTURES", "PRESETS", "STUDY", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "STUDY", "learn", "run", "summary"]
 
 STUDY = Study(
     "four-modes", four_modes(), half_width=5.0, base_sd=math.sqrt(4.05), local=24, divided=1, used=1, presets=PRESETS,
@@ -20,7 +21,7 @@ STUDY = Study(
         "starts_model": {"flowmc": 5.19e-4, "pcd": 1.19e-3, "nt": 9.27e-4, "coopflow": 1.21e-1},
     },
 )
-run = STUDY.run
+run, learn = STUDY.run, partial(ebm_trainings.learn, STUDY)
 
 
 if __name__ == "__main__":

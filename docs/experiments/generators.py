@@ -105,7 +105,7 @@ def run(
     """Train all, as many at a time as there are cores; measure, draw into `out`; return the rows."""
     asked(preset, PRESETS, seeds)
     out = Path(out)
-    trained = side_by_side(learn, [(one, preset, seed, out, resume) for seed in seeds for one in models(preset)], on_step)
+    trained = side_by_side(learn, [(*one, preset, seed, out, resume) for seed in seeds for one in models(preset)], on_step)
     with single_blas_thread():
         rows = []
         for seed in seeds:
@@ -122,8 +122,12 @@ def of_row(row: Row) -> Model:
     return Model(*(row[name] for name in Model._fields))
 
 
-def learn(one: Model, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep) -> Row:
+def learn(
+    head: str, blocks: int, noise: int | None, draws: int, beta: float, preset: str, seed: int, out: Path, resume: bool,
+    on_step: OnStep,
+) -> Row:
     """The row of one training. One that broke off has stopped_at and no measurements."""
+    one = Model(head, blocks, noise, draws, beta)
     config, folder, dataset = one.config(preset, seed), one.folder(out, seed), load("digits")
     there = {"config": config.as_json(), "noise": one.noise}
 

@@ -83,15 +83,16 @@ def run(
     """
     how, out = asked(preset, PRESETS, seeds), Path(out)
     name = study.set_for(how, data)
-    jobs = [(name, model, preset, seed, tuple(seeds), out, resume, data) for seed in seeds for model in (REAL, *OBJECTIVES)]
-    side_by_side(learn, jobs, on_step)
+    jobs = [(name, model, preset, seed, out, resume) for seed in seeds for model in (REAL, *OBJECTIVES)]
+    side_by_side(partial(learn, seeds=tuple(seeds), data=data), jobs, on_step)
     return report(name, preset, seeds, out, data)
 
 
 def learn(
-    name: str, model: str, preset: str, seed: int, seeds: Sequence[int], out: Path, resume: bool, data: Path | None,
-    on_step: OnStep,
+    name: str, model: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep, seeds: Sequence[int] = (),
+    data: Path | None = None,
 ) -> Row:
+    """The row of one training; what is written of it, and of those of the other seeds that are over, is written anew."""
     place, of_this = places((seed,), out)[model][0], f"{name}, {model}, seed {seed}"
     if model == REAL:
         row = study.real({"model": model}, name, data, place, resume, seed)
@@ -101,7 +102,7 @@ def learn(
             {"model": model}, config, name, data, place, resume,
             lambda dataset: train(model, config, dataset, place, resume, partial(on_step, of_this)),
             lambda trained: {"sampling": study.sampling(trained)[2], **study.inversion(trained)})
-    report(name, preset, seeds, out, data)
+    report(name, preset, seeds or (seed,), out, data)
     return row
 
 

@@ -102,9 +102,9 @@ def run(
     how, out = asked(preset, PRESETS, seeds), Path(out)
     check_preset(out / "results.json", preset)
     kinds = ("flowmc", "pcd", "data")
-    jobs = [(kind, preset, seed, out, resume, data) for seed in seeds for kind in kinds]
+    jobs = [(kind, preset, seed, out, resume) for seed in seeds for kind in kinds]
     try:
-        rows = side_by_side(learn, jobs, on_step)
+        rows = side_by_side(partial(learn, data=data), jobs, on_step)
     finally:
         if done := over(out, preset, seeds, kinds):
             judged.write_rows(out / "results.json", NAME, preset, how._asdict(), done)
@@ -119,7 +119,9 @@ def summary(rows: Sequence[Row]) -> list[Row]:
     return only(SHOWN, [row | {what: told.get("d_loss") for what, told in (row["samples"] or {}).items()} for row in rows])
 
 
-def learn(algorithm: str, preset: str, seed: int, out: Path, resume: bool, data: Path | None, on_step: OnStep) -> Row:
+def learn(
+    algorithm: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep, data: Path | None = None
+) -> Row:
     """One training and what is measured after it, kept beside its checkpoint; its row. data: what is measured of the data."""
     folder, how = out / f"{algorithm}-seed{seed}", PRESETS[preset]
     dataset = read(how, data)

@@ -76,16 +76,16 @@ def run(
     """
     how, out = asked(preset, PRESETS, seeds), Path(out)
     name = study.set_for(how, data)
-    jobs = [(name, model, preset, seed, tuple(seeds), out, resume, data)
-            for seed in seeds for model in (REAL, *how[name].models())]
-    side_by_side(learn, jobs, on_step)
+    jobs = [(name, model, preset, seed, out, resume) for seed in seeds for model in (REAL, *how[name].models())]
+    side_by_side(partial(learn, seeds=tuple(seeds), data=data), jobs, on_step)
     return report(name, preset, seeds, out, data)
 
 
 def learn(
-    name: str, model: str, preset: str, seed: int, seeds: Sequence[int], out: Path, resume: bool, data: Path | None,
-    on_step: OnStep,
+    name: str, model: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep, seeds: Sequence[int] = (),
+    data: Path | None = None,
 ) -> Row:
+    """The row of one training; what is written of it, and of those of the other seeds that are over, is written anew."""
     place, of_this = places(name, preset, (seed,), out)[model][0], f"{name}, {model}, seed {seed}"
     if model == REAL:
         row = study.real({"model": model, "blocks": None}, name, data, place, resume, seed)
@@ -97,7 +97,7 @@ def learn(
             known, config, name, data, place, resume,
             lambda dataset: train_on(config, dataset, place, resume, partial(on_step, of_this)),
             lambda trained: calls(trained, None if model == FIRST else untrained(name, preset, seed, data)))
-    report(name, preset, seeds, out, data)
+    report(name, preset, seeds or (seed,), out, data)
     return row
 
 

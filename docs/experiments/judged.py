@@ -121,10 +121,10 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def write_rows(path: Path, name: str, preset: str, settings: Any, rows: list[Row]) -> None:
+def write_rows(path: Path, name: str, preset: str, settings: Any, rows: list[Row], *packages: str) -> None:
     seeds = sorted({row["seed"] for row in rows})
     results = {"experiment": name, "preset": preset, "settings": settings, "seeds": seeds, "rows": rows}
-    write_results(path, results, "scikit-learn")
+    write_results(path, results, "scikit-learn", *packages)
 
 
 def having(rows: Iterable[Row], **where: Any) -> list[Row]:

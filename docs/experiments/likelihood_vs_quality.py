@@ -111,7 +111,7 @@ def run(
     """Train all, as many at a time as there are cores; measure, draw into `out`; return the rows, the real data's first."""
     how = asked(preset, PRESETS, seeds)
     out = Path(out)
-    jobs = [(training, how, seed, out, resume) for seed in seeds for training in how.trainings()]
+    jobs = [(*training, preset, seed, out, resume) for seed in seeds for training in how.trainings()]
     taken = side_by_side(learn, jobs, on_step)
     with single_blas_thread():
         rows = [real(data, seed) for data in DATA for seed in seeds]
@@ -121,10 +121,14 @@ def run(
     return rows
 
 
-def learn(training: Training, how: Preset, seed: int, out: Path, resume: bool, on_step: OnStep) -> list[Row]:
+def learn(
+    data: str, family: str, blocks: int | None, size: str, objective: str, preset: str, seed: int, out: Path, resume: bool,
+    on_step: OnStep,
+) -> list[Row]:
     """The rows of one training, one a length. A length that it does not reach has stopped_at and no measurements."""
+    training, how = Training(data, family, blocks, size, objective), PRESETS[preset]
     folder, name = out / f"{training.name}-seed{seed}", f"{training.name}, seed {seed}"
-    dataset, rows = judged.dataset_of(DATA[training.data]), []
+    dataset, rows = judged.dataset_of(DATA[data]), []
     for steps in how.lengths:
         config = training.config(steps=steps, seed=seed, learning_rate=how.learning_rate, schedule="constant", keep="last")
         there = {"run": {"config": config.as_json(), "lengths": how.lengths}}

@@ -7,6 +7,6 @@ from functools import partial
 from evenflow.experiments import mixtures
 from evenflow.experiments.mixtures import PICTURES, PRESETS, summary
 
-__all__ = ["PICTURES", "PRESETS", "run", "summary"]
+__all__ = ["PICTURES", "PRESETS", "learn", "run", "summary"]
 
-run = partial(mixtures.run, 64)
+run, learn = partial(mixtures.run, 64), partial(mixtures.learn, 64)

@@ -86,15 +86,16 @@ def run(
         raise ValueError(f"the preset {preset} is of the five UCI sets, --data DIR; {WHERE}")
     if data:
         check_folder(data)
-    if "photographs" in names:
+    packages = ["scikit-image"] if "photographs" in names else []
+    if packages:
         import skimage  # noqa: F401
     out = Path(out)
     models = (*YARDSTICKS, *MODELS)
-    jobs = [(name, model, preset, seed, out, resume, data) for name in reversed(names) for seed in seeds for model in models]
-    rows = side_by_side(learn, jobs, on_step)
+    jobs = [(name, model, preset, seed, out, resume) for name in reversed(names) for seed in seeds for model in models]
+    rows = side_by_side(partial(learn, folder=data), jobs, on_step)
     at = {name: i for i, name in enumerate((*names, *models))}
     rows.sort(key=lambda row: (at[row["data"]], at[row["model"]], row["seed"]))
-    judged.write_rows(out / "results.json", "tabular", preset, how._asdict(), rows)
+    judged.write_rows(out / "results.json", "tabular", preset, how._asdict(), rows, *packages)
     draw.bars(out / "bars.png", rows, models)
     draw.patches(out / "patches.png", drawn(out, next(name for name in names if name in PATCHES), seeds[0]))
     return rows
@@ -105,7 +106,7 @@ def folder_of(out: Path, data: str, model: str, seed: int) -> Path:
 
 
 def learn(
-    data: str, model: str, preset: str, seed: int, out: Path, resume: bool, folder: Path | None, on_step: OnStep
+    data: str, model: str, preset: str, seed: int, out: Path, resume: bool, on_step: OnStep, folder: Path | None = None
 ) -> Row:
     """One row. One whose training broke off has stopped_at and no measurements."""
     place = folder_of(out, data, model, seed)

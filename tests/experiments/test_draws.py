@@ -58,7 +58,7 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     assert written(tmp_path / "whole", draws)["rows"] == rows
     assert draws.run(tmp_path / "whole", "tiny", (0,), resume=True) == rows
     assert len(draws.summary(rows)) == 2 * 6 + 3
-    blended = Training("digits", 4, 1.0, "steps"), "tiny", 0, tmp_path / "stopped"
+    blended = *Training("digits", 4, 1.0, "steps"), "tiny", 0, tmp_path / "stopped"
     with pytest.raises(Stopped):
         draws_trainings.learn(*blended, False, stopping("", 60))
     again = draws_trainings.learn(*blended, True, lambda name, progress: None)

@@ -45,7 +45,7 @@ PLANAR: dict[str, Page] = {
 OF_FLOWS: dict[str, Page] = {
     "block-sweep": block_sweep.page, "objectives": objectives.page, "sixteen-blocks": sixteen_blocks.page, "draws": draws.page,
     "generators": generators.page, "likelihood-vs-quality": likelihood_vs_quality_pages.page, "posterior": posterior_pages.page,
-    "tabular": tabular_pages.page, "image-ebm": image_ebm_pages.page,
+    "image-ebm": image_ebm_pages.page,
 }
 PAGES: dict[str, tuple[Page, list[str]]] = {  # name -> what makes it, of which results
     **{name: (page, [f"{name}-{preset}" for preset in ("quick", "swapped", "best", "paper")]) for name, page in PLANAR.items()},
@@ -53,6 +53,7 @@ PAGES: dict[str, tuple[Page, list[str]]] = {  # name -> what makes it, of which 
     "two-modes": (two_modes_page.page, [f"two-modes-{preset}" for preset in ("paper", "best", "quick")]),
     "latent-chains": (latent_chains_pages.page, [f"latent-chains-{preset}" for preset in ("quick", "best", "paper")]),
     "mixture": (mixture_page.page, [f"mixture-{d}-{preset}" for d in (16, 32, 64) for preset in ("quick", "best", "paper")]),
+    "tabular": (tabular_pages.page, [f"tabular-{preset}" for preset in ("best", "quick", "images")]),
     "backends": (backends.page, ["backends"]),
     "own-density": (own_density_pages.page, ["own-density-quick"]),
     "regression": (regression_pages.page, ["regression-best", "regression-quick"]),

@@ -56,7 +56,7 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
     assert written(tmp_path / "whole", generators)["rows"] == rows
     assert generators.run(tmp_path / "whole", "tiny", (0,), resume=True) == rows
     assert len(generators.summary(rows)) == len(rows)
-    one = generators.of_row(rows[2]), "tiny", 0, tmp_path / "stopped"
+    one = *generators.of_row(rows[2]), "tiny", 0, tmp_path / "stopped"
     with pytest.raises(Stopped):
         generators.learn(*one, False, stopping("", 1))
     again = generators.learn(*one, True, lambda name, progress: None)

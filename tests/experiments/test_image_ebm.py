@@ -86,7 +86,7 @@ def test_a_stop_leaves_the_rows_that_are_over(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_training_that_breaks_off_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(image_ebm.PRESETS, "quick", TINY._replace(ula=1e38))
-    row = learn("pcd", "quick", 0, tmp_path, False, None, lambda name, progress: None)
+    row = learn("pcd", "quick", 0, tmp_path, False, lambda name, progress: None)
     assert row["stopped_at"] is not None
     assert row["samples"] is None
     said = image_ebm_pages.findings({"rows": [row], "settings": {}})

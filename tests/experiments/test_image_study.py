@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenflow.experiments import glow_objectives, image_pages, image_saef, image_study, judged
+from evenflow.experiments import glow_objectives, image_data, image_pages, image_saef, image_study, judged
 from evenflow.experiments.image_saef import FIRST, Study
 from evenflow.experiments.image_study import REAL
 from evenflow.experiments.results import Row
@@ -111,6 +111,21 @@ def test_the_median_distance_of_two_images() -> None:
     assert glow_objectives.median_distance(digits) == pytest.approx(np.median(apart), rel=0.05)
     three = digits._replace(train=np.concatenate([digits.train[:1], digits.train[:1], digits.train[:1]]))
     assert glow_objectives.median_distance(three) < 1, "each but its noise is the same"
+
+
+def test_photographs_in_colour() -> None:
+    """Of the two libraries' wheels, cut into squares that are whole pieces of them."""
+    pytest.importorskip("skimage")
+    images = image_data.in_colour()
+    assert [image.shape[2] for image in images] == [3] * 6
+    dataset = image_data.photographs()
+    assert [x.shape for x in (dataset.train, dataset.held_out)] == [(20_000, 3072), (2_000, 3072)]
+    assert (dataset.train.dtype, dataset.train.min(), dataset.train.max()) == (np.uint8, 0, 255)
+    square = dataset.train[0].reshape(32, 32, 3)
+    assert any(
+        (image[i : i + 32, j : j + 32] == square).all()
+        for image in images for i, j in np.argwhere((image[:-31, :-31] == square[0, 0]).all(axis=2)))
+    assert dataset.shape == Shape((32, 32, 3))
 
 
 def test_which_images_a_preset_is_of(tmp_path: Path) -> None:

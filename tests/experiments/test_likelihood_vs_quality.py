@@ -67,7 +67,7 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_length_is_bit_for_bit_a_training_of_so_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judged, "measure", lambda *args, **how: {"nll": 1.0})
-    study.learn(TWO[1], TINY, 0, tmp_path, False, lambda name, progress: None)
+    study.learn(*TWO[1], "quick", 0, tmp_path, False, lambda name, progress: None)
     config = TWO[1].config(steps=3, seed=0, learning_rate=1e-3, schedule="constant", keep="last")
     alone = train_on(config, judged.dataset_of(TOY))
     kept = load_run(tmp_path / "eight-gaussians-RealNVP-large-likelihood-seed0")
@@ -81,7 +81,7 @@ def test_a_training_that_breaks_off_is_a_row_a_length(tmp_path: Path, monkeypatc
         raise TrainingStopped(1, "the loss is nan", None)
 
     monkeypatch.setattr(study, "train_on", breaks)
-    rows = study.learn(TWO[0], TINY, 0, tmp_path, False, lambda name, progress: None)
+    rows = study.learn(*TWO[0], "quick", 0, tmp_path, False, lambda name, progress: None)
     assert [(row["steps"], row["stopped_at"], row["d_loss"]) for row in rows] == [(2, 1, None), (3, 1, None)]
     assert pages.models(rows, TOY) == []
 

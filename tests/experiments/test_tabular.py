@@ -78,7 +78,7 @@ def test_it_writes_what_it_promises_and_resumes(tmp_path: Path) -> None:
 def test_a_training_that_breaks_off_is_a_row_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     away = {"steps": 4, "learning_rate": 1e30}
     monkeypatch.setattr(tabular, "PRESETS", {"quick": Preset(("wine",), away, away)})
-    row = tabular.learn("wine", "SAEF, B = 3, likelihood", "quick", 0, tmp_path, False, None, lambda name, progress: None)
+    row = tabular.learn("wine", "SAEF, B = 3, likelihood", "quick", 0, tmp_path, False, lambda name, progress: None)
     assert row["stopped_at"] is not None
     assert row["log_density"] is row["d_loss"] is None
     table = tabular_pages.table([row], "wine")
