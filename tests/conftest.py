@@ -1,4 +1,5 @@
 """One Hypothesis profile for all: examples are derived from the test itself, so every run tries the same ones."""
+import gc
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,9 @@ settings.load_profile("evenflow")
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What asks other people's libraries is not even imported where `-m` leaves it out: they may not be installed."""
     return True if collection_path.name == "oracles" and "not peers" in config.option.markexpr else None
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
