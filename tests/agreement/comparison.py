@@ -2,7 +2,8 @@
 
 Values and gradients of a backend, in its dtype, stand against those of the reference in float64 on the same numbers. What
 may lie between them is told by the reference itself: by how much its own result moves where all numbers that go in are off
-by one rounding (tests/tolerances.py). The reference answers once for all backends that are asked the same.
+by one rounding (tests/tolerances.py). Where all backends are asked the same (Hypothesis asks each of them something else),
+the reference answers once.
 """
 import marshal
 import pickle
@@ -49,7 +50,7 @@ def agree(
     used: the outputs that the gradient is of; rounded: False where args lie exactly on a kink, in numbers without rounding.
     """
     dtype, before = next(leaves(args)).dtype, tree_map(np.copy, args)
-    exact, nearby = by_the_reference(f, args, used, rounded)
+    exact, nearby = once(by_the_reference, f, args, used, rounded)
     size = max(float(np.max(np.abs(leaf), initial=0.0)) for leaf in leaves(args))
 
     def check(fast: Any, pick: Callable[[Any], Any], dtypes: set[Any]) -> None:
@@ -78,19 +79,24 @@ class Expected(NamedTuple):
     nearby: list[Any]  # the same of numbers that are off by one rounding
 
 
-known: dict[bytes, Expected] = {}
-
-
 def by_the_reference(f: Callable[..., Any], args: dict[str, Tree], used: str, rounded: bool) -> Expected:
-    """In float64. The examples of one test are the same for every backend, so each is computed for the first one alone."""
-    question = written((f, args, used, rounded))
-    if question not in known:
-        if len(known) > 64:  # more than one test asks
+    """In float64."""
+    dtype, wide = next(leaves(args)).dtype, tree_map(lambda leaf: leaf.astype(np.float64), args)
+    near = [tree_map(lambda a, r=r: off_by_one(a, dtype, r), wide) for r in range(3 * rounded)]
+    return Expected(together(f, wide, used), [together(f, each, used) for each in near])
+
+
+known: dict[bytes, Any] = {}
+
+
+def once(compute: Callable[..., Any], *question: Any) -> Any:
+    """compute(*question), or what it was the last time."""
+    key = written((compute, question))
+    if key not in known:
+        if len(known) > 64:  # backends follow each other: what is older is not asked again
             known.clear()
-        dtype, wide = next(leaves(args)).dtype, tree_map(lambda leaf: leaf.astype(np.float64), args)
-        near = [tree_map(lambda a, r=r: off_by_one(a, dtype, r), wide) for r in range(3 * rounded)]
-        known[question] = Expected(together(f, wide, used), [together(f, each, used) for each in near])
-    return known[question]
+        known[key] = compute(*question)
+    return known[key]
 
 
 class Writer(pickle.Pickler):

@@ -1,7 +1,7 @@
 """Every block of code in the README and in docs/ runs, and every command that they name is one.
 
-Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps, whatever it says of `steps=`, and as they
-stand (slow). A comment above a block, `<!-- not run: why -->`, has it compiled alone. Commands: the command line takes them
+Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps, whatever `steps=` is, and, slow, as
+they stand. A comment above a block, `<!-- not run: why -->`, has it compiled alone. Commands: the command line takes them
 apart, arguments and all; those of the README, on two tables, and those on digits of docs/images.md run, slow, with 3 steps.
 """
 import ast

@@ -178,8 +178,12 @@ def test_forward_jacobian_agrees_with_finite_differences(name: str, seed: int, d
     """So that the Jacobians above are not judged by the same autodiff alone."""
     case = Case(name, seed, d, c, n=1)
     (J,), h, steps = case.jacobians("forward", case.z), 1e-6, np.eye(case.bijection.d)
-    f = lambda v: case.bijection.forward(case.params, v, case.context if case.context is None else case.context.repeat(len(v), 0))
-    (here,), ahead, behind = (f(case.z + h * step)[0] for step in (0 * steps[:1], steps, -steps))
+
+    def f(v: Array) -> Array:
+        context = None if case.context is None else case.context.repeat(len(v), 0)
+        return case.bijection.forward(case.params, v, context)[0]
+
+    (here,), ahead, behind = f(case.z), f(case.z + h * steps), f(case.z - h * steps)
     one_sided = np.stack([ahead - here, here - behind]) / h
     kink = np.abs(one_sided[0] - one_sided[1])  # a kink (leaky, relu) between the two: either side may be right
     assert np.all(np.abs(one_sided - J.T).min(axis=0) <= 1e-4 * (1 + np.abs(J).max()) + kink)
