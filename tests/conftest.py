@@ -1,5 +1,6 @@
 """What all tests share: one Hypothesis profile, whose examples are derived from the test itself, so that every run tries the
 same ones; and autograd as it comes, whatever the module before has installed."""
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +26,9 @@ def _autograd_as_it_comes() -> Iterator[None]:
     """What a device backend changes about autograd ends with the module."""
     with restored():
         yield
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()

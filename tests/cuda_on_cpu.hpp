@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -44,56 +45,85 @@ static char* dynamic_shared = nullptr;
 enum Waiting { RUNNING, FOR_BLOCK, FOR_WARP, ENDED };
 constexpr size_t STACK = 1 << 18;
 
-struct Fiber {
+struct Fiber {  // at the top of its own stack
   jmp_buf here;
-  ucontext_t first;
-  bool begun = false;
-  unsigned thread = 0;  // the one of the block that it runs
+  unsigned thread;  // the one of the block that it runs
 };
 
 static jmp_buf scheduler;
 static vector<Fiber*> idle;
 static Fiber* current = nullptr;
+static unsigned made = 0;
 static vector<Waiting> waiting;   // one for each thread of the block
 static vector<Fiber*> fibers;
 static function<void()> body;
 static double slots[1024][2];     // what the threads give to a shuffle: 16 bytes each
 
-// Back to the scheduler; returns when it lets the thread go on.
-__attribute__((noinline)) void leave(Waiting why) {
-  waiting[current->thread] = why;
-  if (!_setjmp(current->here)) _longjmp(scheduler, 1);
+inline void place(unsigned t) {
+  if (t < blockDim.x) threadIdx = {t, 0, 0};
+  else threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
 }
 
+inline bool next_runs(unsigned t, bool begun) {
+  return t + 1 < waiting.size() && waiting[t + 1] == RUNNING && !fibers[t + 1] != begun;
+}
+
+[[noreturn]] inline void go_on(unsigned t) {
+  current = fibers[t];
+  place(t);
+  _longjmp(current->here, 1);
+}
+
+// To the next thread, if it can go on, else back to the scheduler; returns when this thread may go on.
+__attribute__((noinline)) void leave(Waiting why) {
+  unsigned t = current->thread;
+  waiting[t] = why;
+  if (_setjmp(current->here)) return;
+  if (next_runs(t, true)) go_on(t + 1);
+  _longjmp(scheduler, 1);
+}
+
+// A thread that has ended leaves its stack to the next one, if that has not begun; else to whoever needs one.
 inline void run_forever() {
   for (;;) {
     body();
-    leave(ENDED);  // and when it comes back, it is another thread's turn on this stack
+    unsigned t = current->thread;
+    if (next_runs(t, false)) {
+      waiting[t] = ENDED;
+      fibers[t + 1] = current;
+      current->thread = t + 1;
+      place(t + 1);
+    } else {
+      idle.push_back(current);
+      leave(ENDED);
+    }
   }
 }
 
-inline void place(unsigned t) {
-  threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
+inline void begin(unsigned t) {
+  char* stack = static_cast<char*>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  size_t size = STACK - sizeof(Fiber) - made++ % 128 * 1088;  // at one height, all stacks would want the same lines of the cache
+  ucontext_t first;
+  getcontext(&first);
+  first.uc_stack.ss_sp = stack;
+  first.uc_stack.ss_size = size / 64 * 64;
+  current = fibers[t] = new (stack + first.uc_stack.ss_size) Fiber;
+  current->thread = t;
+  place(t);
+  makecontext(&first, run_forever, 0);
+  setcontext(&first);
 }
 
+// Returns when a thread has left and the next one could not go on by itself.
 __attribute__((noinline)) void resume(unsigned t) {
+  if (_setjmp(scheduler)) return;
   if (!fibers[t]) {
-    if (idle.empty()) idle.push_back(new Fiber);
+    if (idle.empty()) begin(t);
     fibers[t] = idle.back();
     idle.pop_back();
     fibers[t]->thread = t;
   }
-  current = fibers[t];
-  waiting[t] = RUNNING;
-  place(t);
-  if (_setjmp(scheduler)) return;
-  if (current->begun) _longjmp(current->here, 1);
-  current->begun = true;
-  getcontext(&current->first);
-  current->first.uc_stack.ss_sp = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  current->first.uc_stack.ss_size = STACK;
-  makecontext(&current->first, run_forever, 0);
-  setcontext(&current->first);
+  go_on(t);
 }
 
 // Lets those threads [from, to) go on that wait for `why`, if all of them do. Returns whether it did.
@@ -110,10 +140,7 @@ inline bool run_block(unsigned threads) {
   for (;;) {
     unsigned ended = 0;
     for (unsigned t = 0; t < threads; t++) {
-      if (waiting[t] == RUNNING) {
-        resume(t);
-        if (waiting[t] == ENDED) idle.push_back(fibers[t]);
-      }
+      if (waiting[t] == RUNNING) resume(t);
       ended += waiting[t] == ENDED;
     }
     if (ended == threads) return true;

@@ -93,23 +93,30 @@ def load(code: str, options: tuple[str, ...] = ()) -> Library:
     """Compile a CUDA source without includes; of the options the -D ones count. Raises RuntimeError where that fails."""
     names = KERNEL.findall(code)
     body = DYNAMIC.sub(r"\1* \2 = reinterpret_cast<\1*>(emulated::dynamic_shared);", code)
-    text = "\n".join((HEADER.read_text(), body, *(f"EMULATED_KERNEL({name})" for name in names)))
-    flags = (*FLAGS, *(option for option in options if option.startswith("-D")))
-    key = hashlib.sha256("\0".join((text, *flags)).encode()).hexdigest()[:24]
-    path = Path(tempfile.gettempdir()) / f"cuda_on_cpu_{os.getuid()}" / f"{key}.so"
+    text = "\n".join((body, *(f"EMULATED_KERNEL({name})" for name in names)))
+    defines = [option for option in options if option.startswith("-D")]
+    header = built(HEADER.read_text(), ["-x", "c++-header"], ".hpp.gch")
+    return Library(built(text, [*defines, "-include", str(header.with_suffix("")), "-x", "c++"], ".so"), names)
+
+
+def built(text: str, options: Sequence[str], ending: str) -> Path:
+    """What g++ makes of a text, kept for the next one who asks; a header ahead of all that include it, who then take half."""
+    key = hashlib.sha256("\0".join((text, *FLAGS, *options)).encode()).hexdigest()[:24]
+    path = Path(tempfile.gettempdir()) / f"cuda_on_cpu_{os.getuid()}" / f"{key}{ending}"
     if not path.exists():
-        build(text, flags, path)
-    return Library(path, names)
+        build(text, options, path)
+    return path
 
 
-def build(text: str, flags: tuple[str, ...], path: Path) -> None:
+def build(text: str, options: Sequence[str], path: Path) -> None:
     if shutil.which("g++") is None:
         raise RuntimeError("running CUDA sources on the CPU needs the compiler g++, and none was found")
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / "kernels.so"
-        command = ["g++", *flags, "-x", "c++", "-", "-o", str(part)]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        source, part = Path(folder) / "source", Path(folder) / "made"
+        source.write_text(text)
+        command = ["g++", *FLAGS, *options, str(source), "-o", str(part)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"g++ does not compile the source:\n{done.stderr}")
         os.replace(part, path)  # two processes may build the same: each puts a whole file there

@@ -1,5 +1,5 @@
 """Energy-based models as wholes: a few steps of every algorithm, runs in a folder, what is drawn and weighed."""
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,9 @@ def steps(name: str, count: int = 12) -> tuple[Any, list[dict[str, float]], Any]
     return state, infos, algorithm.log_density(state, here(generator(5).standard_normal((4, 2))))
 
 
+steps_of_the_reference = cache(steps)
+
+
 def test_log_z_of_a_training_does_not_depend_on_the_backend() -> None:
     """In float64. 10 data beside 8 chains: the weights 1/10 and -1/8 add up to 0 but for rounding, and a constant in E would
     have that for a gradient, out of which Adam made full steps."""
@@ -72,7 +75,7 @@ def test_log_z_of_a_training_does_not_depend_on_the_backend() -> None:
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_dozen_steps_of_every_algorithm(where: str, name: str) -> None:
-    expected = steps(name)
+    expected = steps_of_the_reference(name)
     with backend(where):
         state, infos, log_p = steps(name)
         assert on_its_device(where, state.energy)
@@ -133,12 +136,16 @@ def used(run: Trained) -> list[Any]:
             *(row[field] for field in ("log_z_grid", "held_out_log_likelihood", "acceptance_local", "moment_gap"))]
 
 
+@cache
+def used_by_the_reference(algorithm: str) -> list[Any]:
+    return used(train_on(quick(algorithm), table()))
+
+
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("algorithm", NAMES)
 def test_runs(where: str, algorithm: str, tmp_path: Path) -> None:
     """Trained in a folder under one backend, read and resumed under the reference: the same numbers in the user's units."""
-    config = quick(algorithm)
-    expected = used(train_on(config, table()))
+    config, expected = quick(algorithm), used_by_the_reference(algorithm)
     with backend(where):
         found = used(train_on(config, table(), tmp_path))
         again = load_run(tmp_path)

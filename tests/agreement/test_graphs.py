@@ -29,11 +29,12 @@ from tests.strategies import generator
 
 FLOW = realnvp(2, 2, (8, 8))
 NARROW: dict[str, Any] = {"hidden": (8,), "layers": 2}
+SAEF = {**NARROW, "context_hidden": (8,), "context_width": 4}  # and below one whose network for the context is wide
 FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("realnvp", NARROW), ("realnvp", {"hidden": (300,), "layers": 2}), ("maf", NARROW), ("spline", NARROW),
     ("dense", {"layers": 2}), ("dense", {"layers": 2, "matrix": "plu"}),
-    ("saef", NARROW), ("saef", {**NARROW, "block_map": "free_form"}), ("saef", {**NARROW, "block_map": "spline"}),
-    ("saef", {**NARROW, "blocks": (2,), "block_map": "dense"}),
+    ("saef", SAEF), ("saef", {**SAEF, "block_map": "free_form"}), ("saef", {**SAEF, "block_map": "spline"}),
+    ("saef", {**SAEF, "blocks": (2,), "block_map": "dense"}),
     ("aqf", {"hidden": (8,)}), ("aqf", {"hidden": (8,), "transformer": "spline"}),
 ]
 OBJECTIVES = ("likelihood", "energy", "sliced", "mmd")

@@ -185,19 +185,29 @@ def used(run: Trained, levels: int) -> list[Array]:
     return found
 
 
+def in_float64(name: str) -> tuple[Config, Dataset, int]:
+    config, levels = RUNS[name]
+    return Config(**{**vars(config), "dtype": "float64"}), table(levels), levels
+
+
+@cache
+def used_by_the_reference(name: str) -> list[Array]:
+    config, data, levels = in_float64(name)
+    return used(train_on(config, data), levels)
+
+
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", RUNS)
 def test_runs(where: str, name: str, tmp_path: Path) -> None:
     """Trained in a folder, resumed and read under the reference again: the same numbers in the user's units."""
-    config, levels = RUNS[name]
-    config = Config(**{**vars(config), "dtype": "float64"})
-    expected = used(train_on(config, table(levels)), levels)
+    config, data, levels = in_float64(name)
+    expected = used_by_the_reference(name)
     with backend(where):
-        run = train_on(config, table(levels), tmp_path)
+        run = train_on(config, data, tmp_path)
         assert on_its_device(where, run.params)
         found = used(run, levels)
         again = used(load_run(tmp_path), levels)
-    read, resumed = load_run(tmp_path), train_on(config, table(levels), tmp_path, True)
+    read, resumed = load_run(tmp_path), train_on(config, data, tmp_path, True)
     for result in (found, again, used(read, levels), used(resumed, levels)):
         for a, e in zip(result, expected, strict=True):
             assert type(a) is np.ndarray
@@ -215,23 +225,26 @@ def as_people_have_them() -> Dataset:
     return split("table", Reading(bounds=(("share", 0.0, 1.0),)), rows, rng, 0.25)
 
 
+def of_a_table(family: str) -> tuple[Trained, list[Array]]:
+    """Dequantised, bounded, brought in, given, weighed."""
+    few = {"context_hidden": (8,), "context_width": 4} if family == "saef" else {}
+    config, data = Config(family, dtype="float64", **few, **SMALL), as_people_have_them()
+    run, uniforms = train_on(config, data), generator(0).random(data.held_out.shape)
+    log_p = run.log_density(data.held_out, data.held_out_given, uniforms)
+    return run, [run.sample(20, generator(1), data.held_out_given), log_p]
+
+
+of_a_table_by_the_reference = cache(of_a_table)
+
+
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("family", ["saef", "maf"])
 def test_runs_on_tables_as_people_have_them(where: str, family: str) -> None:
-    """Dequantised, bounded, brought in, given, weighed: the same numbers everywhere."""
-    few = {"context_hidden": (8,), "context_width": 4} if family == "saef" else {}
-    config, data = Config(family, dtype="float64", **few, **SMALL), as_people_have_them()
-    uniforms = generator(0).random(data.held_out.shape)
-
-    def all_of(run: Trained) -> list[Array]:
-        log_p = run.log_density(data.held_out, data.held_out_given, uniforms)
-        return [run.sample(20, generator(1), data.held_out_given), log_p]
-
-    expected = all_of(train_on(config, data))
+    _, expected = of_a_table_by_the_reference(family)
     with backend(where):
-        run = train_on(config, data)
+        run, found = of_a_table(family)
         assert on_its_device(where, run.params)
-        for a, e in zip(all_of(run), expected, strict=True):
+        for a, e in zip(found, expected, strict=True):
             assert type(a) is np.ndarray
             np.testing.assert_allclose(a, e, rtol=1e-7, atol=1e-7)
 
@@ -246,6 +259,14 @@ def test_runs_in_float32_stay_there(where: str, noise: str, name: str) -> None:
         assert all(np.isfinite(a).all() for a in used(run, 0))
 
 
+def evaluated(name: str) -> dict[str, Any]:
+    config, data, _ = in_float64(name)
+    return evaluation.evaluate(train_on(config, data), data)
+
+
+evaluated_by_the_reference = cache(evaluated)
+
+
 @pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("name", ["saef", "free form, mmd"])
 def test_evaluation(where: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,11 +274,9 @@ def test_evaluation(where: str, name: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(evaluation, "DRAWS", 3)
     monkeypatch.setattr(evaluation, "SHARED", 50)
     monkeypatch.setattr(evaluation, "milliseconds", lambda call: 0.0 if call() is not None else 1.0)
-    config, levels = RUNS[name]
-    config = Config(**{**vars(config), "dtype": "float64"})
-    expected = evaluation.evaluate(train_on(config, table(levels)), table(levels))
+    expected = evaluated_by_the_reference(name)
     with backend(where):
-        row = evaluation.evaluate(train_on(config, table(levels)), table(levels))
+        row = evaluated(name)
     for field in ("held_out_energy_score", "d_loss", "frechet", "held_out_log_likelihood", "gaussian_log_likelihood"):
         assert row[field] == (expected[field] if expected[field] is None else pytest.approx(expected[field], rel=1e-6))
     assert row["round_trip_error"] is None or row["round_trip_error"] < 1e-9

@@ -210,6 +210,7 @@ def test_linear_and_distance_kernels(
     where: str, seed: int, scale: str, ties: bool, dtype: Any, layout: str, m: int, n: int, d: int
 ) -> None:
     """Linear in the points: sums of lengths, in which all roundings are of the longest point, squared or not, and smoothed."""
+    _, d = compiled(where, Distance(1.0), d)
     x, y = points(seed, scale, ties, dtype, (m + 1, n, d) if layout == "each" else (m + 1, d), (n, d))
     longest = max(float(np.max(np.sum(p.astype(float) ** 2, axis=-1))) for p in (x, y))
     unit = ROUNDINGS * eps(dtype)

@@ -1,6 +1,7 @@
 """The pages of Markdown, and what stands in them: blocks of code, commands, links."""
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ class Block(NamedTuple):
     not_run: str | None  # the reason that the page's source gives in a comment above it
 
 
+@cache
 def tokens(page: Path) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(page.read_text())
 

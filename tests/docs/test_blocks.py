@@ -1,6 +1,6 @@
 """Every block of code in the README and in docs/ runs, and every command that they name is one.
 
-Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps where it says `steps=`, and, slow, as
+Python: the blocks of a page, in order, in one module and an empty folder; with 3 steps, whatever `steps=` is, and, slow, as
 they stand. A comment above a block, `<!-- not run: why -->`, has it compiled alone. Commands: the command line takes them
 apart, arguments and all; those of the README, on two tables, and those on digits of docs/images.md run, slow, with 3 steps.
 """
@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from evenflow.conformance import cli
 from evenflow.reference.app import commands as reference
+from evenflow.reference.work import adaptive, options
 from tests.docs.pages import PAGES, ROOT, commands, python_blocks
 
 WITH_PYTHON = [page for page in PAGES if python_blocks(page)]
@@ -57,6 +58,8 @@ def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, steps: str | 
 @pytest.mark.parametrize("page", [
     pytest.param(page, marks=[pytest.mark.slow] if page.name == "own-density.md" else []) for page in WITH_PYTHON], ids=name_of)
 def test_the_blocks_of_a_page_run_with_few_steps(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "STEPS", dict.fromkeys(options.STEPS, (3, 3)))
+    monkeypatch.setattr(adaptive, "FLOW_STEPS", 3)
     run(page, tmp_path, monkeypatch, "3")
 
 

@@ -1,18 +1,22 @@
 """`evenflow conform`: whatever an adapter or a file does is a row in the table, and the exit status says what came out."""
+import copy
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
-from evenflow.conformance import compare, report, runner, xfails
+from evenflow.conformance import cli, compare, report, runner, xfails
 from evenflow.conformance.arrays import branch, decode, encode, flat
 from evenflow.conformance.compare import FAIL, PASS, UNSUPPORTED, Row
 from evenflow.conformance.suites import FOLDER, document, read
 from evenflow.conformance.worker import NoAnswer, Worker
+from evenflow.reference.app import commands
 from tests.vectors import bad_adapters
 
 AFFINE = read(FOLDER / "affine.json")
@@ -23,7 +27,18 @@ def rows_of(adapter: Any) -> list[Row]:
     return [row for case in AFFINE.cases for row in compare.rows(AFFINE, case, adapter)]
 
 
-def evenflow(*words: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+@cache
+def app() -> Any:
+    extended = copy.deepcopy(commands.app)
+    cli.extend(extended)
+    return extended
+
+
+def evenflow(*words: str) -> Result:
+    return CliRunner().invoke(app(), words)
+
+
+def as_a_process(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     code = "from evenflow.conformance.cli import main; main()"
     return subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, timeout=300)
 
@@ -83,17 +98,17 @@ def test_one_that_hangs_or_dies_is_replaced() -> None:
 ])
 def test_what_is_no_adapter_is_said_in_one_line(target: str, message: str) -> None:
     done = evenflow("conform", target)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_the_table_and_the_exit_status(tmp_path: Path) -> None:
     good = evenflow("conform", f"{BAD}:loud", "--operation", "affine")
-    assert good.returncode == 0, good.stderr
+    assert good.exit_code == 0, good.stderr
     assert "bad 1.0 (float64)" in good.stdout
     bad = evenflow("conform", f"{BAD}:half_log_det", "--operation", "affine", "--json", str(tmp_path / "r.json"))
-    assert bad.returncode == 1
+    assert bad.exit_code == 1
     assert "FAIL  affine log_det plain: log_det is off by" in bad.stdout
     again = report.read(tmp_path / "r.json")
     assert again["adapter"] == "bad 1.0"
@@ -104,7 +119,7 @@ def test_the_table_and_the_exit_status(tmp_path: Path) -> None:
     path.write_text("# all of them\naffine log_det *  # halves it, as one library did\naffine properties *  # the same\n")
     for levels in ((), ("--level", "vectors")):
         known = evenflow("conform", f"{BAD}:half_log_det", "--operation", "affine", "--xfails", str(path), *levels)
-        assert known.returncode == 0
+        assert known.exit_code == 0
         assert ("properties" in known.stdout) == (levels == ())
     assert "unknown level 'vector', did you mean 'vectors'?" in evenflow("conform", f"{BAD}:loud", "--level", "vector").stderr
 
@@ -175,10 +190,10 @@ def test_results_of_another_language(tmp_path: Path, dtype: str) -> None:
     assert (name, said) == ("mine 0.1", dtype)
     assert [row.status for row in rows] == [PASS] * 3 + [UNSUPPORTED] * 3 * (len(AFFINE.cases) - 1)
     one = ("--operation", "affine")
-    assert evenflow("conform", "--results", str(path), *one).returncode == 0
+    assert evenflow("conform", "--results", str(path), *one).exit_code == 0
     path.write_text(json.dumps(answers(dtype, 1.001)))
     assert [row.status for row in runner.recorded(path, [AFFINE])[2][:3]] == [FAIL, FAIL, PASS]
-    assert evenflow("conform", "--results", str(path), *one).returncode == 1
+    assert evenflow("conform", "--results", str(path), *one).exit_code == 1
 
 
 def test_results_that_cannot_be_read(tmp_path: Path) -> None:
@@ -187,7 +202,7 @@ def test_results_that_cannot_be_read(tmp_path: Path) -> None:
     def said(results: Any) -> str:
         path.write_text(json.dumps({**good, **results}))
         done = evenflow("conform", "--results", str(path))
-        assert done.returncode == 1
+        assert done.exit_code == 1
         assert done.stdout == ""
         return done.stderr
 
@@ -202,12 +217,12 @@ def test_results_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_export_writes_all_and_overwrites_nothing(tmp_path: Path) -> None:
     done = evenflow("vectors", "export", str(tmp_path / "out"))
-    assert done.returncode == 0
+    assert done.exit_code == 0
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {"vectors", "schema.json", "results.schema.json", "README.md"}
     assert {path.name for path in (tmp_path / "out" / "vectors").iterdir()} == {path.name for path in FOLDER.glob("*.json")}
     again = evenflow("vectors", "export", str(tmp_path / "out"))
-    assert again.returncode == 1
+    assert again.exit_code == 1
     assert "must be empty or not exist yet" in again.stderr
 
 
@@ -218,11 +233,11 @@ def test_the_walk_through_of_the_docs_works_as_it_stands(tmp_path: Path) -> None
     (tmp_path / "mine.py").write_text(mine)
     (tmp_path / "my_adapter.py").write_text(adapter)
     command = next(line.split() for line in text.splitlines() if line.startswith("    evenflow conform my_adapter"))
-    done = evenflow(*command[1:], folder=tmp_path)
+    done = as_a_process(*command[1:], folder=tmp_path)
     assert done.returncode == 1
     assert [line for line in map(str.strip, done.stdout.splitlines()) if line not in map(str.strip, text.splitlines())] == []
     (tmp_path / "my_adapter.py").write_text(adapter.replace("    return", repair + "    return"))
-    assert evenflow(*command[1:], folder=tmp_path).returncode == 0
+    assert as_a_process(*command[1:], folder=tmp_path).returncode == 0
 
 
 def test_trees_under_flat_names_and_arrays_in_json() -> None:

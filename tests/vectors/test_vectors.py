@@ -1,4 +1,6 @@
 """The vectors are what their oracles say, the reference gives them, and each mistake that is planted shows in them."""
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,7 @@ BACKENDS = {"reference": reference, "numpy": numpy, "numpy_float32": numpy_float
 by_operation = pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.operation)
 
 
+@cache
 def suite_of(operation: str) -> Suite:
     return read(FOLDER / f"{operation}.json")
 
@@ -84,8 +87,7 @@ def test_evenflow_passes_on_the_stand_in(oracle: Oracle) -> None:
 def test_a_planted_mistake_is_noticed(mistake: Mistake) -> None:
     suite = suite_of(mistake.operation)
     with planted(mistake):
-        found = [row for case in suite.cases for row in rows(suite, case, reference)]
-    assert any(row.status == FAIL for row in found)
+        assert any(row.status == FAIL for case in suite.cases for row in rows(suite, case, reference))
 
 
 def test_every_operation_has_three_mistakes() -> None:

@@ -1,7 +1,9 @@
 """p(target | given) on the command line: train, predict, sample, evaluate, score; and tables as they are."""
+import contextlib
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,10 @@ QUICK = ("--steps", "3", "--batch", "16", "--hidden", "8")
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_tables()
+
+
+def write_tables() -> None:
     rng = np.random.default_rng(0)
     rows = ["x,colour,y,share,n"]
     for i in range(90):
@@ -104,6 +110,17 @@ def test_a_conditional_run_goes_on_and_knows_its_table() -> None:
     refused(evenflow("train", "maf", "--out", "r", "--resume", "--bounds", "y:0:"), "r was begun with another bounds")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs given all other columns, given none, and of two columns."""
+    folder = tmp_path_factory.mktemp("trained")
+    with contextlib.chdir(folder):
+        write_tables()
+        for name, how in (("r", ("--target", "y")), ("all", ()), ("some", ("--columns", "x,y"))):
+            assert evenflow("train", "maf", "--data", "d.csv", "--out", name, *how, *QUICK).exit_code == 0
+    return folder
+
+
 @pytest.mark.parametrize(("command", "said"), [
     (("sample", "r"), "r models y given x, colour, share, n: --given FILE with these columns"),
     (("sample", "r", "--given", "new.csv"), "new.csv has no column 'share', 'n'"),
@@ -118,12 +135,10 @@ def test_a_conditional_run_goes_on_and_knows_its_table() -> None:
     (("train", "ebm", "--data", "d.csv", "--target", "y"), "target and given mean nothing for an energy-based model"),
     (("train", "maf", "--data", "rings", "--target", "y"), "say how to read a file, and rings is none"),
 ])
-def test_what_does_not_fit_is_one_line(command: tuple[str, ...], said: str) -> None:
+def test_what_does_not_fit_is_one_line(command: tuple[str, ...], said: str, trained: Path) -> None:
     Path("r.csv").write_text("")
     if "train" not in command:
-        name = command[1]
-        how = {"r": ("--target", "y"), "some": ("--columns", "x,y")}.get(name, ())
-        assert evenflow("train", "maf", "--data", "d.csv", "--out", name, *how, *QUICK).exit_code == 0
+        shutil.copytree(trained / command[1], command[1])
     told = evenflow(*command, *(QUICK if "train" in command else ()))
     assert told.exit_code == 1
     assert said in told.stderr.splitlines()[-1]

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from evenflow.reference.app import commands, pictures, shaped_pictures
 from evenflow.reference.core import Array
+from evenflow.reference.work import evaluation
 from evenflow.reference.work.shapes import Shape
 from tests.command_line import refused
 
@@ -168,8 +169,10 @@ def test_convolutions_all_the_way(which: list[str], drawn: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("which", [[*GLOW, "--class-conditional"], CONV], ids=["glow", "saef"])
-def test_digits_go_through_convolutions(which: list[str]) -> None:
+def test_digits_go_through_convolutions(which: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """8 x 8 grey images, which the package has itself."""
+    monkeypatch.setattr(evaluation, "DRAWS", 3)
+    monkeypatch.setattr(evaluation, "SHARED", 50)
     done = evenflow("train", *which, "--data", "digits", "--out", "d")
     assert done.exit_code == 0, done.output
     assert evenflow("sample", "d", "--n", "3", "--out", "x.npy").exit_code == 0

@@ -3,6 +3,7 @@ import copy
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from evenflow.accel import cli as accel
 from evenflow.reference.app import commands, console, figures, pictures, samples
-from evenflow.reference.work import lock, metrics, runs
+from evenflow.reference.work import energy_model, lock, metrics, runs, sampling
 from evenflow.reference.work.folders import read_log
 from evenflow.reference.work.options import Config
 from evenflow.reference.work.training import Progress
@@ -210,7 +211,12 @@ def test_samples_in_parts_are_the_samples(small_parts: None, monkeypatch: pytest
     np.testing.assert_allclose(x, whole, rtol=1e-4)  # float32 in batches of another size
 
 
-def test_samples_of_a_class_and_of_an_energy_based_model_come_in_parts(small_parts: None) -> None:
+def test_samples_of_a_class_and_of_an_energy_based_model_come_in_parts(
+    small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "WARM_UP", 5)
+    for name, few in (("CHAINS", (20, 100)), ("BURN_IN", 2), ("DRAWS", 100)):
+        monkeypatch.setattr(energy_model, name, few)
     labelled = np.random.default_rng(0).integers(2, size=60)
     np.savez("xy.npz", x=labelled[:, None] + 0.1 * np.random.default_rng(1).standard_normal((60, 2)), y=labelled)
     for family, more in (("maf", [*QUICK, "--class-conditional"]), ("ebm", ["--steps", "2", "--buffer", "20", "--batch", "8"])):
@@ -234,6 +240,13 @@ def test_many_samples_take_little_memory() -> None:
         assert peak < 30e6
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "a"
+    assert train(out=str(folder)).exit_code == 0
+    return folder
+
+
 @pytest.mark.parametrize(("n", "more", "said"), [
     ("1e10", [], "--n must be a whole number >= 1, got '1e10'"), ("0", [], "--n must be a whole number >= 1, got '0'"),
     ("-3", [], "--n must be a whole number >= 1, got '-3'"), ("2.5", [], "--n must be a whole number >= 1, got '2.5'"),
@@ -243,8 +256,8 @@ def test_many_samples_take_little_memory() -> None:
     ("10000000000000", ["--out", "new/x.csv"], "GB are free for new/x.csv"),
     ("10001", ["--out", "x.png"], "a picture shows 10,000 samples at most, got --n 10001"),
 ])
-def test_counts_that_cannot_be_are_one_line(n: str, more: list[str], said: str) -> None:
-    assert train().exit_code == 0
+def test_counts_that_cannot_be_are_one_line(n: str, more: list[str], said: str, trained: Path) -> None:
+    shutil.copytree(trained, "a")
     refused(evenflow("sample", "a", "-n", n, *more), said)
     assert os.listdir() == ["a"]
 

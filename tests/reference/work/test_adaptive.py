@@ -2,6 +2,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def quick(log_density: Callable[[Array], Array] = normal, x0: Any = None, n: int
         return evenflow.sample(log_density, starts() if x0 is None else x0, n, **{"rounds": 2, **more})
 
 
+once = cache(quick)
+
+
 def same(a: Samples, b: Samples) -> bool:
     return np.array_equal(a.chains, b.chains) and np.array_equal(a.log_p, b.log_p) and a.evidence == b.evidence
 
@@ -59,9 +63,8 @@ def test_what_comes_back() -> None:
 
 
 def test_equal_seeds_give_equal_draws_and_others_others() -> None:
-    first = quick()
-    assert same(first, quick())
-    assert not same(first, quick(seed=1))
+    assert same(once(), quick())
+    assert not same(once(), quick(seed=1))
 
 
 @pytest.mark.parametrize("gradient", [None, "autograd", "given"])
@@ -125,7 +128,7 @@ def test_any_scale(scale: float) -> None:
 
 
 def test_it_goes_on_from_samples_and_from_a_file_alike(tmp_path: Path) -> None:
-    first = quick()
+    first = once()
     first.save(tmp_path / "a.npz")
     on = quick(x0=first, rounds=None, seed=3)
     assert same(on, quick(x0=tmp_path / "a.npz", rounds=None, seed=3))
@@ -139,7 +142,7 @@ def test_it_goes_on_from_samples_and_from_a_file_alike(tmp_path: Path) -> None:
 
 
 def test_the_first_state_after_a_restart_is_one_sweep_from_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, seen, walk = quick(), [], adaptive.swept
+    first, seen, walk = once(), [], adaptive.swept
 
     def watched(density: Any, machine: Any, t: Array, *rest: Any) -> Any:
         seen.append(t)
@@ -151,7 +154,7 @@ def test_the_first_state_after_a_restart_is_one_sweep_from_the_last(monkeypatch:
 
 
 def test_frozen_nothing_follows_the_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = quick()
+    first = once()
 
     def refused(*args: Any) -> None:
         raise AssertionError("the step was adapted")
@@ -174,7 +177,7 @@ def test_a_file_gives_all_of_it_back(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    quick().save(path)
+    once().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CorruptFileError, match=r"a\.npz"):
@@ -228,7 +231,7 @@ SAMPLES = object()
     ({"x0": SAMPLES, "gradient": "autograd"}, "gradient must be given if it was for x0"),
 ])
 def test_what_is_refused(arguments: dict[str, Any], said: str) -> None:
-    given: Any = {name: quick(rounds=0) if value is SAMPLES else value for name, value in arguments.items()}
+    given: Any = {name: once(rounds=0) if value is SAMPLES else value for name, value in arguments.items()}
     with pytest.raises(ValueError, match=said):
         quick(**given)
 
@@ -287,7 +290,7 @@ def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("where", ["numpy", COMPILED])
 def test_backends_agree(where: str) -> None:
-    here = quick()
+    here = once()
     with backend(where):
         there = quick()
     np.testing.assert_allclose(there.chains, here.chains, rtol=0, atol=1e-6)
