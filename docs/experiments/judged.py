@@ -42,8 +42,8 @@ def dataset_of(name: str) -> Dataset:
     """By name; in Z-order all numbers of blocks 2^k cut the same line of pixels, each into halves of those before."""
     if name != Z_ORDER:
         return load(name)
-    digits, order = load("digits"), z_order(8)
-    return digits._replace(name=name, train=digits.train[:, order], held_out=digits.held_out[:, order])
+    digits, order = load("digits"), z_order(8)  # no image any more, whose blocks would be squares
+    return digits._replace(name=name, train=digits.train[:, order], held_out=digits.held_out[:, order], shape=None)
 
 
 def a_few_of_each(data: Dataset, times: int = 2) -> tuple[Array, dict[str, Array]]:

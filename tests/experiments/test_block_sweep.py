@@ -3,6 +3,7 @@
 Small trainings, in this process; the numbers of the real ones stand in docs/experiments/block-sweep.md and objectives.md."""
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from evenflow.experiments import block_sweep, judged, objectives
 from evenflow.experiments.judged import cell, z_order
 from evenflow.experiments.results import Row
-from evenflow.reference.work.folders import read_log
+from evenflow.reference.work.folders import describe_run, read_log
+from evenflow.reference.work.options import Config
+from evenflow.reference.work.runs import assemble
 from tests.experiments.runs import Stopped, stopping, without_times, written
 
 FEW = ((1, "energy"), (2, "energy"), (4, "likelihood"))
@@ -76,6 +79,12 @@ def test_in_z_order_blocks_are_rectangles_and_those_of_2B_their_halves(B: int) -
         height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
         assert height * width == len(block)
         assert max(height, width) <= 2 * min(height, width)
+
+
+@pytest.mark.parametrize("B", [4, 16])
+def test_blocks_in_z_order_are_runs_and_not_squares_of_squares(B: int) -> None:
+    model: Any = assemble(describe_run(Config("saef", blocks=B), judged.dataset_of(judged.Z_ORDER))).flow_model().flow
+    assert [i for block in model.bijection.blocks for i in block] == list(range(64))
 
 
 def test_a_permutation_of_the_pixels_is_all_that_z_order_changes() -> None:
