@@ -62,6 +62,8 @@ CASES = {  # experiment -> the row
     "posterior": Case({"blocks": 4, "objective": "energy"}, {"z_distance": "distance of z", "z_d_loss": "D-loss of z"}),
     "tabular": Case({"data": "patches", "model": "SAEF, B = 3, energy"}, QUALITY | {"log_density": "log density"}),
     "image-saef": Case({"data": "digits", "model": "coupling, energy, b = 4"}, QUALITY),
+    "glow-objectives": Case({"data": "digits", "model": "likelihood"}, {"d_loss": "D-loss", "bits_per_dim": "bits per dim"}),
+    "image-ebm": Case({"algorithm": "pcd"}, {"contrast": "contrast", "switches": "switches"}),
 }
 
 
