@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-HEADER = Path(__file__).with_name("cuda_on_cpu.hpp")
+HEADER, RUNTIME = (Path(__file__).with_name(f"cuda_on_cpu.{ending}") for ending in ("hpp", "cpp"))
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(')
 DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s+)?(\w+)\s+(\w+)\s*\[\s*\]\s*;")
 FLAGS = ("-std=c++17", "-O2", "-w", "-shared", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fcf-protection=none")
@@ -95,12 +95,13 @@ def load(code: str, options: tuple[str, ...] = ()) -> Library:
     body = DYNAMIC.sub(r"\1* \2 = reinterpret_cast<\1*>(emulated::dynamic_shared);", code)
     text = "\n".join((body, *(f"EMULATED_KERNEL({name})" for name in names)))
     defines = [option for option in options if option.startswith("-D")]
-    header = built(HEADER.read_text(), ["-x", "c++-header"], ".hpp.gch")
-    return Library(built(text, [*defines, "-include", str(header.with_suffix("")), "-x", "c++"], ".so"), names)
+    header = ["-include", str(built(HEADER.read_text(), ["-x", "c++-header"], ".hpp.gch").with_suffix(""))]
+    runtime = built(RUNTIME.read_text(), [*header, "-c", "-x", "c++"], ".o")
+    return Library(built(text, [str(runtime), *defines, *header, "-x", "c++"], ".so"), names)
 
 
 def built(text: str, options: Sequence[str], ending: str) -> Path:
-    """What g++ makes of a text, kept for the next one who asks; a header ahead of all that include it, who then take half."""
+    """What g++ makes of a text, kept for the next one who asks: header and runtime once for all kernels, which then take half."""
     key = hashlib.sha256("\0".join((text, *FLAGS, *options)).encode()).hexdigest()[:24]
     path = Path(tempfile.gettempdir()) / f"cuda_on_cpu_{os.getuid()}" / f"{key}{ending}"
     if not path.exists():
