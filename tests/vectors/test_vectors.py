@@ -47,6 +47,7 @@ def test_all_vectors_together_stay_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.glob("*.json")) < 2e6
 
 
+@pytest.mark.slow
 @by_operation
 def test_the_oracle_gives_them_again(oracle: Oracle) -> None:
     """From the inputs in the files: within a tenth of the tolerance, which is for others."""
