@@ -101,7 +101,7 @@ def load(code: str, options: tuple[str, ...] = ()) -> Library:
 
 
 def built(text: str, options: Sequence[str], ending: str) -> Path:
-    """What g++ makes of a text, kept for the next one who asks: header and runtime once for all kernels, which then take half."""
+    """What g++ makes of a text, kept for the next one who asks: header and runtime once for all kernels, which take half."""
     key = hashlib.sha256("\0".join((text, *FLAGS, *options)).encode()).hexdigest()[:24]
     path = Path(tempfile.gettempdir()) / f"cuda_on_cpu_{os.getuid()}" / f"{key}{ending}"
     if not path.exists():
