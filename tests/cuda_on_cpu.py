@@ -22,7 +22,7 @@ import numpy as np
 HEADER, RUNTIME = (Path(__file__).with_name(f"cuda_on_cpu.{ending}") for ending in ("hpp", "cpp"))
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(')
 DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s+)?(\w+)\s+(\w+)\s*\[\s*\]\s*;")
-FLAGS = ("-std=c++17", "-O2", "-w", "-shared", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fcf-protection=none")
+FLAGS = ("-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fcf-protection=none")
 ERRORS = {
     1: "a barrier was reached by some threads of its block or warp and not by others",
     2: "the kernel has written beyond its dynamic shared memory",

@@ -54,7 +54,7 @@ EBM = ["ebm", "--data", "two-modes", "--buffer", "16"]  # draws its picture with
 
 
 @pytest.mark.parametrize(("where", "model"), [
-    ("numpy", SAEF), ("standin", SAEF), pytest.param("numpy", EBM, marks=pytest.mark.slow),
+    ("numpy", SAEF), pytest.param("standin", SAEF, marks=pytest.mark.slow), pytest.param("numpy", EBM, marks=pytest.mark.slow),
     *(pytest.param("cupy", model, marks=pytest.mark.gpu) for model in (SAEF, EBM)),
 ])
 def test_a_run_goes_through_all_commands(where: str, model: list[str], app: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ IMAGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("where", ON_DEVICE)
-@pytest.mark.parametrize("how", IMAGES)
+@pytest.mark.parametrize("how", [*IMAGES[:-1], pytest.param(IMAGES[-1], marks=pytest.mark.slow)])
 def test_a_training_by_graphs_is_one_step_by_step(where: str, how: dict[str, Any]) -> None:
     config = Config(**{"steps": 3, "batch": 4, "keep": "last", **how})
     by_graphs = run_of(where, config, "digits")

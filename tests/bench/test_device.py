@@ -152,6 +152,7 @@ def test_a_trace_by_hand() -> None:
     assert found["longest"][0] == {"name": "a", "times": 2, "seconds": pytest.approx(14e-6)}
 
 
+@pytest.mark.slow
 def test_the_profile_of_each_case_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the stand-in, with a trace by hand: a training step by itself and replayed; a second start traces nothing again."""
     traced: list[Any] = []

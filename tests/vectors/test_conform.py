@@ -80,6 +80,7 @@ def test_a_nan_is_never_dropped() -> None:
     assert compare.in_tolerances(np.array([1.0]), np.array([3.0]), 0.0) == np.inf
 
 
+@pytest.mark.slow
 def test_one_that_hangs_or_dies_is_replaced() -> None:
     with Worker(f"{BAD}:hangs", 5.0) as worker:
         rows = {case.id: runner.case_asked(worker, AFFINE, case) for case in (AFFINE.cases[-1], AFFINE.cases[0])}
@@ -196,6 +197,7 @@ def test_results_of_another_language(tmp_path: Path, dtype: str) -> None:
     assert evenflow("conform", "--results", str(path), *one).exit_code == 1
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_read(tmp_path: Path) -> None:
     path, good = tmp_path / "results.json", answers("float64")
 
