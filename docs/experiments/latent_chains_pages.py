@@ -7,9 +7,9 @@ import numpy as np
 from evenflow.experiments import judged
 from evenflow.experiments.judged import having
 from evenflow.experiments.latent_chains_samplers import SAMPLERS
-from evenflow.experiments.pages import bullets, commands, filled, markdown
+from evenflow.experiments.pages import bullets, commands, filled, in_float32, markdown
 from evenflow.experiments.planar import N
-from evenflow.experiments.planar_pages import float32, picture
+from evenflow.experiments.planar_pages import picture
 from evenflow.experiments.results import Row
 
 OWN = {
@@ -31,7 +31,7 @@ def page(results: Sequence[Row]) -> str:
     return filled(
         "latent-chains", lambda one: {
             "mixing": mixing(one), "densities": densities(one), "fresh": str(N - 1), "findings": bullets(findings(one))},
-        results, chains=results[0]["settings"]["chains"], versions=float32(results).partition(":")[0],
+        results, chains=results[0]["settings"]["chains"], versions=in_float32(results),
         steps=" and ".join(f"{one['settings']['steps']:,} steps (`{one['preset']}`)" for one in results),
         commands=commands("latent-chains", "latent_chains", [("latent-chains", one) for one in results]),
         pictures="\n".join(pictures))

@@ -6,7 +6,7 @@ from evenflow.experiments.judged import cell, column, having
 from evenflow.experiments.mixture_measures import MIXED, WITHIN
 from evenflow.experiments.mixtures import PRESETS
 from evenflow.experiments.pages import commands, filled, markdown, show
-from evenflow.experiments.planar_pages import float32
+from evenflow.experiments.planar_pages import seeds_said
 from evenflow.experiments.planar_pictures import NAMES
 from evenflow.experiments.results import Row
 
@@ -30,7 +30,7 @@ def page(results: Sequence[Row]) -> str:
         mine = [one for one in results if dimension(one) == d]
         parts += [f"## d = {d}", "", table(mine), "", *verdicts(mine), *seen(mine), *blind(mine), "", *shown(mine)]
     return filled(
-        "mixture", overlaps=overlaps(results), versions=float32(results), tables="\n".join(parts).rstrip(),
+        "mixture", overlaps=overlaps(results), versions=seeds_said(results), tables="\n".join(parts).rstrip(),
         commands=commands("mixture", "mixture_page", [(one["study"], one) for one in results]), missing=missing(results))
 
 

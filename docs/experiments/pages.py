@@ -50,7 +50,16 @@ def commands(page: str, module: str, named: Sequence[tuple[str, Row]]) -> str:
 
 
 def versions(results: Row) -> str:
-    return f"Python {results['python']}, " + ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    packages = [f"{name} {number}" for name, number in results["versions"].items()]
+    return ", ".join([f"Python {results['python']}", *packages, *results.get("blas", [])])
+
+
+def in_float32(results: Sequence[Row]) -> str:
+    """The same of several; each with its presets, where it was not the same for all."""
+    told = [(versions(one), one["preset"]) for one in results]
+    parts = [f"{known} (`{'`, `'.join(dict.fromkeys(preset for same, preset in told if same == known))}`)"
+             for known in dict(told)]
+    return f"{'; '.join(parts) if len(parts) > 1 else told[0][0]}; float32"
 
 
 def made_by(results: Row) -> str:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 from evenflow.experiments.ebm_trainings import ALGORITHMS
 from evenflow.experiments.judged import cell, column, having, mean
-from evenflow.experiments.pages import commands, filled, markdown
+from evenflow.experiments.pages import commands, filled, in_float32, markdown
 from evenflow.experiments.planar import Study
 from evenflow.experiments.planar_measures import ERRORS
 from evenflow.experiments.planar_pictures import NAMES
@@ -18,7 +18,7 @@ SAID = {
 def page(study: Study, results: Sequence[Row]) -> str:
     """The Markdown; results: of one preset each."""
     return filled(
-        "planar", head=filled(study.name).rstrip(), table=table(study, results), versions=float32(results),
+        "planar", head=filled(study.name).rstrip(), table=table(study, results), versions=seeds_said(results),
         commands=commands(study.name, study.name.replace("-", "_"), [(study.name, one) for one in results]),
         verdicts="\n".join(verdicts(study, results)), pictures="\n".join(shown(study, results)))
 
@@ -46,9 +46,8 @@ def beside(values: Sequence[float], paper: float | None) -> str:
     return cell(values, beside=".2g") + ("" if paper is None else f" {{{paper:.3g}}}")
 
 
-def float32(results: Sequence[Row]) -> str:
-    parts = sorted({f"Python {one['python']}, numpy {one['versions']['numpy']}, float32" for one in results})
-    return f"{'; '.join(parts)}, seeds 0, 1, ...: each has its own data, start and noise."
+def seeds_said(results: Sequence[Row]) -> str:
+    return f"{in_float32(results)}. Seeds 0, 1, ...: each has its own data, start and noise."
 
 
 def verdicts(study: Study, results: Sequence[Row]) -> list[str]:

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_info
+
 from evenflow import accel
 from evenflow.reference.work.files import write_aside
 
@@ -14,9 +16,13 @@ Row = dict[str, Any]
 
 
 def write_results(path: Path, document: Mapping[str, Any], *packages: str) -> None:
-    """`document`, and what it was computed with: backend, Python, our own version, those of NumPy, autograd and `packages`."""
+    """`document`, and what it was computed with: backend, Python, versions (ours, of NumPy, autograd and `packages`), and the
+    BLAS with the processor whose kernels it takes: sums round by them, and a training that refuses steps follows."""
     versions = {name: version(name) for name in ("evenflow", "numpy", "autograd", *packages)}
-    write_json(path, {**document, "backend": accel.active(), "python": platform.python_version(), "versions": versions})
+    blas = sorted({f"{one['internal_api']} {one['version']} for {one.get('architecture', 'any')}" for one in threadpool_info()
+                   if one["user_api"] == "blas"})
+    write_json(path, {
+        **document, "backend": accel.active(), "python": platform.python_version(), "versions": versions, "blas": blas})
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

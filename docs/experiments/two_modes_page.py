@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenflow.experiments.judged import cell, column, having, mean
-from evenflow.experiments.pages import bullets, commands, filled, markdown
+from evenflow.experiments.pages import bullets, commands, filled, in_float32, markdown
 from evenflow.experiments.results import Row
 from evenflow.experiments.two_modes_pictures import NAMES
 
@@ -17,11 +17,9 @@ HEADS = (
 
 def page(results: Sequence[Row]) -> str:
     """The Markdown; results: of one preset each."""
-    python, numpy = (", ".join(sorted(set(known))) for known in zip(
-        *((one["python"], one["versions"]["numpy"]) for one in results), strict=True))
     return filled(
         "two-modes", commands=commands("two-modes", "two_modes", [("two-modes", one) for one in results]),
-        versions=f"Python {python}, numpy {numpy}, float32", table=table(results), findings=bullets(findings(results)),
+        versions=in_float32(results), table=table(results), findings=bullets(findings(results)),
         first=results[0]["preset"], second=results[min(1, len(results) - 1)]["preset"])
 
 

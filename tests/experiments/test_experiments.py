@@ -33,7 +33,8 @@ from evenflow.experiments import (
     two_modes_page,
 )
 from evenflow.experiments.judged import having
-from evenflow.experiments.results import Row, kept, lines
+from evenflow.experiments.pages import in_float32
+from evenflow.experiments.results import Row, kept, lines, write_results
 from tests.experiments.conftest import SCRIPTS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -152,3 +153,17 @@ def test_what_was_made_otherwise_is_not_gone_on_with(tmp_path: Path) -> None:
         kept(path, {"run": {"steps": [1, 2], "config": {"seed": 1}}}, "row", True, lambda: {})
     assert kept(path, there, "row", False, lambda: {"x": 2.0}) == {"x": 2.0}
     assert json.loads(path.read_text()) == {"run": {"steps": [1, 2], "config": {"seed": 0}}, "row": {"x": 2.0}}
+
+
+def test_what_results_were_computed_with(tmp_path: Path) -> None:
+    """The processor, too; a page says it once, or whose it is."""
+    path = tmp_path / "results.json"
+    write_results(path, {"preset": "quick"}, "scikit-learn")
+    one = json.loads(path.read_text())
+    assert set(one["versions"]) == {"evenflow", "numpy", "autograd", "scikit-learn"}
+    assert any(" for " in library for library in one["blas"])
+    bare = one | {"preset": "paper", "blas": []}
+    known, short = (in_float32([result]).removesuffix("; float32") for result in (one, bare))
+    assert known == ", ".join([short, *one["blas"]])
+    assert in_float32([one, one | {"preset": "best"}]) == f"{known}; float32"
+    assert in_float32([one, one | {"preset": "best"}, bare]) == f"{known} (`quick`, `best`); {short} (`paper`); float32"
