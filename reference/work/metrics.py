@@ -129,13 +129,13 @@ def digit_classifier(images: Array, labels: Array, seed: int = 0) -> Any:
             raise KeyboardInterrupt if "interrupted" in str(warning) else warning from None
 
 
-def digit_features(images: Array, labels: Array, seed: int = 0) -> Callable[[Array], Array]:
+def digit_features(images: Array, labels: Array) -> Callable[[Array], Array]:
     """The last hidden layer of `digit_classifier`, as a function of images (n, d) -> (n, 32).
 
     Compare samples with held-out images: those it has learned from have features a little sharper than others. It has
     learned to overlook what does not matter to the digit (brightness, a little noise): the D-loss has not.
     """
-    return partial(hidden, digit_classifier(images, labels, seed))
+    return partial(hidden, digit_classifier(images, labels))
 
 
 def hidden(network: Any, images: Array) -> Array:
