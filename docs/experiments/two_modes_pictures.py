@@ -60,7 +60,7 @@ def weights(
     """
     names = list(traces)
     parts = [part for part in (names[:3], names[3:]) if part]
-    figure = new_figure(8.5, 0.6 + 3.8 * len(parts))
+    figure = new_figure(8.5, 0.6 + 4.0 * len(parts))
     for axes, part in zip(figure.subplots(len(parts), sharex=True, squeeze=False).ravel(), parts, strict=True):
         for name in part:
             for k, trace in enumerate(trace for trace in traces[name] if trace):
@@ -71,6 +71,6 @@ def weights(
         axes.axhline(empirical, color="black", linewidth=1.0, linestyle=":", label=f"data of the first seed, {empirical:.3f}")
         axes.set(ylabel="weight of the upper-right mode", ylim=(-0.03, 1.03))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="best")
+        axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     axes.set_xlabel("epoch")
     write(figure, path)
