@@ -13,12 +13,13 @@ trained on the data by likelihood. Measured of each, when its training is over:
 
 Negatives are those of a pass over `buffer` chains with the trained energy: the persistent chains of PCD and flowMC start where
 they stand, NT's and CoopFlow's are drawn from the flow; FCE has draws of its flow for both, Jarzynski its weighted walkers. A
-study's own module has its target, its samplers' settings, and the paper's numbers. Four presets:
+study's own module has its target, its samplers' settings, and the paper's numbers. Five presets:
 
     quick   4 epochs, chains 8 times shorter, rates decaying to zero; on E Adam, or plain steps for PCD and NT
     swapped quick, with plain steps for those that have Adam there, and Adam for PCD and NT
     best    quick in 10 epochs, and the chains that leave the negatives as long as printed; flowMC, PCD and NT
     paper   as printed, three hours of one core a seed; the short ones come first
+    equal   flowMC of paper, its E at the rate printed for PCD and NT
 
     evenflow reproduce four-modes --preset quick --seeds 3
 
@@ -66,6 +67,8 @@ PRESETS = {
     "swapped": Preset(4, True, SWAPPED, WITH_ADAM, shorter=8, pretraining=1_000),
     "best": Preset(10, True, OURS, ("pcd", "nt"), shorter=8, walked=1, pretraining=1_000, algorithms=("flowmc", "pcd", "nt")),
     "paper": Preset(100, False, PRINTED, ALGORITHMS, algorithms=("fce", "jarzynski", "coopflow", "flowmc", "nt", "pcd")),
+    "equal": Preset(100, False, {"flowmc": PRINTED["pcd"]}, ALGORITHMS, algorithms=("flowmc",),
+                    flow_rates={"flowmc": PRINTED["flowmc"]}),
 }
 
 

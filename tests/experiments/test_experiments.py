@@ -49,7 +49,8 @@ OF_FLOWS: dict[str, Page] = {
     "image-ebm": image_ebm_pages.page,
 }
 PAGES: dict[str, tuple[Page, list[str]]] = {  # name -> what makes it, of which results
-    **{name: (page, [f"{name}-{preset}" for preset in ("quick", "swapped", "best", "paper")]) for name, page in PLANAR.items()},
+    **{name: (page, [f"{name}-{preset}" for preset in ("quick", "swapped", "best", "paper", "equal")])
+       for name, page in PLANAR.items()},
     **{name: (page, [f"{name}-{preset}" for preset in ("best", "quick")]) for name, page in OF_FLOWS.items()},
     "two-modes": (two_modes_page.page, [f"two-modes-{preset}" for preset in ("paper", "best", "quick")]),
     "latent-chains": (latent_chains_pages.page, [f"latent-chains-{preset}" for preset in ("quick", "best", "paper")]),
