@@ -108,11 +108,12 @@ class Pass:
 
 
 class Energy:
-    """log p = -E(x) - precision |x|^2 / 2 + constant, E a perceptron with these leaves."""
+    """log p = -E(x) - precision |x|^2 / 2 + constant, E a perceptron with these leaves; with a way T, -E(T(x)) in its place."""
 
-    def __init__(self, plan: Plan, leaves: list[Array], precision: float, constant: float) -> None:
-        self.leaves = whole(leaves)
-        self.given = plan.numbers, address(self.leaves), ctypes.c_double(precision), ctypes.c_double(constant)
+    def __init__(self, plan: Plan, leaves: list[Array], precision: float, constant: float, way: Pass | None = None) -> None:
+        self.leaves, self.way = whole(leaves), way
+        of_way = (None, None, None) if way is None else way.given
+        self.given = plan.numbers, address(self.leaves), ctypes.c_double(precision), ctypes.c_double(constant), *of_way
 
     def density(self, x: Array) -> tuple[Array, Array]:
         """log p (n,) and its gradient (n, d)."""
@@ -121,16 +122,19 @@ class Energy:
         function("density", x.dtype)(*self.given, ctypes.c_int64(len(x)), *map(address, (x, log_p, score)))
         return log_p, score
 
-    def mala(
-        self, state: State, noises: Sequence[Array], uniforms: Sequence[Array], step_size: float
+    def walk(
+        self, state: State, noises: Sequence[Array], uniforms: Sequence[Array] | None, step_size: float
     ) -> tuple[State, Array, Array, Array] | None:
-        """All steps: the state at the end, positions, acceptances and log ratios; None where something was not finite."""
+        """All steps of MALA, or without uniforms of ULA: the state at the end, positions, acceptances and log ratios.
+
+        None where something was not finite.
+        """
         x, log_p, score = (np.array(part, order="C") for part in state)
         steps, (n, d), kind = len(noises), x.shape, x.dtype
         path, accepted, log_ratio = np.empty((steps, n, d), kind), np.empty((steps, n), bool), np.empty((steps, n), kind)
-        noises, uniforms = (list(map(np.ascontiguousarray, arrays)) for arrays in (noises, uniforms))
-        fine = function("mala", kind, ctypes.c_int)(
+        noises, uniforms = list(map(np.ascontiguousarray, noises)), uniforms and list(map(np.ascontiguousarray, uniforms))
+        fine = function("walk", kind, ctypes.c_int)(
             *self.given, ctypes.c_double(step_size), ctypes.c_int64(steps), ctypes.c_int64(n), *map(address, (x, log_p, score)),
-            addresses(noises), addresses(uniforms), *map(address, (path, accepted, log_ratio)),
+            addresses(noises), uniforms and addresses(uniforms), *map(address, (path, accepted, log_ratio)),
         )
         return ((x, log_p, score), path, accepted, log_ratio) if fine else None

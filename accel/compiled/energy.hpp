@@ -1,7 +1,12 @@
-// Energy-based models with a perceptron E, and chains of MALA on them.
+// Energy-based models with a perceptron E, and chains of MALA and ULA on them.
 //
 //   log p = -E(x) - |x|^2 / (2 s^2) + constant,      score = -grad E(x) - x / s^2
-//   x' = x + eta score + sqrt(2 eta) xi,   taken where u < min{1, p(x') q(x | x') / p(x) q(x' | x)}
+//
+// or, in the latent space of the flow x = T(z) that tilts them (reference/mcmc/latent.py), with J = dT/dz,
+//
+//   log p = -E(T(z)) - |z|^2 / (2 s^2) + constant,   score = -J^T grad E(T(z)) - z / s^2
+//
+//   x' = x + eta score + sqrt(2 eta) xi,   by MALA taken where u < min{1, p(x') q(x | x') / p(x) q(x' | x)}, by ULA always
 //   log q(x | x') - log q(x' | x) = (|x' - x - eta score|^2 - |x - x' - eta score'|^2) / (4 eta)
 //
 // A chain needs no other: a block of them makes all its steps before the next block begins.
@@ -12,17 +17,26 @@ template <class T> struct Energy {
   Perceptron<T> net;
   int d;
   T precision, constant;  // 1 / s^2, 0 without a tilt
+  const Chain<T>* map;    // T, or nullptr
 
-  size_t rows() const { return net.rows() + net.beside() + 2 * net.widest(); }
+  size_t own() const { return net.rows() + net.beside() + 2 * net.widest(); }
+  size_t rows() const { return own() + (map ? 1 + map->rows() + 2 * map->widest() : 0); }
 
   // x, score: d rows; log_p: one row; spare: rows() rows.
   void evaluate(const T* x, T* log_p, T* score, T* spare, int points) const {
     const int B = BLOCK<T>;
     T *h = spare, *g = h + (net.rows() + net.beside()) * B, *other = g + net.widest() * B;
+    T *of_log_det = spare + own() * B, *kept = of_log_det + B;
     __builtin_memcpy(h, x, d * B * sizeof(T));
+    if (map) map->forward(h, of_log_det, kept, points);
     const T* E = net.forward(h, points);
     for (int c = 0; c < points; c++) g[c] = -1;
-    const T* of_x = net.backward(h, g, other, nullptr, points);
+    T* of_x = net.backward(h, g, other, nullptr, points);
+    if (map) {
+      T *one = kept + map->rows() * B, *two = one + map->widest() * B;
+      for (int c = 0; c < points; c++) of_log_det[c] = 0;  // it cancels
+      map->backward(of_x, of_log_det, kept, one, two, nullptr, points);
+    }
     for (int c = 0; c < points; c += LANES<T>) {
       V<T> square = all<T>(0);
       for (int i = 0; i < d; i++) {
@@ -40,7 +54,7 @@ template <class T> struct Chains {
   T step_size;
   T *x, *log_p, *score;           // where they stand: d rows, one, d
   T *new_x, *new_log_p, *new_score;
-  T *noise, *uniform, *spare;     // d rows, one, the model's
+  T *noise, *uniform, *spare;     // d rows, one (none for ULA: nullptr), the model's
 
   // One step of all points. Returns false where a proposal, its log p or its score is not finite.
   bool step(T root, T* log_ratio, bool* accepted, int points) const {
@@ -63,7 +77,8 @@ template <class T> struct Chains {
       }
       const V<T> ratio = load<T>(new_log_p + c) - load<T>(log_p + c) + difference / (4 * step_size);
       const V<T> chance = exponential<T>(ratio > all<T>(0) ? all<T>(0) : ratio);
-      const auto taken = load<T>(uniform + c) < chance;
+      I<T> taken = ~I<T>{};
+      if (uniform) taken = (I<T>)(load<T>(uniform + c) < chance);
       for (int v = 0; v < LANES<T>; v++) accepted[c + v] = taken[v] != 0;
       store<T>(log_ratio + c, ratio);
       store<T>(log_p + c, taken ? load<T>(new_log_p + c) : load<T>(log_p + c));

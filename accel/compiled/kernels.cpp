@@ -82,17 +82,22 @@ static void chain_backward(
   }
 }
 
-template <class T>
-static Energy<T> energy(const int64_t* plan, const T* leaves, double precision, double constant) {
-  const Perceptron<T> net = perceptron<T>(plan, leaves);
-  return {net, int(net.widths[0]), T(precision), T(constant)};
-}
+// An energy-based model, with the chain that it is pulled back through (map: its plan), or without one (nullptr).
+template <class T> struct Model {
+  Chain<T> chain;
+  Energy<T> energy;
+
+  Model(const int64_t* plan, const T* leaves, double precision, double constant, const int64_t* map, const double* limits,
+        const T* of_map) {
+    if (map) read<T>(chain, map, limits, of_map);
+    const Perceptron<T> net = perceptron<T>(plan, leaves);
+    energy = {net, int(net.widths[0]), T(precision), T(constant), map ? &chain : nullptr};
+  }
+  Model(const Model&) = delete;
+};
 
 // x (n, d) -> log_p (n,), score (n, d)
-template <class T>
-static void density(
-    const int64_t* plan, const T* leaves, double precision, double constant, int64_t n, const T* x, T* log_p, T* score) {
-  const Energy<T> model = energy<T>(plan, leaves, precision, constant);
+template <class T> static void density(const Energy<T>& model, int64_t n, const T* x, T* log_p, T* score) {
   const Place<T> place((2 * model.d + 1 + model.rows()) * BLOCK<T>);
   T *rows = place.first, *slopes = rows + model.d * BLOCK<T>, *values = slopes + model.d * BLOCK<T>;
   for (int64_t at = 0; at < n; at += BLOCK<T>) {
@@ -104,13 +109,13 @@ static void density(
   }
 }
 
-// All steps of MALA. x, log_p, score: from where the chains stand to where they end; noises, uniforms: one array for each step;
-// path (steps, n, d), accepted and log_ratio (steps, n). Returns 0 where something was not finite, and then nothing counts.
+// All steps of MALA, or of ULA where there are no uniforms (nullptr). x, log_p, score: from where the chains stand to where they
+// end; noises, uniforms: one array for each step; path (steps, n, d), accepted and log_ratio (steps, n). Returns 0 where
+// something was not finite, and then nothing counts.
 template <class T>
-static int mala(
-    const int64_t* plan, const T* leaves, double precision, double constant, double step_size, int64_t steps, int64_t n,
-    T* x, T* log_p, T* score, const T* const* noises, const T* const* uniforms, T* path, bool* accepted, T* log_ratio) {
-  const Energy<T> model = energy<T>(plan, leaves, precision, constant);
+static int walk(
+    const Energy<T>& model, double step_size, int64_t steps, int64_t n, T* x, T* log_p, T* score, const T* const* noises,
+    const T* const* uniforms, T* path, bool* accepted, T* log_ratio) {
   const int d = model.d, B = BLOCK<T>;
   const Place<T> place((5 * d + 4 + model.rows()) * B);
   std::vector<char> flags(B);
@@ -119,7 +124,7 @@ static int mala(
   auto rows = [&](int k) { T* here = p; p += k * B; return here; };
   T* ratio = rows(1);
   const Chains<T> chains{
-      model, T(step_size), rows(d), rows(1), rows(d), rows(d), rows(1), rows(d), rows(d), rows(1), rows(0)};
+      model, T(step_size), rows(d), rows(1), rows(d), rows(d), rows(1), rows(d), rows(d), uniforms ? rows(1) : nullptr, rows(0)};
   const T root = T(std::sqrt(2 * step_size));
   for (int64_t at = 0; at < n; at += B) {
     const int m = n - at < B ? n - at : B, points = whole_strips<T>(m);
@@ -128,7 +133,7 @@ static int mala(
     take<T>(chains.score, score + at * d, d, m, points);
     for (int64_t s = 0; s < steps; s++) {
       take<T>(chains.noise, noises[s] + at * d, d, m, points);
-      take<T>(chains.uniform, uniforms[s] + at, 1, m, points);
+      if (uniforms) take<T>(chains.uniform, uniforms[s] + at, 1, m, points);
       if (!chains.step(root, ratio, took, points)) return 0;
       put<T>(path + (s * n + at) * d, chains.x, d, m);
       __builtin_memcpy(accepted + s * n + at, took, m);
@@ -152,15 +157,17 @@ static int mala(
       const T* kept, T* of_x, T* of_leaves) {                                                                                \
     chain_backward<T>(plan, limits, leaves, n, g, g_log_det, kept, of_x, of_leaves);                                         \
   }                                                                                                                          \
-  extern "C" void T##_density(                                                                                               \
-      const int64_t* plan, const T* leaves, double precision, double constant, int64_t n, const T* x, T* log_p,       \
-      T* score) { density<T>(plan, leaves, precision, constant, n, x, log_p, score); }                                       \
-  extern "C" int T##_mala(                                                                                                   \
-      const int64_t* plan, const T* leaves, double precision, double constant, double step_size, int64_t steps,       \
-      int64_t n, T* x, T* log_p, T* score, const T* const* noises, const T* const* uniforms, T* path, bool* accepted,        \
-      T* log_ratio) {                                                                                                        \
-    return mala<T>(plan, leaves, precision, constant, step_size, steps, n, x, log_p, score, noises, uniforms, path,          \
-                   accepted, log_ratio);                                                                                     \
+  extern "C" void T##_density(                                                                                              \
+      const int64_t* plan, const T* leaves, double precision, double constant, const int64_t* map, const double* limits,    \
+      const T* of_map, int64_t n, const T* x, T* log_p, T* score) {                                                         \
+    density<T>(Model<T>(plan, leaves, precision, constant, map, limits, of_map).energy, n, x, log_p, score);                \
+  }                                                                                                                         \
+  extern "C" int T##_walk(                                                                                                  \
+      const int64_t* plan, const T* leaves, double precision, double constant, const int64_t* map, const double* limits,    \
+      const T* of_map, double step_size, int64_t steps, int64_t n, T* x, T* log_p, T* score, const T* const* noises,        \
+      const T* const* uniforms, T* path, bool* accepted, T* log_ratio) {                                                    \
+    return walk<T>(Model<T>(plan, leaves, precision, constant, map, limits, of_map).energy, step_size, steps, n, x, log_p,  \
+                   score, noises, uniforms, path, accepted, log_ratio);                                                     \
   }
 
 EXPORT(float)

@@ -17,13 +17,14 @@ One training step:
 No chain outlives the step. What the flow has missed, the chains must reach within L steps.
 """
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from evenflow.reference.core import Adam, Array, Tree, beside, check_count, number, told
 from evenflow.reference.ebm.contract import Info, Optimiser, Rates, check_dimensions, check_unbounded
-from evenflow.reference.ebm.energies import Energy
+from evenflow.reference.ebm.energies import EBM, Energy
 from evenflow.reference.ebm.updates import energy_step, moved
 from evenflow.reference.flows import Flow
 from evenflow.reference.mcmc import MALA, ULA, pullback
@@ -76,7 +77,7 @@ class NTEBM:
         """positives (n, d): the x+ of the list above. rates.flow is not used."""
         step_size, z = number(state.step_size), self.flow.base.sample(noise["flow"])
         kernel = replace(self.kernel, step_size=step_size)  # type: ignore[type-var]
-        log_p_z = pullback(lambda x: -self.energy(state.energy, x), self.flow, state.flow, tilted=True)
+        log_p_z = pullback(partial(EBM(self.energy).log_density, state.energy), self.flow, state.flow, tilted=True)
         z, accepted = moved(kernel, z, noise["moves"], self.steps, log_p_z)
         negatives, _ = self.flow.bijection.forward(state.flow, z)                                # 2
         theta, info = energy_step(self, state, positives, negatives, rates.energy)               # 3

@@ -11,6 +11,8 @@ $$\log p_z(z) = f(T(z)) + \log\rho(z).$$
 
 The target is used as it comes: a temperature that belongs to it must not be applied a second time here.
 """
+from functools import partial
+
 import autograd.numpy as np
 import numpy as onp
 
@@ -29,11 +31,12 @@ def pullback(target: LogDensity, flow: Flow, params: Tree, tilted: bool = False)
     >>> log_p_z(np.ones((1, 2)))
     array([-2.])
     """
-    def log_p_z(z: Array) -> Array:
-        x, log_det = flow.bijection.forward(params, z)
-        finite = onp.all(onp.isfinite(value(x)), axis=1)
-        at_x = target(np.where(finite[:, None], x, onp.zeros_like(value(x))))
-        log_p = at_x + (flow.base.log_prob(z) if tilted else log_det)
-        return np.where(finite, log_p, onp.full_like(value(log_p), -onp.inf))
+    return partial(pulled_back, target, flow, params, tilted)
 
-    return log_p_z
+
+def pulled_back(target: LogDensity, flow: Flow, params: Tree, tilted: bool, z: Array) -> Array:
+    x, log_det = flow.bijection.forward(params, z)
+    finite = onp.all(onp.isfinite(value(x)), axis=1)
+    at_x = target(np.where(finite[:, None], x, onp.zeros_like(value(x))))
+    log_p = at_x + (flow.base.log_prob(z) if tilted else log_det)
+    return np.where(finite, log_p, onp.full_like(value(log_p), -onp.inf))

@@ -17,10 +17,12 @@ from evenflow.accel.core.elementwise import ACTIVATIONS
 from evenflow.reference.core import Tree, tree_map, value_and_gradient
 from evenflow.reference.ebm.energies import EBM, MLPEnergy
 from evenflow.reference.flows import AffineTransformer, Chain, Coupling, Invert, Normal, elementwise, reversal
-from evenflow.reference.flows.flow import realnvp
+from evenflow.reference.flows.densities import Uniform
+from evenflow.reference.flows.flow import Flow, realnvp, spline_flow
 from evenflow.reference.flows.spline import SplineTransformer
 from evenflow.reference.mcmc.contract import density_and_gradient, walk
-from evenflow.reference.mcmc.langevin import MALA
+from evenflow.reference.mcmc.langevin import MALA, ULA
+from evenflow.reference.mcmc.latent import pullback
 from tests.agreement.backends import COMPILER
 from tests.agreement.comparison import agree
 from tests.strategies import generator, randomise
@@ -77,25 +79,76 @@ def test_all_activations_in_a_coupling(activation: str, dtype: Any, counted: lis
     assert "chain_backward" in counted
 
 
+FLOW = realnvp(2, layers=3, hidden=(9, 13), base=Normal(2, 1.3))
+
+
+def latent(dtype: Any, flow: Flow = FLOW, tilt: Normal | None = None, tilted: bool = True) -> Any:
+    """The log density of an energy in a flow's latent space."""
+    model = EBM(MLPEnergy(2, (9, 13)), tilt)
+    return pullback(partial(model.log_density, parameters(model, dtype)), flow, parameters(flow, dtype), tilted)
+
+
+def log_density_of(model: EBM | None, dtype: Any) -> Any:
+    return latent(dtype) if model is None else partial(model.log_density, parameters(model, dtype))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("tilt", [None, Normal(2, 1.5)])
-def test_walks_of_any_length(tilt: Any, activation: str, dtype: Any, counted: list[str]) -> None:
+@pytest.mark.parametrize("kernel", [MALA(0.05), ULA(0.02)])
+@pytest.mark.parametrize("model", [
+    *(EBM(MLPEnergy(2, (9, 13), activation), tilt) for activation in ACTIVATIONS for tilt in (None, Normal(2, 1.5))), None,
+])
+def test_walks_of_any_length(model: EBM | None, kernel: Any, dtype: Any, counted: list[str]) -> None:
     """The same noise, the same chains, whose positions are those of the reference up to what rounding becomes in four steps."""
-    model, kernel = EBM(MLPEnergy(2, (9, 13), activation), tilt), MALA(0.05)
-    log_density = partial(model.log_density, parameters(model, dtype))
+    log_density = log_density_of(model, dtype)
     for n in SIZES[1:]:
         rng = generator(n)
         noises = [tree_map(lambda leaf: leaf.astype(dtype), kernel.noise(rng, n, 2)) for _ in range(4)]
         x = rng.standard_normal((n, 2)).astype(dtype)
         right = walk(kernel, kernel.init(x, log_density), noises, log_density)
+        step = kernel.step(kernel.init(x, log_density), noises[0], log_density)
         with accel.use("compiled"):
+            counted.clear()
             found = walk(kernel, kernel.init(x, log_density), noises, log_density)
+            assert counted == ["density", "walk"]
+            first = kernel.step(kernel.init(x, log_density), noises[0], log_density)
         bound = 1e-4 if dtype == np.float32 else 1e-11
-        for a, b in zip((*found[0], *found[1:]), (*right[0], *right[1:]), strict=True):
+        here, there = ((*each[0], *each[1:], *one[0]) for each, one in ((found, first), (right, step)))
+        for a, b in zip(here, there, strict=True):
             assert (a.dtype, a.shape) == (b.dtype, b.shape)
             np.testing.assert_allclose(a, b, rtol=bound, atol=bound)
-    assert {"density", "mala"} <= set(counted)
+
+
+@pytest.mark.parametrize("log_density", [
+    latent(np.float64, tilted=False), latent(np.float64, tilt=Normal(2)), latent(np.float64, Flow(Uniform(2), FLOW.bijection)),
+    latent(np.float64, spline_flow(2, layers=2)), latent(np.float32),
+])
+def test_latent_spaces_left_to_numpy(log_density: Any, counted: list[str]) -> None:
+    """The flow's determinant in it, an energy tilted twice, another base, another flow, parameters of another dtype."""
+    z = generator(2).uniform(0.1, 0.9, (5, 2))
+    with accel.use("numpy"):
+        right = density_and_gradient(z, log_density)
+    with accel.use("compiled"):
+        found = density_and_gradient(z, log_density)
+    assert "density" not in counted
+    for a, b in zip(found, right, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [MALA(0.1), ULA(0.1)])
+def test_latent_chains_whose_images_overflow(kernel: Any, counted: list[str]) -> None:
+    """MALA refuses them, ULA says so: as the reference does, to which they are left."""
+    log_density, z = latent(np.float64), np.ones((3, 2))
+    noises = [tree_map(lambda leaf: np.full_like(leaf, 1e200), kernel.noise(generator(1), 3, 2))]
+    said: list[Any] = []
+    for backend in ("reference", "compiled"):
+        with accel.use(backend):
+            state = kernel.init(z, log_density)
+            try:
+                said.append(walk(kernel, state, noises, log_density)[1].tolist())
+            except FloatingPointError as error:
+                said.append(str(error))
+    assert "walk" in counted
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

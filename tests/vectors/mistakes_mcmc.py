@@ -53,9 +53,9 @@ MISTAKES = (
     Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "target - margin", "target + margin"),
     Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "target + margin", "target"),
     Mistake("adapted_step_size", f"{MCMC}.adaptation:adapted", "/ factor **", "* (2 - factor) **"),
-    Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else -log_det"),
-    Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else 0 * log_det"),
-    Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else 0.5 * log_det"),
-    Mistake("latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else log_det + flow.base.log_prob(z)"),
+    Mistake("latent_log_prob", f"{MCMC}.latent:pulled_back", "else log_det", "else -log_det"),
+    Mistake("latent_log_prob", f"{MCMC}.latent:pulled_back", "else log_det", "else 0 * log_det"),
+    Mistake("latent_log_prob", f"{MCMC}.latent:pulled_back", "else log_det", "else 0.5 * log_det"),
+    Mistake("latent_log_prob", f"{MCMC}.latent:pulled_back", "else log_det", "else log_det + flow.base.log_prob(z)"),
     Mistake("latent_log_prob", "evenflow.conformance.operations.mcmc:latent_log_prob", "beta * log_p(x)", "beta**2 * log_p(x)"),
 )

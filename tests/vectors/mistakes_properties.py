@@ -61,7 +61,7 @@ PLANTED = (
     one("coupling", "coupling_affine", f"{COUPLING}.forward", "x_B @ B.T", "(x_B + np.sum(x_B, axis=1, keepdims=True)) @ B.T"),
     conditional_made("autoregressive_affine"), conditional_made("masked_mlp"),
     one("mass", "realnvp_log_prob", NORMAL, "+ LOG_2PI", "+ 0 * LOG_2PI"),
-    one("mass", "latent_log_prob", f"{MCMC}.latent:pullback", "else log_det", "else 0.5 * log_det"),
+    one("mass", "latent_log_prob", f"{MCMC}.latent:pulled_back", "else log_det", "else 0.5 * log_det"),
     one("samples", "spline_flow_sample", f"{FLOW}.sample_and_log_prob", "- log_det", "+ log_det"),
     one("rigid", "energy_score", f"{ENERGY}:distance", "(a - b) ** 2, axis=-1)", "np.abs(a - b), axis=-1) ** 2"),
     one("scaled", "energy_score", f"{ENERGY}:Distance.__call__", "self.beta", "1.0"),
