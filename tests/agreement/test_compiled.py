@@ -82,10 +82,10 @@ def test_all_activations_in_a_coupling(activation: str, dtype: Any, counted: lis
 FLOW = realnvp(2, layers=3, hidden=(9, 13), base=Normal(2, 1.3))
 
 
-def latent(dtype: Any, flow: Flow = FLOW, tilt: Normal | None = None, tilted: bool = True) -> Any:
-    """The log density of an energy in a flow's latent space."""
+def latent(dtype: Any, flow: Flow = FLOW, tilt: Normal | None = None, tilted: bool = True, of_flow: Any = None) -> Any:
+    """The log density of an energy in a flow's latent space. of_flow: the dtype of the flow's parameters, if it is another."""
     model = EBM(MLPEnergy(2, (9, 13)), tilt)
-    return pullback(partial(model.log_density, parameters(model, dtype)), flow, parameters(flow, dtype), tilted)
+    return pullback(partial(model.log_density, parameters(model, dtype)), flow, parameters(flow, of_flow or dtype), tilted)
 
 
 def log_density_of(model: EBM | None, dtype: Any) -> Any:
@@ -120,10 +120,10 @@ def test_walks_of_any_length(model: EBM | None, kernel: Any, dtype: Any, counted
 
 @pytest.mark.parametrize("log_density", [
     latent(np.float64, tilted=False), latent(np.float64, tilt=Normal(2)), latent(np.float64, Flow(Uniform(2), FLOW.bijection)),
-    latent(np.float64, spline_flow(2, layers=2)), latent(np.float32),
+    latent(np.float64, spline_flow(2, layers=2)), latent(np.float64, of_flow=np.float32),
 ])
 def test_latent_spaces_left_to_numpy(log_density: Any, counted: list[str]) -> None:
-    """The flow's determinant in it, an energy tilted twice, another base, another flow, parameters of another dtype."""
+    """The flow's determinant in it, an energy tilted twice, another base, another flow, its parameters in another dtype."""
     z = generator(2).uniform(0.1, 0.9, (5, 2))
     with accel.use("numpy"):
         right = density_and_gradient(z, log_density)
