@@ -6,7 +6,8 @@ $$P = [\text{patches}(x), 1], \quad S = [W; b], \quad y = P S; \qquad
   [\bar W; \bar b] = P^T \bar y, \quad \bar x = \text{unpatched}(\bar y\, W^T)$$
 
 P takes k^2 times the memory of x. On the host the images go through in pieces whose patches stay in the cache; nobody keeps P,
-the way back makes it again. On the device it is all at once, by kernels/convolution.cu. A kernel of one pixel needs no patches:
+the way back makes it again. Of a masked kernel P has the pixels alone that it may see there: of one that reads line by line,
+half of them. On the device it is all at once and all pixels, by kernels/convolution.cu. A kernel of one pixel needs no patches:
 there P is x itself, without its ones on the host.
 
 $$\text{gated}: \quad y = t s, \quad t = \tanh u, \quad s = \text{sigmoid}(v); \qquad
@@ -14,6 +15,7 @@ $$\text{gated}: \quad y = t s, \quad t = \tanh u, \quad s = \text{sigmoid}(v); \
 """
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +29,7 @@ from evenflow.accel.kernels import convolution as there
 from evenflow.accel.kernels.layers import solid
 from evenflow.accel.products import product
 from evenflow.reference.core import Array, lookup
-from evenflow.reference.core.convolution import check_convolution
+from evenflow.reference.core.convolution import check_convolution, masked
 from evenflow.reference.core.dispatch import definitions
 from evenflow.reference.core.networks import ACTIVATIONS
 
@@ -36,12 +38,13 @@ NUMBERS = 2**15    # of an elementwise operation at a time, likewise
 
 
 class Window(NamedTuple):
-    """Which pixels (h, w) the kernel covers at which places (height, width)."""
+    """Which pixels (h, w) the kernel covers at which places (height, width). seen: how many of its k^2, the first ones."""
     k: int
     stride: int
     padding: int
     h: int
     w: int
+    seen: int
 
     @property
     def height(self) -> int:
@@ -58,7 +61,7 @@ class Window(NamedTuple):
     def parts(self, c: int) -> Iterator[tuple[Any, Any]]:
         """For each (u, v) of the kernel: where it lies inside the image, in patches (n, height, width, ..), and its pixels."""
         lines, columns = self.lines(self.h, self.height), self.lines(self.w, self.width)
-        for i, (u, v) in enumerate(np.ndindex(self.k, self.k)):
+        for i, (u, v) in enumerate(islice(np.ndindex(self.k, self.k), self.seen)):
             (to, of), (to_along, of_along) = lines[u], columns[v]
             yield (slice(None), to, to_along, slice(i * c, (i + 1) * c)), (slice(None), of, of_along)
 
@@ -75,7 +78,7 @@ class Window(NamedTuple):
 def pieces(window: Window, x: Array, filled: bool) -> Iterator[tuple[slice, Array]]:
     """Some images at a time, and their P; not filled: only which images."""
     n, c, places = len(x), x.shape[3], window.height * window.width
-    width = window.k**2 * c + 1
+    width = window.seen * c + 1
     step = min(max(1, n), max(1, PIECE // max(1, places * width * x.itemsize)))
     P = np.zeros((step, window.height, window.width, width), x.dtype) if filled and not window.pointwise else None
     if P is not None:
@@ -97,9 +100,11 @@ def flat(x: Array) -> Array:
 
 
 def forward(window: Window, x: Array, W: Array, b: Array) -> tuple[tuple[Array], Any]:
-    S, shape = stacked(W, b), (len(x), window.height, window.width, W.shape[3])
+    shape = len(x), window.height, window.width, W.shape[3]
     if on_device(x):
+        S = stacked(W, b)
         return (product(there.patches(window, x), S).reshape(shape),), (window, x, S)
+    S = stacked(W.reshape(-1, W.shape[3])[: window.seen * W.shape[2]], b)
     y = np.empty(shape, x.dtype)
     for rows, P in pieces(window, x, filled=True):
         out = flat(y[rows])
@@ -113,8 +118,17 @@ def backward(saved: Any, wanted: tuple[int, ...], g: Array) -> list[Array]:
     window, x, S = saved
     g = solid(g)
     of_x, of_S = (back_there if on_device(x) else back_here)(window, x, S, g, 1 in wanted, max(wanted) > 1)
-    shape = (window.k, window.k, x.shape[3], g.shape[3])
-    return [of_x if i == 1 else of_S[-1] if i == 3 else of_S[:-1].reshape(shape) for i in wanted]
+    return [of_x if i == 1 else of_S[-1] if i == 3 else of_weights(window, of_S[:-1], x.shape[3]) for i in wanted]
+
+
+def of_weights(window: Window, g: Array, c: int) -> Array:
+    """The adjoint of W from that of its first rows, or of all of them."""
+    shape = window.k, window.k, c, g.shape[1]
+    if len(g) == window.k**2 * c:
+        return g.reshape(shape)
+    whole = np.zeros(shape, g.dtype)
+    whole.reshape(-1, g.shape[1])[: len(g)] = g
+    return whole
 
 
 def back_here(window: Window, x: Array, S: Array, g: Array, pixels: bool, weights: bool) -> tuple[Array, Array]:
@@ -194,10 +208,14 @@ convolved, activation, gate = (
 )
 
 
-def conv2d(x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None) -> Array:
+def conv2d(
+    x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None, mask: Array | None = None
+) -> Array:
     """core.convolution.conv2d."""
-    padding = check_convolution(x, W, b, stride, padding)
-    return convolved(Window(W.shape[0], stride, padding, *x.shape[1:3]), x, W, b)[0]
+    padding, k = check_convolution(x, W, b, stride, padding, mask), W.shape[0]
+    seen = k * k if mask is None else 1 + max(np.flatnonzero(mask.reshape(k * k, -1).any(axis=1)), default=0)
+    h, w = x.shape[1:3]
+    return convolved(Window(k, stride, padding, h, w, int(seen)), x, masked(W, mask), b)[0]
 
 
 def activated(h: Array, name: str) -> Array:

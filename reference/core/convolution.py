@@ -38,16 +38,20 @@ Place = tuple[int, int]
 
 @arrays("x", "W", "b")
 @replaceable
-def conv2d(x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None) -> Array:
+def conv2d(
+    x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None, mask: Array | None = None
+) -> Array:
     """x (n, h, w, c), W (k, k, c, o), b (o,) -> (n, h', w', o), h' = (h + 2 padding - k) // stride + 1.
 
-    padding: None is "same", k // 2: with an odd k and stride 1, h' = h. Raises ValueError for shapes that do not fit.
+    padding: None is "same", k // 2: with an odd k and stride 1, h' = h. mask: booleans of W's shape, False where a weight
+    counts nothing. Raises ValueError for shapes that do not fit.
 
     >>> conv2d(np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1)), np.zeros(1))[0, :, :, 0]
     array([[4., 4.],
            [4., 4.]])
     """
-    padding = check_convolution(x, W, b, stride, padding)
+    padding = check_convolution(x, W, b, stride, padding, mask)
+    W = masked(W, mask)
     return patches(x, W.shape[0], stride, padding) @ np.reshape(W, (-1, W.shape[3])) + b
 
 
@@ -165,10 +169,10 @@ class ConvNet:
         """x (n, h, w, c), context (n, context_dim) -> (n, h, w, outputs)."""
         check_shape("x", x, "n", *self.shape)
         check_context(context, x.shape[0], self.context_dim)
-        layers = self.layers(params)
+        layers = params["layers"]
 
         def conv(depth: int, h: Array) -> Array:
-            y = conv2d(h, layers[depth]["W"], layers[depth]["b"])
+            y = conv2d(h, layers[depth]["W"], layers[depth]["b"], mask=self.masks[depth])
             return y if context is None else y + product(context, layers[depth]["C"])[:, None, None]
 
         return self.through(x, params["places"], conv)
@@ -182,8 +186,7 @@ class ConvNet:
 
     def layers(self, params: Tree) -> list[Tree]:
         """With masked weights."""
-        pairs = zip(params["layers"], self.masks, strict=True)
-        return [layer if m is None else {**layer, "W": layer["W"] * beside(m, layer["W"])} for layer, m in pairs]
+        return [{**layer, "W": masked(layer["W"], mask)} for layer, mask in zip(params["layers"], self.masks, strict=True)]
 
     @replaceable
     def walker(self, params: Tree, context: Array | None = None) -> Callable[[Place, Array], Array]:
@@ -212,6 +215,10 @@ class ConvNet:
         return step
 
 
+def masked(W: Array, mask: Array | None) -> Array:
+    return W if mask is None else W * beside(mask, W)
+
+
 def conv_at(place: Place, known: Mapping[Place, Array], W: Array, b: Array) -> Array:
     """y at one place, of what is known so far (n, c) of x around it; what is not known counts nothing."""
     (i, j), r = place, W.shape[0] // 2
@@ -234,13 +241,15 @@ def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:
     return hidden[0], len(hidden)
 
 
-def check_convolution(x: Array, W: Array, b: Array, stride: int, padding: int | None) -> int:
-    """The padding. Raises ValueError unless kernel and image fit."""
+def check_convolution(x: Array, W: Array, b: Array, stride: int, padding: int | None, mask: Array | None = None) -> int:
+    """The padding. Raises ValueError unless kernel, mask and image fit."""
     check_shape("x", x, "n", "h", "w", "c")
     check_shape("W", W, "k", "k", x.shape[3], "o")
     check_shape("W", W, W.shape[0], W.shape[0], x.shape[3], "o")
     check_count("the edge of W", W.shape[0])
     check_shape("b", b, W.shape[3])
+    if mask is not None:
+        check_shape("mask", mask, *W.shape)
     check_count("stride", stride)
     padding = W.shape[0] // 2 if padding is None else padding
     check_count("padding", padding, least=0)

@@ -53,6 +53,19 @@ def test_conv2d(
 
 
 @pytest.mark.parametrize("where", BACKENDS)
+@few
+@given(seeds, dtypes, images, edges, edges, channels, channels, kernel_sizes, strides, bytes_of_a_piece, st.floats(0, 1))
+def test_masks(
+    where: str, seed: int, dtype: Any, n: int, h: int, w: int, c: int, o: int, k: int, stride: int, piece: int, share: float,
+) -> None:
+    """Any mask: of nothing, of all, with what comes last or without; weights that count nothing may be anything."""
+    args, rng = arguments(seed, dtype, (n, max(h, k), max(w, k), c), k, o), generator(seed)
+    mask = (rng.random(args["W"].shape) < share) & (np.arange(k * k) < rng.integers(0, k * k + 1)).reshape(k, k, 1, 1)
+    with mock.patch.object(convolution, "PIECE", piece):
+        agree(where, lambda x, W, b: conv2d(x, W, b, stride, mask=mask), args)
+
+
+@pytest.mark.parametrize("where", BACKENDS)
 @pytest.mark.parametrize("piece", [1, 2**20])
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, None), (2, 0), (1, 1)])
 def test_a_kernel_of_one_pixel(where: str, piece: int, stride: int, padding: int | None) -> None:
@@ -137,7 +150,7 @@ def test_what_is_not_asked_for_is_not_computed(wanted: str) -> None:
 @pytest.mark.parametrize(("k", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (2, 3, 2), (1, 1, 0), (5, 1, 0)])
 def test_the_kernels_are_each_other_s_adjoints(dtype: Any, k: int, stride: int, padding: int) -> None:
     """And patches are those of the definition, to the last bit."""
-    rng, window, c = generator(0), Window(k, stride, padding, 6, 5), 2
+    rng, window, c = generator(0), Window(k, stride, padding, 6, 5, k * k), 2
     x = rng.standard_normal((3, 6, 5, c)).astype(dtype)
     P = kernels.patches(window, xp.asarray(x)).get()
     assert np.array_equal(P[:, :-1], patches_by_definition(x, k, stride, padding).reshape(len(P), -1))

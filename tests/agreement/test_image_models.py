@@ -174,7 +174,7 @@ def test_a_convolution_forth_and_back() -> None:
         args = here({"x": rng.standard_normal((2, 4, 4, 2)), "W": rng.standard_normal((3, 3, 2, 3)), "b": np.ones(3)})
         g = here(rng.standard_normal((2, 4, 4, 3)))
         with counting() as count:
-            _, back = forward(Window(3, 1, 1, 4, 4), args["x"], args["W"], args["b"])
+            _, back = forward(Window(3, 1, 1, 4, 4, 9), args["x"], args["W"], args["b"])
             backward(back, (1, 2, 3), g)
     assert +count.by_name == {"patches": 2, "pieces": 1, "gemm": 3, "unpatched": 1}
     assert (count.uploads, count.synchronisations) == (0, 0)
