@@ -66,7 +66,7 @@ def read(path: Path, reading: Reading, like: Like | None = None) -> Table:
         raise ValueError(f"{path}: names of columns must differ, got {twice!r} {names.count(twice)} times")
     label = label_name(path, at, reading, None if like is None else known)
     own = like is None or not (known or raw.names)  # else it is another file than the model's
-    modelled, given, weights = roles(path, at, reading, label) if own or like is None else of_model(like, at, raw)
+    modelled, given, weights = roles(path, at, reading, label) if own or like is None else of_model(like, at, raw, label)
     taken = [*modelled, *given]
     check_there(path, at, taken)
     none = np.empty((len(raw.columns[0]) if raw.columns else 0, 0))
@@ -125,10 +125,12 @@ def roles(
     return modelled, given, reading.weights
 
 
-def of_model(like: Like, at: dict[str, int], raw: Raw) -> tuple[Sequence[str], Sequence[str], None]:
+def of_model(
+    like: Like, at: dict[str, int], raw: Raw, label: str | None
+) -> tuple[Sequence[str], Sequence[str], None]:
     """Likewise, in another file than the model's."""
     by_name = like.columns is not None and (raw.names or like.given)
-    return (like.columns if by_name else [*at]) or (), like.given, None
+    return (like.columns if by_name else [name for name in at if name != label]) or (), like.given, None
 
 
 def has_no_name(path: Path, raw: Raw, j: int, asked: Sequence[str]) -> bool:

@@ -111,7 +111,7 @@ def read_description(folder: PathLike, assemble: Callable[[dict[str, Any]], obje
     """
     path = Path(folder) / CONFIG
     if not path.exists():
-        raise FileNotFoundError(f"{folder} holds no run: there is no {path}; begin one, without resume")
+        raise FileNotFoundError(f"{folder} holds no run: there is no {path}; a training begins one, without resume")
     try:
         described = json.loads(path.read_text())
         if described["format"] != FORMAT:

@@ -40,7 +40,7 @@ def other_data(trained: Trained, source: str | Path, sep: str | None = None, hea
     name = str(source)
     if not is_file(name):
         return own_data(trained) if name == trained.data else whole_set(trained, load(name))
-    table = read_like(trained, name, sep, header, trained.columns or ())
+    table = read_like(trained, name, sep, header, trained.columns)
     check_width(trained, name, table.x)
     labels, own = labels_of(trained, name, table), own_rows(trained)
     known, notes = {row.tobytes() for row in own.train}, table.notes
@@ -64,7 +64,7 @@ def given_data(trained: Trained, source: str | Path, sep: str | None = None, hea
                    given=trained.given, held_out_given=table.given)
 
 
-def read_like(trained: Trained, name: str, sep: str | None, header: str | None, columns: tuple[str, ...]) -> Table:
+def read_like(trained: Trained, name: str, sep: str | None, header: str | None, columns: tuple[str, ...] | None) -> Table:
     """A file as the model's own was read, these columns of it and what is given."""
     path, reading, given = Path(name), trained.reading, trained.given
     same = ending(path) == ending(Path(trained.data))

@@ -69,9 +69,12 @@ class Trained:
         Labels that are not there are drawn as in the data.
         """
         check_count("n", n)
-        if given is None and self.class_shares:
-            given = rng.choice(len(self.class_shares), size=n, p=self.class_shares)
+        given = self.some_labels(n, rng) if given is None else given
         return self.to_user(self.model.sample(self.params, n, rng, self.context(given, n)))
+
+    def some_labels(self, n: int, rng: np.random.Generator) -> Array | None:
+        """Labels (n,), each as often as in the data; None for a model that is not class-conditional."""
+        return rng.choice(len(self.class_shares), size=n, p=self.class_shares) if self.class_shares else None
 
     def log_density(self, x: Array, given: Array | None = None, uniforms: Array | None = None) -> Array:
         """x (n, d) in the user's units -> (n,) nats in those units; of an energy-based model, log p + log Z.

@@ -85,6 +85,17 @@ def test_all_of_another_file_is_judged_whatever_the_order_of_its_columns() -> No
     refused(evenflow("evaluate", "run", "--data", "wide.npy"), "data must have the model's 3 columns, got 4")
 
 
+def test_a_model_without_names_reads_a_file_with_names() -> None:
+    """Its own samples, say: column by column."""
+    np.save("plain.npy", table(120))
+    assert evenflow("train", "maf", "--data", "plain.npy", "--out", "run", *QUICK).exit_code == 0
+    assert evenflow("sample", "run", "--n", "30", "--out", "x.csv").exit_code == 0
+    np.save("x.npy", np.loadtxt("x.csv", delimiter=",", skiprows=1))
+    assert judged("--data", "x.csv")["held_out_log_likelihood"] == judged("--data", "x.npy")["held_out_log_likelihood"]
+    write("other.csv", table(30, seed=1), kinds=["a"])
+    refused(evenflow("evaluate", "run", "--data", "other.csv"), "data must have the model's 3 columns, got 4")
+
+
 def test_another_file_is_seen_in_the_models_units() -> None:
     """Ten times as large a table is ten times as far away, not the same in other units."""
     trained()
@@ -186,6 +197,30 @@ def test_words_as_labels() -> None:
     refused(evenflow("evaluate", "run", "--data", "rose.csv"), "unknown label 'rose in rose.csv'")
     write("none.csv", table(40, seed=1))
     refused(evenflow("evaluate", "run", "--data", "none.csv"), "none.csv has no labels")
+
+
+@pytest.mark.parametrize("names", [["x", "y"], ["3", "7"]])
+def test_samples_have_their_labels(names: list[str]) -> None:
+    """As often as in the data, and each that of the model it was drawn from: samples are read as the data were."""
+    trained("--label-column", "kind", "--class-conditional", kinds=[names[0]] * 3 + [names[1]])
+    for name in ("x.csv", "x.npz", "x.npy"):
+        assert evenflow("sample", "run", "--n", "400", "--out", name).exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(Path("x.csv").read_text())))
+    assert list(rows[0]) == ["a", "b", "c", "kind"]
+    kinds = np.array([row["kind"] for row in rows])
+    assert set(kinds) == set(names)
+    assert 250 < np.sum(kinds == names[0]) < 350                      # 300 (8.7)
+    run, rng = load_run("run"), np.random.default_rng(0)
+    labels = run.some_labels(400, rng)
+    assert labels is not None
+    archive = dict(np.load("x.npz"))
+    assert archive["y"].astype(str).tolist() == kinds.tolist() == [names[label] for label in labels]
+    x = run.sample(400, rng, labels)
+    assert np.array_equal(archive["x"], x)
+    assert np.array_equal(np.load("x.npy"), x)
+    assert judged("--data", "x.csv")["held_out_rows"] == judged("--data", "x.npz")["held_out_rows"] == 400
+    one = list(csv.DictReader(io.StringIO(evenflow("sample", "run", "--n", "3", "--label", names[1]).stdout)))
+    assert [row["kind"] for row in one] == [names[1]] * 3
 
 
 def test_a_run_keeps_how_its_table_is_read() -> None:
