@@ -97,6 +97,8 @@ def points(x0: Any) -> Array:
 def edges(bounds: Sequence[tuple[float, float]] | None, x0: Array) -> tuple[Array, Array]:
     """low and high (d,), with x0 strictly between."""
     d = x0.shape[1]
+    if bounds is not None and any(edge is None for edge in np.array(bounds, dtype=object).ravel()):
+        raise ValueError(f"bounds must hold numbers, -inf or inf where there is none, got None in {bounds}")
     pairs = array("bounds", [(-np.inf, np.inf)] * d if bounds is None else bounds)
     check_shape("bounds", pairs, d, 2)
     low, high = check_bounds("x0", x0, *pairs.T)

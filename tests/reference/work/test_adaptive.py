@@ -220,6 +220,7 @@ SAMPLES = object()
     ({"rounds": -1}, "rounds must be an integer >= 0, got -1"),
     ({"gradient": "numpy"}, "gradient must be None"),
     ({"bounds": [(0.0, 1.0)]}, r"bounds must have shape \(2, 2\), got \(1, 2\)"),
+    ({"bounds": [(-9.0, None), (-9.0, 9.0)]}, "bounds must hold numbers, -inf or inf where there is none, got None in"),
     ({"bounds": [(-9.0, 9.0), (0.0, 1.0)]}, "x0 must lie strictly between low and high"),
     ({"bounds": [(-9.0, 9.0), (1.0, 0.0)]}, "low must be below high"),
     ({"flow": evenflow.realnvp(3)}, "flow must have the dimension 2 of x0, got 3"),
