@@ -35,6 +35,7 @@ def pullback(target: LogDensity, flow: Flow, params: Tree, tilted: bool = False)
 
 
 def pulled_back(target: LogDensity, flow: Flow, params: Tree, tilted: bool, z: Array) -> Array:
+    """The function that `pullback` gives, at z (chains, d)."""
     x, log_det = flow.bijection.forward(params, z)
     finite = onp.all(onp.isfinite(value(x)), axis=1)
     at_x = target(np.where(finite[:, None], x, onp.zeros_like(value(x))))
