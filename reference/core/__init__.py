@@ -14,8 +14,16 @@
     optim         SGD, Adam, schedules, clipping, the average of the weights
 """
 from evenflow.reference.core.arrays import array, arrays, check_unmasked, numbers
-from evenflow.reference.core.checks import check_context, check_count, check_finite, check_fraction, check_positive, check_shape
-from evenflow.reference.core.convolution import ConvNet, Shape, causal_mask, check_image, conv2d, gated
+from evenflow.reference.core.checks import (
+    check_context,
+    check_count,
+    check_finite,
+    check_fraction,
+    check_image,
+    check_positive,
+    check_shape,
+)
+from evenflow.reference.core.convolution import ConvNet, Shape, causal_mask, conv2d, gated
 from evenflow.reference.core.dispatch import lookup, replaceable, unknown
 from evenflow.reference.core.gradients import traced, value_and_gradient
 from evenflow.reference.core.looking import anywhere, finite, number, per_step, replayed, told, value

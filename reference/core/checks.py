@@ -48,6 +48,14 @@ def check_count(name: str, number: Any, least: int = 1) -> None:
     raise ValueError(f"{name} must be an integer >= {least}, got {number!r}")
 
 
+def check_image(name: str, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError unless shape is (h, w, c), each at least 1."""
+    if len(shape) != 3:
+        raise ValueError(f"{name} must be (h, w, c), got {shape}")
+    for part in shape:
+        check_count(name, part)
+
+
 def check_positive(name: str, number: float) -> None:
     """Raise ValueError unless number is finite and > 0."""
     with suppress(TypeError):

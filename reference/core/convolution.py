@@ -24,7 +24,7 @@ import numpy as onp
 from autograd.extend import defvjp, primitive
 
 from evenflow.reference.core.arrays import arrays
-from evenflow.reference.core.checks import check_context, check_count, check_shape
+from evenflow.reference.core.checks import check_context, check_count, check_image, check_shape
 from evenflow.reference.core.dispatch import lookup, replaceable
 from evenflow.reference.core.matrices import product
 from evenflow.reference.core.networks import activated, init_layers
@@ -38,9 +38,7 @@ Place = tuple[int, int]
 
 @arrays("x", "W", "b")
 @replaceable
-def conv2d(
-    x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None, mask: Array | None = None
-) -> Array:
+def conv2d(x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None, mask: Array | None = None) -> Array:
     """x (n, h, w, c), W (k, k, c, o), b (o,) -> (n, h', w', o), h' = (h + 2 padding - k) // stride + 1.
 
     padding: None is "same", k // 2: with an odd k and stride 1, h' = h. mask: booleans of W's shape, False where a weight
@@ -51,8 +49,7 @@ def conv2d(
            [4., 4.]])
     """
     padding = check_convolution(x, W, b, stride, padding, mask)
-    W = masked(W, mask)
-    return patches(x, W.shape[0], stride, padding) @ np.reshape(W, (-1, W.shape[3])) + b
+    return patches(x, W.shape[0], stride, padding) @ np.reshape(masked(W, mask), (-1, W.shape[3])) + b
 
 
 @primitive  # type: ignore[untyped-decorator]
@@ -224,14 +221,6 @@ def conv_at(place: Place, known: Mapping[Place, Array], W: Array, b: Array) -> A
     (i, j), r = place, W.shape[0] // 2
     around = [((i + u - r, j + v - r), W[u, v]) for u, v in onp.ndindex(W.shape[:2])]
     return sum(known[there] @ part for there, part in around if there in known) + b
-
-
-def check_image(name: str, shape: Shape) -> None:
-    """Raise ValueError unless shape is (h, w, c), each at least 1."""
-    if len(shape) != 3:
-        raise ValueError(f"{name} must be (h, w, c), got {shape}")
-    for part in shape:
-        check_count(name, part)
 
 
 def one_width(name: str, hidden: tuple[int, ...]) -> tuple[int, int]:

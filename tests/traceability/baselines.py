@@ -17,7 +17,7 @@ BASELINES = Section("Baselines", "Each is one training step, a pure function of 
         "NT-EBM: `p ~ exp(-E) lambda` with a pre-trained frozen flow; MALA or HMC in latent space on `-E(T(z)) + log "
         "rho(z)`; mapped back.",
         source="Nijkamp et al. 2022",
-        at="ebm.neural_transport.NTEBM ebm.neural_transport.NTEBM.step mcmc.latent.pullback",
+        at="ebm.neural_transport.NTEBM ebm.neural_transport.NTEBM.step mcmc.latent.pullback mcmc.latent.pulled_back",
         tests="""
             reference/ebm/test_ebm.py::test_the_latent_target_is_the_pullback_of_the_model
             reference/mcmc/test_mcmc.py::test_pullback

@@ -135,7 +135,7 @@ SAMPLERS = Section("Mistakes in published samplers and energy-based models", "Wh
     Entry(
         "A temperature applied twice in a latent target. Here the target is used as it comes.",
         source="published code",
-        at="mcmc.latent.pullback",
+        at="mcmc.latent.pullback mcmc.latent.pulled_back",
         tests="""
             reference/mcmc/test_mcmc.py::test_planted_mistakes_are_seen
             reference/mcmc/test_mcmc.py::test_pullback
