@@ -21,8 +21,10 @@ def saef_page(all_results: Sequence[Row]) -> str:
     """docs/experiments/image-saef.md, from the results.json of one or more runs."""
     def numbers(one: Row) -> dict[str, str]:
         models = image_saef.PRESETS[one["preset"]][data_of(one)].models()
+        file = f"../images/image-saef-{label(one)}-sweep.png"
+        picture = f"\n\n![{data_of(one)}: quality and times against the number of blocks]({file})"
         return common(one, models, blocks=True) | {"findings": bullets([*pairs(one, PAIRS), *of_blocks(one), *of_times(one)]),
-                                                   "printed": printed(one)}
+                                                   "printed": printed(one), "sweep": picture if of_blocks(one) else ""}
 
     return filled("image-saef", numbers, all_results, not_run=not_run(all_results, image_saef.PRESETS))
 
