@@ -56,6 +56,9 @@ class FlowRegressor(MultiOutputMixin, RegressorMixin, Estimator):  # type: ignor
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=3)
         self.flat_, y = np.ndim(y) == 1, np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
+        if len(constant := np.flatnonzero(y.min(axis=0) == y.max(axis=0))):
+            where = "" if self.flat_ else f" in column {', '.join(map(str, constant))}"
+            raise ValueError(f"y must vary, got {y[0, constant[0]]} in every row{where}")
         return self.fit_to(config, self.split(y, None, config.seed, columns, X, self.weights(sample_weight, X)))
 
     @as_its_caller()

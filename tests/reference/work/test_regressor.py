@@ -225,6 +225,13 @@ def test_a_run_of_the_command_is_loaded(tmp_path: Path) -> None:
         evenflow.FlowEstimator.load(tmp_path / "run")
 
 
+def test_a_constant_y_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"^y must vary, got 3.0 in every row$"):
+        FlowRegressor("maf", **QUICK).fit(X, np.full(80, 3))
+    with pytest.raises(ValueError, match=r"^y must vary, got 3.0 in every row in column 1$"):
+        FlowRegressor("maf", **QUICK).fit(X, np.column_stack([Y[:, 0], np.full(80, 3)]))
+
+
 EXPECTED = {  # as of scikit-learn's own SGDRegressor: batches are drawn by weight, which is equal to repeated rows on average
     "check_sample_weight_equivalence_on_dense_data": "minibatches are drawn at random",
 }
