@@ -32,8 +32,8 @@ def images(name: str, data: Path | None = None) -> Dataset:
         return load("digits")
     if name == "photographs":
         return photographs()
-    if data is None:
-        raise ValueError(f"{name} needs {WHERE}")
+    if data is None or not data.is_dir():
+        raise ValueError(f"{name} needs {WHERE}, got {data}")
     dataset = load(data)
     return halved(dataset) if name == "fashion-14" else dataset
 
