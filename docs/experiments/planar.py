@@ -18,7 +18,7 @@ study's own module has its target, its samplers' settings, and the paper's numbe
     quick   4 epochs, chains 8 times shorter, rates decaying to zero; on E Adam, or plain steps for PCD and NT
     swapped quick, with plain steps for those that have Adam there, and Adam for PCD and NT
     best    quick in 10 epochs, and the chains that leave the negatives as long as printed; flowMC, PCD and NT
-    paper   as printed, three hours of one core a seed; the short ones come first
+    paper   as printed, two hours of one core a seed; the short ones come first
     equal   flowMC of paper, its E at the rate printed for PCD and NT
 
     evenflow reproduce four-modes --preset quick --seeds 3
