@@ -32,7 +32,7 @@ def page(results: Sequence[Row]) -> str:
         "latent-chains", lambda one: {
             "mixing": mixing(one), "densities": densities(one), "fresh": str(N - 1), "findings": bullets(findings(one))},
         results, chains=results[0]["settings"]["chains"], versions=in_float32(results),
-        steps=" and ".join(f"{one['settings']['steps']:,} steps (`{one['preset']}`)" for one in results),
+        steps=", ".join(f"{one['settings']['steps']:,} steps (`{one['preset']}`)" for one in results),
         commands=commands("latent-chains", "latent_chains", [("latent-chains", one) for one in results]),
         pictures="\n".join(pictures))
 
