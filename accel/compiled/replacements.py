@@ -154,8 +154,8 @@ def walk(
 ) -> tuple[Any, Array, Array]:
     """mcmc.contract.walk."""
     if type(kernel) in (MALA, ULA) and len(noises):
-        normal, uniform = ([noise[name] for noise in noises if name in noise] for name in ("normal", "uniform"))
-        done = walked(state, normal, uniform if type(kernel) is MALA else None, kernel.step_size, log_density)
+        uniforms = [noise["uniform"] for noise in noises] if type(kernel) is MALA else None
+        done = walked(state, [noise["normal"] for noise in noises], uniforms, kernel.step_size, log_density)
         if done is not None:
             return done[:3]
     return numpys(kernel, state, noises, log_density)  # type: ignore[no-any-return]

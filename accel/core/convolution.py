@@ -208,9 +208,7 @@ convolved, activation, gate = (
 )
 
 
-def conv2d(
-    x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None, mask: Array | None = None
-) -> Array:
+def conv2d(x: Array, W: Array, b: Array, stride: int = 1, padding: int | None = None, mask: Array | None = None) -> Array:
     """core.convolution.conv2d."""
     padding, k = check_convolution(x, W, b, stride, padding, mask), W.shape[0]
     seen = k * k if mask is None else 1 + max(np.flatnonzero(mask.reshape(k * k, -1).any(axis=1)), default=0)

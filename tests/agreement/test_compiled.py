@@ -134,6 +134,17 @@ def test_latent_spaces_left_to_numpy(log_density: Any, counted: list[str]) -> No
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def test_noise_that_lacks_a_part_never_reaches_the_kernels(counted: list[str]) -> None:
+    """C++ would read behind the end of the list."""
+    kernel, log_density = MALA(0.1), latent(np.float64)
+    noises = [kernel.noise(generator(1), 3, 2), {"normal": np.ones((3, 2))}]
+    with accel.use("compiled"):
+        state = kernel.init(np.ones((3, 2)), log_density)
+        with pytest.raises(KeyError, match="uniform"):
+            walk(kernel, state, noises, log_density)
+    assert "walk" not in counted
+
+
 @pytest.mark.parametrize("kernel", [MALA(0.1), ULA(0.1)])
 def test_latent_chains_whose_images_overflow(kernel: Any, counted: list[str]) -> None:
     """MALA refuses them, ULA says so: as the reference does, to which they are left."""
