@@ -10,7 +10,7 @@ GRID, SAEF = "evenflow.reference.saef.image", ("image_saef_inverse", "image_saef
 COUPLINGS = ("conv_coupling", "conv_coupling_inverse")
 
 MISTAKES = (
-    Mistake("conv2d", f"{CONVOLUTION}:conv2d", "np.reshape(W, ", "np.reshape(np.swapaxes(W, 0, 1), "),
+    Mistake("conv2d", f"{CONVOLUTION}:conv2d", "masked(W, mask), (-1", "np.swapaxes(masked(W, mask), 0, 1), (-1"),
     Mistake("conv2d", f"{CONVOLUTION}:conv2d", "patches(x, ", "patches(x[:, ::-1], "),
     Mistake("conv2d", f"{CONVOLUTION}:conv2d", " + b", ""),
     Mistake("masked_conv2d", f"{CONVOLUTION}:causal_mask", "(ahead == 0) & within(", "(ahead == 0) | within("),
