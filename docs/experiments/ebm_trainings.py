@@ -14,7 +14,7 @@ from evenflow.experiments.planar_pictures import NAMES
 from evenflow.experiments.pool import OnStep
 from evenflow.experiments.results import Row, kept
 from evenflow.reference.core import SGD, Adam, Array, Tree, per_step, placed
-from evenflow.reference.core.optim import constant, linear_decay
+from evenflow.reference.core.optim import constant, cosine_decay, linear_decay
 from evenflow.reference.ebm import FCE, NTEBM, PCD, CoopFlow, FlowMCEBM, Jarzynski, MLPEnergy, Rates
 from evenflow.reference.flows.flow import Flow
 from evenflow.reference.mcmc import MALA
@@ -31,9 +31,10 @@ FROZEN = 0.05                    # the part of CoopFlow's training in which its 
 
 @dataclass(frozen=True)
 class Preset:
-    """rates: of each algorithm, energy and flow; plain: which have plain steps on E, the others Adam; shorter: all chains are
-    so many times shorter than printed; walked: so many times those whose negatives are measured, None: as in the training;
-    pretraining: steps of likelihood for the flow of NT and CoopFlow; flow_rates: of those whose flow has a rate of its own."""
+    """decays: rates fall to zero, as a line or half a cosine; rates: of each algorithm, energy and flow; plain: which have plain
+    steps on E, the others Adam; shorter: all chains are so many times shorter than printed; walked: so many times those whose
+    negatives are measured, None: as in the training; pretraining: steps of likelihood for the flow of NT and CoopFlow;
+    flow_rates: of those whose flow has a rate of its own."""
     epochs: int
     decays: bool
     rates: Mapping[str, float]
@@ -46,6 +47,7 @@ class Preset:
     buffer: int = 8_192
     algorithms: tuple[str, ...] = ALGORITHMS
     flow_rates: Mapping[str, float] = field(default_factory=dict)
+    cosine: bool = False
 
     @property
     def steps(self) -> int:
@@ -53,7 +55,8 @@ class Preset:
 
     def rate(self, algorithm: str, of_flow: bool = False) -> Callable[[int], float]:
         rate = self.flow_rates.get(algorithm, self.rates[algorithm]) if of_flow else self.rates[algorithm]
-        return linear_decay(rate, self.steps) if self.decays else constant(rate)
+        decay = cosine_decay if self.cosine else linear_decay
+        return decay(rate, self.steps) if self.decays else constant(rate)
 
 
 class Steps(NamedTuple):

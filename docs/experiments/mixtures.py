@@ -4,8 +4,9 @@ Two readings of their distance a are measured, that of the paper and that of the
 rows of its own, by the algorithms of planar.py. mixture_measures.py says what is measured. Three presets:
 
     quick   4 epochs, chains 16 times shorter, 2,048 of them, N = 32, rates decaying to zero, Adam on most energies
-    best    the same in 6 epochs, with 128 units in the first layer of the energy, which sees all directions then (32 do not at
-            d = 64); flowMC, PCD and NT
+    best    the same in 8 epochs, with 128 units in the first layer of the energy, which sees all directions then (32 do not at
+            d = 64), and rates that fall as half a cosine: what a mode weighs is an average over the last, small steps, and a
+            line has fewer of them; flowMC, PCD and NT
     paper   as printed, with planar.py's rates: the paper has none for this study
 
     evenflow reproduce mixture-16 --preset quick
@@ -58,7 +59,7 @@ SHORT: dict[str, Any] = {
 }
 PRESETS = {
     "quick": Preset(4, **SHORT),
-    "best": Preset(6, **SHORT, algorithms=("flowmc", "pcd", "nt"), units=(128, 64, 64, 64)),
+    "best": Preset(8, **SHORT, algorithms=("flowmc", "pcd", "nt"), units=(128, 64, 64, 64), cosine=True),
     "paper": Preset(150, False, PRINTED, ALGORITHMS, points=50_000, batch=128),
 }
 
