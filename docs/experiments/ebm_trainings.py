@@ -31,9 +31,9 @@ FROZEN = 0.05                    # the part of CoopFlow's training in which its 
 
 @dataclass(frozen=True)
 class Preset:
-    """decays: rates fall to zero, as a line or half a cosine; rates: of each algorithm, energy and flow; plain: which have plain
-    steps on E, the others Adam; shorter: all chains are so many times shorter than printed; walked: so many times those whose
-    negatives are measured, None: as in the training; pretraining: steps of likelihood for the flow of NT and CoopFlow;
+    """decays: rates fall to zero, as a line or half a cosine; rates: of each algorithm, energy and flow; plain: which have
+    plain steps on E, the others Adam; shorter: all chains are so many times shorter than printed; walked: so many times those
+    whose negatives are measured, None: as in the training; pretraining: steps of likelihood for the flow of NT and CoopFlow;
     flow_rates: of those whose flow has a rate of its own."""
     epochs: int
     decays: bool
