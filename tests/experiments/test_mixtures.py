@@ -104,6 +104,8 @@ def test_the_presets_and_chains_are_those_of_the_paper() -> None:
     paper = PRESETS["paper"]
     assert (paper.points, paper.batch, paper.buffer, paper.epochs, paper.shorter) == (50_000, 128, 8_192, 150, 1)
     assert (paper.N, paper.rate("pcd")(0), paper.rate("pcd")(paper.steps - 1)) == (128, 1e-2, 1e-2)
+    left = {name: how.rate("flowmc")(how.steps * 9 // 10) / how.rate("flowmc")(0) for name, how in PRESETS.items()}
+    assert left == {"quick": pytest.approx(0.1), "best": pytest.approx((1 - math.cos(0.1 * math.pi)) / 2), "paper": 1}
     models = {name: Mixture(32, "code").model(name, paper) for name in ALGORITHMS}
     assert [steps for _, steps in models["flowmc"].moves] == [1, 8] * 16
     assert models["flowmc"].moves[0][0].keywords == {"N": 128}
