@@ -56,12 +56,12 @@ template <class... A, void (*kernel)(A...)> struct Kernel<kernel> {
 }  // namespace emulated
 #pragma GCC visibility pop
 
-#define EMULATED_KERNEL(name)                                                                                            \
-  extern "C" const char* parameters_##name() {                                    \
-    return reinterpret_cast<const char*>(emulated::Kernel<name>::parameters);                                            \
-  }                                                                                                                      \
+#define EMULATED_KERNEL(name)                                                       \
+  extern "C" const char* parameters_##name() {                                      \
+    return reinterpret_cast<const char*>(emulated::Kernel<name>::parameters);       \
+  }                                                                                 \
   extern "C" int launch_##name(const unsigned* shape, void** args, size_t shared) { \
-    return emulated::run_grid(shape, shared, emulated::Kernel<name>::run, args);                                         \
+    return emulated::run_grid(shape, shared, emulated::Kernel<name>::run, args);    \
   }
 
 inline void __syncthreads() { emulated::leave(emulated::FOR_BLOCK); }
