@@ -10,6 +10,7 @@ A peer that is not there is `unavailable`, with the reason, and the others are t
 """
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,12 @@ def timed(args: argparse.Namespace) -> int:
         if args.suite == "gpu":
             cupy()
         peers = chosen((args.peers or DEFAULTS[args.suite]).split(","), dict(pair.split("=", 1) for pair in args.python))
-        before = earlier(args.out, peers) if args.resume else []
+        before, wanted = earlier(args.out, peers) if args.resume else [], re.compile(args.only)
         with open(args.out, "a"):  # a path that cannot be written is found out before the work
             pass
-    except (Unavailable, ValueError, OSError) as error:
+    except (Unavailable, ValueError, OSError, re.error) as error:
         return refused(error)
-    cases: list[Case] = [case for case in SUITES[args.suite] if args.only in case.name]
+    cases: list[Case] = [case for case in SUITES[args.suite] if wanted.search(case.name)]
     say = lambda said: print(said, file=sys.stderr, flush=True)
     run(args.suite, cases, peers, args.rounds, LEAST_CALLS.get(args.suite, 1), say, lambda made: write(args.out, made), before)
     return 0
@@ -102,7 +103,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     time.add_argument("--out", type=Path, required=True)
     time.add_argument("--peers", help="by name, with commas between them")
     time.add_argument("--python", action="append", default=[], metavar="PEER=PATH", help="the interpreter of a peer")
-    time.add_argument("--only", default="", metavar="TEXT", help="the cases with this text in their names")
+    time.add_argument("--only", default="", metavar="REGEX", help="the cases in whose names it is found")
     time.add_argument("--rounds", type=int, default=15)
     time.add_argument("--resume", action="store_true", help="keep the cases that the file holds from the same tree and peers")
     commands.add_parser("report", help="JSON files -> a page in Markdown").add_argument("files", nargs="+")
