@@ -12,7 +12,8 @@ Made by the last of these commands; nothing on this page is written by hand. [de
 
     python -m tests.bench run --suite cpu --out docs/results/bench-cpu.json --resume
     python -m tests.bench run --suite libraries --out docs/results/bench-libraries.json --resume
-    python -m tests.bench run --suite cpu --only 'image|glow|convolution' --peers numpy,reference,torch --rounds 5 --out docs/results/bench-images.json
+    python -m tests.bench run --suite cpu --only 'image|glow|convolution' --peers numpy,reference,torch --rounds 5 \\
+        --out docs/results/bench-images.json
     python -m tests.bench scale --out docs/results/bench-scale.json --picture docs/images/scale.png
     python -m tests.bench report FILES > docs/performance.md
 
