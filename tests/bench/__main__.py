@@ -58,7 +58,9 @@ def timed(args: argparse.Namespace) -> int:
         before, wanted = earlier(args.out, peers) if args.resume else [], re.compile(args.only)
         with open(args.out, "a"):  # a path that cannot be written is found out before the work
             pass
-    except (Unavailable, ValueError, OSError, re.error) as error:
+    except re.error as error:
+        return refused(ValueError(f"--only must be a regular expression, got {args.only!r}: {error}"))
+    except (Unavailable, ValueError, OSError) as error:
         return refused(error)
     cases: list[Case] = [case for case in SUITES[args.suite] if wanted.search(case.name)]
     say = lambda said: print(said, file=sys.stderr, flush=True)

@@ -148,12 +148,14 @@ def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["run", "--suite", "tiny", "--out", out, "--peers", "torhc"]) == 1
     assert main(["run", "--suite", "tiny", "--out", out, "--python", "jaks=/python"]) == 1
     assert main(["run", "--suite", "tiny", "--out", str(tmp_path / "no" / "x.json")]) == 1
+    assert main(["run", "--suite", "tiny", "--out", out, "--only", "("]) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("bench: peers must be among reference, numpy, compiled, cupy, cupy-eager, torch")
     assert said[0].endswith("got 'torhc'")
     assert said[1].endswith("got 'jaks'")
     assert "No such file or directory" in said[2]
-    assert len(said) == 3
+    assert said[3].startswith("bench: --only must be a regular expression, got '(': ")
+    assert len(said) == 4
 
 
 def test_without_a_device_the_gpu_suite_is_one_line(
